@@ -1,0 +1,172 @@
+"""The transformer networks: a picture in, the same picture painted out.
+
+Every network takes RGB in [0, 1], (N, 3, H, W) with any H and W >= 1, and returns the same shape in
+[0, 1], nothing shifted. Padding, normalisation and cropping happen inside.
+
+All of them use conditional instance normalisation (Dumoulin et al., "A Learned Representation for
+Artistic Style", 2017): the convolutions, called the body, are shared by all styles, and a style is
+only the scale and shift of every norm. Laid end to end these are the style's rows, (2, K): row 0
+the scales, row 1 the shifts.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
+    """Reflect padding of any width: pads wider than the picture bounce back and forth.
+
+    F.pad refuses a pad that is not smaller than the side; one-pixel sides have nothing to
+    reflect and are repeated.
+    """
+    while left or right or top or bottom:
+        h, w = x.shape[2:]
+        step_h, step_w = max(h - 1, 1), max(w - 1, 1)
+        pads = min(left, step_w), min(right, step_w), min(top, step_h), min(bottom, step_h)
+        mode = "reflect" if h > 1 and w > 1 else "replicate"
+        x = F.pad(x, pads, mode=mode)
+        left, right, top, bottom = left - pads[0], right - pads[1], top - pads[2], bottom - pads[3]
+    return x
+
+
+class RowReader:
+    """Hands each norm its own part of the rows, in the order in which the norms run."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows  # (2, K) or (N, 2, K)
+        self.position = 0
+
+    def take(self, channels: int) -> Tensor:
+        part = self.rows[..., self.position : self.position + channels]
+        self.position += channels
+        return part
+
+
+def conditional_instance_norm(x: Tensor, rows: RowReader) -> Tensor:
+    """Normalise every channel of every picture over its pixels, then scale and shift it.
+
+    A group norm with a group a channel is an instance norm, with statistics in fp32 whatever the
+    type of x, and on CPUs many times faster than torch's own.
+    """
+    channels = x.shape[1]
+    part = rows.take(channels)
+    if part.dim() == 2:  # one style for the whole batch
+        return F.group_norm(x, channels, part[0], part[1])
+    scale, shift = part[:, 0, :, None, None], part[:, 1, :, None, None]  # (N, C, 1, 1)
+    return F.group_norm(x, channels) * scale + shift
+
+
+class Convolution(nn.Conv2d):
+    """A convolution that keeps the size (over its stride), its border padded by reflection or repetition."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1, padding: str = "reflect") -> None:
+        # torch's own annotation of padding_mode is a Literal
+        super().__init__(inputs, outputs, size, stride, padding=size // 2, padding_mode=padding)  # type: ignore[arg-type]
+
+
+class ResidualBlock(nn.Module):
+    """conv, norm, ReLU, conv, norm, plus the input (He et al. 2016, without the last ReLU, as in Johnson et al.)."""
+
+    def __init__(self, channels: int, padding: str = "reflect") -> None:
+        super().__init__()
+        self.first = Convolution(channels, channels, 3, padding=padding)
+        self.second = Convolution(channels, channels, 3, padding=padding)
+
+    def forward(self, x: Tensor, rows: RowReader) -> Tensor:
+        y = F.relu(conditional_instance_norm(self.first(x), rows))
+        return x + conditional_instance_norm(self.second(y), rows)
+
+
+class Transformer(nn.Module):
+    """What the networks have in common: an architecture's name, and how many channels its norms have."""
+
+    architecture: str
+    norm_channels: tuple[int, ...]
+
+    @property
+    def row_length(self) -> int:
+        """K of the rows, (2, K)."""
+        return sum(self.norm_channels)
+
+    def plain_rows(self) -> Tensor:
+        """The rows that scale by one and shift by nothing, (2, K): where training starts."""
+        return torch.stack([torch.ones(self.row_length), torch.zeros(self.row_length)])
+
+
+class Full(Transformer):
+    """The original program's transformer network.
+
+    Johnson et al., "Perceptual Losses for Real-Time Style Transfer", 2016 (supplementary material),
+    with the instance norm of Ulyanov et al. 2016, the last layer included, and resize-convolutions
+    in place of transposed ones.
+    """
+
+    architecture = "full"
+    margin = 10  # reflected before, cropped after: keeps the borders alive
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm_channels = (32, 64, 128) + (128,) * 10 + (64, 32, 3)
+        self.down1 = Convolution(3, 32, 9)
+        self.down2 = Convolution(32, 64, 3, stride=2)
+        self.down3 = Convolution(64, 128, 3, stride=2)
+        self.blocks = nn.ModuleList(ResidualBlock(128) for _ in range(5))
+        self.up1 = Convolution(128, 64, 3)
+        self.up2 = Convolution(64, 32, 3)
+        self.out = Convolution(32, 3, 9)
+
+    def forward(self, x: Tensor, rows_: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1], rows (2, K) or one a picture (N, 2, K) -> (N, 3, H, W) in [0, 1]."""
+        rows, m = RowReader(rows_), self.margin
+        h, w = x.shape[2:]
+        x = reflect_pad(x * 2 - 1, m, m, m, m)  # (N, 3, H + 20, W + 20)
+        x = F.relu(conditional_instance_norm(self.down1(x), rows))  # (N, 32, H + 20, W + 20)
+        x = F.relu(conditional_instance_norm(self.down2(x), rows))  # (N, 64, half)
+        x = F.relu(conditional_instance_norm(self.down3(x), rows))  # (N, 128, quarter)
+        for block in self.blocks:
+            x = block(x, rows)
+        x = F.relu(conditional_instance_norm(self.up1(F.interpolate(x, scale_factor=2)), rows))  # (N, 64, half)
+        x = F.relu(conditional_instance_norm(self.up2(F.interpolate(x, scale_factor=2)), rows))  # (N, 32, whole)
+        x = torch.tanh(conditional_instance_norm(self.out(x), rows))  # (N, 3, whole) in [-1, 1]
+        return x[:, :, m : m + h, m : m + w] * 0.5 + 0.5
+
+
+class Lite(Transformer):
+    """A network for CPUs: 3.3 GFLOP at 640x360, nothing wider than three channels at full size.
+
+    Most of its work is done at an eighth of the size, where sight is far and pixels are few; the
+    stem's quarter-size features pass beside that, so that the photo's edges stay sharp.
+    """
+
+    architecture = "lite"
+
+    def __init__(self) -> None:
+        super().__init__()
+        stem, width, blocks = 32, 64, 4
+        self.norm_channels = (stem, width) + (width,) * 2 * blocks + (stem,)
+        self.stem = Convolution(48, stem, 3, padding="replicate")
+        self.down = Convolution(stem, width, 3, stride=2, padding="replicate")
+        self.blocks = nn.ModuleList(ResidualBlock(width, "replicate") for _ in range(blocks))
+        self.widen = nn.Conv2d(width, stem, 1)
+        self.up = Convolution(stem, stem, 3, padding="replicate")
+        self.out = Convolution(stem, 48, 3, padding="replicate")
+
+    def forward(self, x: Tensor, rows_: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1], rows (2, K) or one a picture (N, 2, K) -> (N, 3, H, W) in [0, 1]."""
+        rows = RowReader(rows_)
+        h, w = x.shape[2:]
+        # to a multiple of eight, and at least sixteen: a norm needs more than one pixel
+        x = reflect_pad(x, 0, max(-w % 8, 16 - w), 0, max(-h % 8, 16 - h))
+        x = F.pixel_unshuffle(x, 4)  # (N, 48, quarter)
+        fine = F.relu(conditional_instance_norm(self.stem(x), rows))  # (N, 32, quarter)
+        x = F.relu(conditional_instance_norm(self.down(fine), rows))  # (N, 64, eighth)
+        for block in self.blocks:
+            x = block(x, rows)
+        x = fine + F.interpolate(self.widen(x), scale_factor=2)  # (N, 32, quarter)
+        x = F.relu(conditional_instance_norm(self.up(x), rows))
+        x = F.pixel_shuffle(torch.sigmoid(self.out(x)), 4)  # (N, 3, whole)
+        return x[:, :, :h, :w]
+
+
+NETWORKS: dict[str, type[Full] | type[Lite]] = {network.architecture: network for network in (Full, Lite)}

@@ -1,0 +1,1 @@
+"""The trainer. Read in this order: config, content, loss_network, losses, checkpoint, loop."""

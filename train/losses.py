@@ -1,0 +1,59 @@
+"""The losses, each a number a picture, (N,). Activations are ReLU outputs of the loss network, (N, C, h, w)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def gram_matrix(activations: Tensor) -> Tensor:
+    """F F^T / (h w c), (N, C, C). Johnson et al. 2016, eq. 3; divided as in the original program.
+
+    In fp32: half precision has not the range.
+    """
+    flat = activations.float().flatten(2)  # (N, C, h w)
+    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+
+
+def relative_style_loss(activations: Tensor, target: Tensor) -> Tensor:
+    """|G - S|^2 / |S|^2 for a target S, (C, C) or (N, C, C): the share of the style's own Gram matrix that is missed."""
+    difference = gram_matrix(activations) - target
+    return difference.square().sum((1, 2)) / target.square().sum((-2, -1))
+
+
+def absolute_style_loss(activations: Tensor, target: Tensor) -> Tensor:
+    """|G - S|^2 over the number of activations h w c, as the original program divides it."""
+    difference = gram_matrix(activations) - target
+    return difference.square().sum((1, 2)) / activations[0].numel()
+
+
+def relative_content_loss(activations: Tensor, photo: Tensor) -> Tensor:
+    """Mean squared difference to the photo's activations, over their variance."""
+    photo = photo.float()
+    variance = photo.var((1, 2, 3)).clamp_min(1e-6)  # a flat photo has none
+    return (activations.float() - photo).square().mean((1, 2, 3)) / variance
+
+
+def absolute_content_loss(activations: Tensor, photo: Tensor) -> Tensor:
+    """Mean squared difference to the photo's activations. Johnson et al. 2016, eq. 2."""
+    return (activations.float() - photo.float()).square().mean((1, 2, 3))
+
+
+def total_variation_loss(painted: Tensor) -> Tensor:
+    """Half the mean squared difference of neighbours, down plus across, on the 0-255 scale, as in the original program.
+
+    painted: (N, 3, H, W) in [0, 1].
+    """
+    painted = painted.float() * 255
+    down = (painted[:, :, 1:] - painted[:, :, :-1]).square().mean((1, 2, 3))
+    across = (painted[:, :, :, 1:] - painted[:, :, :, :-1]).square().mean((1, 2, 3))
+    return (down + across) / 2
+
+
+def grid_loss(painted: Tensor, period: int = 4, cells: int = 6) -> Tensor:
+    """How much of the picture repeats every `period` pixels: the weave that sub-pixel convolutions leave in flat skies.
+
+    Each of the period's pixels is averaged over `cells` x `cells` periods, where true detail averages
+    out; what is left and differs among them is the grid. On the 0-255 scale. painted: (N, 3, H, W) in [0, 1].
+    """
+    phases = F.avg_pool2d(F.pixel_unshuffle(painted.float() * 255, period), cells, cells // 2)  # (N, 3 p p, h, w)
+    n, _, h, w = phases.shape
+    return phases.reshape(n, 3, period * period, h, w).var(2).mean((1, 2, 3))
