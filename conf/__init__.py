@@ -1,0 +1,1 @@
+"""The bundled conf files."""

@@ -1,0 +1,5 @@
+"""python -m livestyle"""
+
+from livestyle.cli import main
+
+main()

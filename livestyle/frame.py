@@ -1,0 +1,71 @@
+"""What travels through the house: frames, and what is known of their stream."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB, or (N, H, W, 3)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture and when it is shown."""
+
+    image: Image
+    """(H, W, 3) uint8 RGB, contiguous."""
+    pts_seconds: Fraction
+    """Exact presentation time."""
+    captured_at: float | None = None
+    """time.monotonic() seconds when a camera gave it; None where nobody waits for it."""
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a source knows before its first frame. Sizes are of the frames as given, rotation applied."""
+
+    width: int
+    height: int
+    rate: Fraction | None = None
+    """Average frames a second, None if unknown."""
+    frame_count: int | None = None
+    """None if unknown; files can be wrong about it."""
+    live: bool = False
+    """Frames come in their own time, whether anyone reads them or not."""
+    time_base: Fraction | None = None
+    """Every pts is a whole multiple of this, None if unknown."""
+    origin_seconds: Fraction = Fraction(0)
+    """The time in the file that became pts 0: not zero after --start."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width over height of one pixel."""
+
+
+class Source(Protocol):
+    """Gives frames, one after another. Belongs to one thread at a time."""
+
+    info: StreamInfo
+    notes: list[str]
+    """What a person should know although nothing was lost: other streams, HDR."""
+    damage: list[str]
+    """What could not be read; complete once read() has returned None. Not empty: exit code 1."""
+
+    def read(self) -> Frame | None:
+        """The next frame, None after the last one. Raises InputError."""
+
+    def close(self) -> None:
+        """May be called twice, and before the end."""
+
+
+class Sink(Protocol):
+    """Takes frames, one after another."""
+
+    notes: list[str]
+    """What a person should know: rows repeated, streams that could not be kept."""
+
+    def write(self, frame: Frame) -> None:
+        """Raises OutputError."""
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End. None: complete. KeyboardInterrupt: keep what was written, playable. Other errors: leave nothing."""

@@ -1,0 +1,1 @@
+"""The bundled bodies and styles."""
