@@ -3,48 +3,80 @@
 A step counts only when both of its files are there, so a kill between the two leaves the last step.
 """
 
+import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from livestyle.errors import TrainingError
 from livestyle.style import write_atomically
 
 WEIGHTS, OPTIMIZER = "step-{:07d}.weights.safetensors", "step-{:07d}.optimizer.safetensors"
+MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's, of the parameter's shape
 
 
-def last_step(folder: Path) -> int | None:
-    """The newest step with both files, or None."""
-    steps = [int(match[1]) for path in folder.glob("step-*.weights.safetensors") if (match := re.match(r"step-(\d+)\.", path.name))]
-    return max((step for step in steps if (folder / OPTIMIZER.format(step)).exists()), default=None)
+def steps_in(folder: Path) -> list[int]:
+    """The steps with both files, in order."""
+    matches = (re.fullmatch(r"step-(\d{7})\.weights\.safetensors", path.name) for path in folder.glob("step-*"))
+    steps = sorted(int(match[1]) for match in matches if match)
+    return [step for step in steps if (folder / OPTIMIZER.format(step)).exists()]
 
 
-def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Adam) -> None:
-    """Write both files atomically, then delete the older steps."""
+def remove_checkpoints(folder: Path, keep: int | None = None) -> None:
+    """Delete the files of every step but one."""
+    for path in folder.glob("step-*.safetensors"):
+        if keep is None or path.name not in (WEIGHTS.format(keep), OPTIMIZER.format(keep)):
+            path.unlink(missing_ok=True)
+
+
+def is_finite(model: nn.Module) -> bool:
+    """Whether all of the model's numbers are: nothing else is worth keeping."""
+    return all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+
+
+def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Adam, styles: Iterable[str]) -> None:
+    """Write both files atomically, then delete the other steps. styles: the names of the model's rows, in order."""
     state: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             state[f"{name}.{key}"] = value.reshape(-1) if key == "step" else value
-    write_atomically(dict(model.state_dict()), {"step": str(step)}, folder / WEIGHTS.format(step))
-    write_atomically(state, {"step": str(step)}, folder / OPTIMIZER.format(step))
-    for path in folder.glob("step-*.safetensors"):
-        if int(path.name[5:12]) < step:
-            path.unlink(missing_ok=True)
+    metadata = {"step": str(step), "styles": json.dumps(list(styles))}
+    write_atomically(dict(model.state_dict()), metadata, folder / WEIGHTS.format(step))
+    write_atomically(state, metadata, folder / OPTIMIZER.format(step))
+    remove_checkpoints(folder, keep=step)
 
 
-def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Adam) -> None:
-    """Put the step's weights and optimiser state back. Raises TrainingError if they are of another network."""
-    path = folder / WEIGHTS.format(step)
-    try:
-        weights, state = load_file(path), load_file(folder / OPTIMIZER.format(step))
-        model.load_state_dict(weights)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise TrainingError(f"cannot go on from {path}: it does not fit this conf file's network and styles, or is damaged") from error
+def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Adam, styles: Iterable[str]) -> None:
+    """Put the step's weights and optimiser state back. Raises TrainingError if they are of another network or other styles."""
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    moments = {f"{name}.{key}": shape for name, shape in shapes.items() for key in MOMENTS}
+    counts = {f"{name}.step": (1,) for name in shapes}
+    weights = _read(folder / WEIGHTS.format(step), shapes, list(styles))
+    state = _read(folder / OPTIMIZER.format(step), moments | counts, list(styles))
+    model.load_state_dict(weights)
     for name, parameter in model.named_parameters():
-        if f"{name}.step" in state:
-            slots = {key: state[f"{name}.{key}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
-            optimizer.state[parameter] = {"step": state[f"{name}.step"].reshape(()), **slots}
+        slots = {key: state[f"{name}.{key}"].to(parameter.device).clone(memory_format=torch.preserve_format) for key in MOMENTS}
+        optimizer.state[parameter] = {"step": state[f"{name}.step"].reshape(()), **slots}
+
+
+def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) -> dict[str, Tensor]:
+    """Read tensors whose names and shapes were seen to fit first."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            trained = json.loads(metadata.get("styles", json.dumps(styles)))
+            if found != dict(shapes) or trained != styles:
+                raise TrainingError(
+                    f"cannot go on from {path}: it is not of this conf file's network and styles, but of {', '.join(trained)}"
+                )
+            tensors = {name: file.get_tensor(name) for name in found}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise TrainingError(f"cannot go on from {path}: it is damaged; start anew with --overwrite") from error
+    if not all(torch.isfinite(value).all() for value in tensors.values()):
+        raise TrainingError(f"cannot go on from {path}: it holds numbers that are not finite; start anew with --overwrite")
+    return tensors

@@ -1,6 +1,10 @@
 """A conf file, read and checked. The original program's conf files are read as they are."""
 
+import contextlib
 import dataclasses
+import importlib.resources
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,28 +13,37 @@ import yaml
 
 from livestyle.errors import TrainingError
 from livestyle.network import NETWORKS
-from livestyle.train.loss_network import LOSS_MODELS
+from livestyle.train import drawn
+from livestyle.train.loss_network import LOSS_MODELS, layer_names
 
 LAYERS = ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]
 
 
 @dataclass(frozen=True)
-class Config:
-    """One training run. The names of the original's keys are kept; pixels are 0-255 in `absolute` weighting."""
+class StyleSource:
+    """What a style is learned from."""
 
-    naming: str  # the run's folder below model_path, and the style's name
-    styles: dict[str, Path]  # style's name -> its picture
-    style_weights: dict[str, float]  # how much each style's loss counts
+    picture: Path
+    weight: float  # how much its style loss counts beside the content loss
+    origin: str = ""  # painter, title, where the picture comes from: written into the style file
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run. The names of the original's keys are kept."""
+
+    naming: str  # the run's folder below model_path, and the body's name when there are several styles
+    styles: dict[str, StyleSource]
     style_size: int  # short side of the style pictures, pixels
+    content: Path
     model: str = "lite"
     model_path: Path = Path("models")
-    weighting: str = "relative"  # style loss over the style's own Gram norm, or "absolute", as in the original
-    content: Path = Path("train2014")
+    weighting: str = "relative"  # to the style's own Gram norm and the photo's variance; or "absolute", as in the original
     content_weight: float = 1.0
     tv_weight: float = 0.0
     grid_weight: float = 0.0
-    image_size: int = 256
-    batch_size: int = 4
+    image_size: int = 256  # side of the square crops, pixels
+    batch_size: int = 4  # crops a step and process
     epoch: int = 2
     steps: int | None = None  # takes the place of epoch
     learning_rate: float = 1e-3
@@ -40,9 +53,8 @@ class Config:
     loss_model_file: Path | None = None
     content_layers: dict[str, float] = dataclasses.field(default_factory=lambda: {"conv3_3": 1.0})
     style_layers: dict[str, float] = dataclasses.field(default_factory=lambda: dict.fromkeys(LAYERS, 1.0))
-    precision: str = "auto"
+    precision: str = "auto"  # bf16 where the device computes in it, else fp32
     seed: int = 0
-    origin: str = ""  # where the picture comes from, written into the style file
 
 
 CHOICES = {
@@ -50,95 +62,152 @@ CHOICES = {
     "weighting": ("relative", "absolute"),
     "learning_rate_decay": ("none", "cosine"),
     "precision": ("auto", "fp32", "bf16"),
-    "loss_model": tuple(LOSS_MODELS),
+    "loss_model": LOSS_MODELS,
 }
-COUNTS = ("image_size", "style_size", "batch_size", "epoch", "steps")
-WEIGHTS = ("content_weight", "tv_weight", "grid_weight", "learning_rate", "zoom")
+WHOLE_NUMBERS = {"image_size": 32, "style_size": 32, "batch_size": 1, "epoch": 1, "steps": 1, "seed": 0}  # key: the least
+NUMBERS = {"content_weight": 0.0, "tv_weight": 0.0, "grid_weight": 0.0, "learning_rate": 1e-12, "zoom": 1.0}
+PATHS = ("content", "loss_model_file", "model_path")
+STYLE_KEYS = ("style_image", "style_weight", "origin", "styles")  # become Config.styles
 
 
-def read_config(path: Path, overrides: dict[str, Any] | None = None) -> Config:
-    """Read a conf file; overrides that are None are left out.
+def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a conf file. Overrides have the same keys, and those that are None are left out.
 
-    Relative paths are looked for from the working folder, then from the conf folder's parent, as
-    the original's users start it from there. Raises TrainingError that names the key.
+    A relative path in the file is looked for from the conf folder's parent, where the original's users
+    start it, then from the working folder; a relative path among the overrides from the working folder.
+    A conf file that is not there is looked for by its name among the bundled ones.
+
+    Raises TrainingError that names the key, the file that is missing, and how to get it.
     """
+    path = _conf_file(path)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise TrainingError(f"no conf file {path}; the project's conf/ folder has one for each style") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TrainingError(f"cannot read the conf file {path}: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise TrainingError(f"{path} is not a conf file: it has no keys")
-    raw = {str(key): value for key, value in raw.items()}
-    original = "style_image" in raw and "weighting" not in raw and str(raw.get("content_layers", "")).find("vgg") >= 0
-    return build_config(raw, path, {key: value for key, value in (overrides or {}).items() if value is not None}, original)
-
-
-def build_config(raw: dict[str, Any], where: Path, overrides: dict[str, Any], original: bool) -> Config:
-    """Check every key of a conf file and turn it into a Config."""
-    raw = dict(raw)
+    raw = {str(key): value for key, value in raw.items() if value is not None}
     raw.pop("checkpoint_exclude_scopes", None)  # the original's: our loss networks have no fully connected layers
-    if original:
-        raw = {"model": "full", "weighting": "absolute", "content": "train2014"} | raw
-    raw |= overrides
+    if _is_original(raw):
+        raw = {"model": "full", "weighting": "absolute"} | raw
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    given |= {key: _from_here(given[key]) for key in PATHS if key in given}
+    if "loss_model_file" in given and not given["loss_model_file"].exists():
+        raise TrainingError(f"no loss network weights: {given['loss_model_file']} does not exist")
+    return _build(raw | given, path)
+
+
+def _conf_file(path: Path) -> Path:
+    """The file itself, or the bundled one of its name: demo, demo.yml and conf/demo.yml are the same."""
+    name = path.name if path.suffix else f"{path.name}.yml"
+    if path.is_file() or path.parent not in (Path(), Path("conf")):
+        found = path
+    else:
+        found = Path(str(importlib.resources.files("livestyle.conf"))) / name
+    if not found.is_file():
+        bundled = sorted(file.name for file in Path(str(importlib.resources.files("livestyle.conf"))).glob("*.yml"))
+        raise TrainingError(f"no conf file {path}; bundled are {', '.join(bundled)}")
+    return found
+
+
+def _is_original(raw: dict[str, Any]) -> bool:
+    """The original names layers by TensorFlow scope, vgg_16/conv3/conv3_3; our own files have no slash there."""
+    return any("/" in str(raw.get(key, "")) for key in ("content_layers", "style_layers"))
+
+
+def _from_here(value: Any) -> Path:
+    return Path(value) if drawn.is_drawn(value) else Path(value).expanduser().absolute()
+
+
+def _build(raw: dict[str, Any], where: Path) -> Config:
+    """Check every key and turn them into a Config."""
     base = where.resolve().parent.parent
-
-    def found(value: Any) -> Path:
-        candidate = Path(str(value)).expanduser()
-        return candidate if candidate.is_absolute() or candidate.exists() else base / candidate
-
-    naming = str(raw.get("naming", where.stem))
-    if "/" in naming or "\\" in naming or naming in ("", ".", ".."):
-        raise TrainingError(f"{where}: naming: {naming!r} cannot be a file's name")
-    weight = raw.pop("style_weight", 6.0)
-    styles = raw.pop("styles", None) or {naming: raw.get("style_image")}
-    raw.pop("style_image", None)
-    if not isinstance(styles, dict):
-        raise TrainingError(f"{where}: styles: expected a line a style, `name: picture.jpg`")
-    pictures, weights = {}, {}
-    for name, entry in styles.items():
-        entry = entry if isinstance(entry, dict) else {"picture": entry}
-        if not entry.get("picture"):
-            raise TrainingError(f"{where}: no style_image; write `style_image: path/to/painting.jpg`")
-        pictures[str(name)] = found(entry["picture"])
-        weights[str(name)] = _number(where, f"style_weight of {name}", entry.get("style_weight", weight))
-    known = {field.name for field in dataclasses.fields(Config)}
-    unknown = set(raw) - known
-    if unknown:
-        raise TrainingError(f"{where}: unknown key {sorted(unknown)[0]!r}; known keys: {', '.join(sorted(known))}")
-    for key in COUNTS:
-        if raw.get(key) is not None and (type(raw[key]) is not int or raw[key] < 1):
-            raise TrainingError(f"{where}: {key}: expected a whole number above 0, found {raw[key]!r}")
-    for key in WEIGHTS:
-        if key in raw:
-            raw[key] = _number(where, key, raw[key])
+    known = {field.name for field in dataclasses.fields(Config)} | set(STYLE_KEYS)
+    if unknown := sorted(set(raw) - known):
+        raise TrainingError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(known))}")
     for key, choices in CHOICES.items():
         if key in raw and raw[key] not in choices:
             raise TrainingError(f"{where}: {key}: {raw[key]!r} is none of {', '.join(choices)}")
-    for key in ("content_layers", "style_layers"):
-        if key in raw:
-            raw[key] = _layers(where, key, raw[key])
-    if raw.get("loss_model_file"):
-        raw["loss_model_file"] = found(raw["loss_model_file"])
-    values = raw | {"naming": naming, "styles": pictures, "style_weights": weights}
-    values["style_size"] = raw.get("style_size") or raw.get("image_size", 256)
-    values["model_path"] = Path(str(raw.get("model_path", "models")))
-    values["content"] = found(raw.get("content", "train2014"))
+    for key, least in WHOLE_NUMBERS.items():
+        if key in raw and (type(raw[key]) is not int or raw[key] < least):
+            raise TrainingError(f"{where}: {key}: expected a whole number, {least} or more, found {raw[key]!r}")
+    naming = _safe_name(where, "naming", raw.get("naming", where.stem))
+    values = {key: value for key, value in raw.items() if key not in STYLE_KEYS}
+    values |= {key: _number(where, key, raw[key], least) for key, least in NUMBERS.items() if key in raw}
+    values |= {key: _layers(where, key, raw) for key in ("content_layers", "style_layers") if key in raw}
+    values["naming"] = naming
+    values["styles"] = _styles(where, raw, naming, base)
+    values["style_size"] = raw.get("style_size", raw.get("image_size", 256))
+    values["model_path"] = Path(str(raw.get("model_path", "models"))).expanduser()
+    advice = "name a folder of photos or a video with --content; ten photos will do"
+    values["content"] = _found(where, "content", raw.get("content", "train2014"), base, advice)
+    if "loss_model_file" in raw:  # if it is not there, torchvision's download may take its place
+        values["loss_model_file"] = next(
+            (place for place in _places(raw["loss_model_file"], base) if place.exists()), Path(str(raw["loss_model_file"]))
+        )
     return Config(**values)
 
 
-def _number(where: Path, key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise TrainingError(f"{where}: {key}: expected a number, 0 or more, found {value!r}")
+def _styles(where: Path, raw: dict[str, Any], naming: str, base: Path) -> dict[str, StyleSource]:
+    """`style_image` and its weight and origin, or `styles`, {name: {picture, style_weight, origin}}, or {name: picture}."""
+    entries = raw.get("styles", {naming: {"picture": raw.get("style_image")}})
+    if not isinstance(entries, dict) or not entries:
+        raise TrainingError(f"{where}: styles: expected a line a style, `name: {{picture: painting.jpg, style_weight: 6}}`")
+    styles = {}
+    for name, entry in entries.items():
+        entry = entry if isinstance(entry, dict) else {"picture": entry}
+        if not entry.get("picture"):
+            raise TrainingError(f"{where}: no picture for the style {name}; write `style_image: path/to/painting.jpg`")
+        if unknown := sorted(set(entry) - {"picture", "style_weight", "origin"}):
+            raise TrainingError(f"{where}: styles: {name}: unknown key {unknown[0]!r}; there are picture, style_weight, origin")
+        origin = str(entry.get("origin", raw.get("origin", "")))
+        advice = f"put a picture there{f' ({origin})' if origin else ''}, or name another as style_image"
+        styles[_safe_name(where, "styles", name)] = StyleSource(
+            picture=_found(where, f"style picture of {name}", entry["picture"], base, advice),
+            weight=_number(where, "style_weight", entry.get("style_weight", raw.get("style_weight", 6.0)), 0.0),
+            origin=origin,
+        )
+    return styles
+
+
+def _places(value: Any, base: Path) -> list[Path]:
+    path = Path(str(value)).expanduser()
+    return [path] if path.is_absolute() else list(dict.fromkeys([base / path, Path.cwd() / path]))
+
+
+def _found(where: Path, what: str, value: Any, base: Path, advice: str) -> Path:
+    if drawn.is_drawn(value):
+        return Path(str(value))
+    places = _places(value, base)
+    for place in places:
+        if place.exists():
+            return place
+    raise TrainingError(f"{where}: {what}: there is no {' and no '.join(str(place) for place in places)}; {advice}")
+
+
+def _safe_name(where: Path, key: str, value: Any) -> str:
+    """A style's name is a file's name up to the first dot, and blends are written wave:.7,udnie:.3."""
+    name = str(value)
+    if not re.fullmatch(r"[^-\s.:,/\\\x00-\x1f<>\"|?*][^.:,/\\\x00-\x1f<>\"|?*]{0,99}", name) or name != name.strip():
+        raise TrainingError(f"{where}: {key}: {name!r} cannot be a name: no dot, colon, comma or slash, and no dash in front")
+    return name
+
+
+def _number(where: Path, key: str, value: Any, least: float) -> float:
+    if isinstance(value, str):  # YAML reads 1e-3, without a dot, as text
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < 1e12:
+        raise TrainingError(f"{where}: {key}: expected a number, {least:g} or more, found {value!r}")
     return float(value)
 
 
-def _layers(where: Path, key: str, value: Any) -> dict[str, float]:
+def _layers(where: Path, key: str, raw: dict[str, Any]) -> dict[str, float]:
     """A list of layers, or layer: weight. `vgg_16/conv3/conv3_3` is conv3_3 of whatever loss network is used."""
+    value = raw[key]
     layers = value if isinstance(value, dict) else dict.fromkeys(value if isinstance(value, list) else [value], 1.0)
-    known = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1", "conv4_2", "conv4_3")
-    short = {str(name).rsplit("/", 1)[-1]: _number(where, key, weight) for name, weight in layers.items()}
+    known = layer_names(raw.get("loss_model", "vgg_16"))
+    short = {str(name).rsplit("/", 1)[-1]: _number(where, key, weight, 0.0) for name, weight in layers.items()}
     for name in short:
         if name not in known:
             raise TrainingError(f"{where}: {key}: no layer {name!r}; there are {', '.join(known)}")

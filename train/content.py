@@ -1,5 +1,7 @@
-"""The content pictures: random crops of a folder of pictures, or of a video."""
+"""The content pictures: crops of a folder of pictures, of a video, or of drawn scenes."""
 
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,9 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from livestyle.errors import TrainingError
+from livestyle.train import drawn
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-VIDEO_FRAMES = 400  # kept of a video, spread over its length
+VIDEOS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif"  # containers; not playlists, which name other files
+VIDEO_FRAMES = 400  # at most kept of a video, spread over its length
 
 
 def read_picture(path: Path) -> np.ndarray | None:
@@ -30,13 +34,19 @@ def resize_short_side(picture: np.ndarray, short: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
 
 
+def crop_middle(picture: np.ndarray, size: int) -> np.ndarray:
+    """The square of `size` pixels in the middle. (H, W, 3) -> (size, size, 3)."""
+    top, left = (picture.shape[0] - size) // 2, (picture.shape[1] - size) // 2
+    return picture[top : top + size, left : left + size]
+
+
 def to_tensor(picture: np.ndarray) -> Tensor:
     """(H, W, 3) uint8 -> (3, H, W) fp32 in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255
 
 
-class ContentCrops(Dataset[tuple[Tensor, int]]):
-    """Crop number i, (3, size, size) in [0, 1], and how many unreadable pictures were passed over for it.
+class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
+    """Crop number i, (3, size, size) in [0, 1], and the numbers of the unreadable pictures passed over for it.
 
     What crop i shows depends on the seed and on i alone: a run that goes on later sees what a run
     never stopped would have seen. Each epoch shows every picture once, in a new order.
@@ -44,65 +54,70 @@ class ContentCrops(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, content: Path, size: int, zoom: float, seed: int) -> None:
         self.size, self.zoom, self.seed = size, zoom, seed
-        self.pictures: list[Path] | list[np.ndarray]
-        if content.is_dir():
+        self.pictures: Sequence[Path | np.ndarray]
+        if drawn.is_drawn(content):
+            self.pictures = drawn.content(content)
+        elif content.is_dir():
             self.pictures = sorted(path for path in content.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
-        elif content.is_file():
-            self.pictures = _video_frames(content)
         else:
-            raise TrainingError(
-                f"no content pictures: {content} does not exist; name a folder of photos or a video with --content "
-                "(any will do; the original used COCO's train2014)"
-            )
+            self.pictures = _video_frames(content, round(size * zoom))
         if not self.pictures:
-            raise TrainingError(f"no content pictures in {content}; ten or more photos are needed ({', '.join(sorted(PICTURES))})")
+            raise TrainingError(
+                f"no content pictures in {content} ({', '.join(sorted(PICTURES))}); name a folder that holds "
+                "ten or more photos, or a video, with --content"
+            )
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        epoch, position = divmod(index, len(self.pictures))
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.pictures))
-        for skipped in range(len(self.pictures)):
-            picture = self._read(order[(position + skipped) % len(order)])
+    def __getitem__(self, index: int) -> tuple[Tensor, set[int]]:
+        epoch, position = divmod(index, len(self))
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
+        unreadable: set[int] = set()
+        for number in np.roll(order, -position).tolist():
+            entry = self.pictures[number]
+            picture = read_picture(entry) if isinstance(entry, Path) else entry
             if picture is not None:
-                return to_tensor(self._crop(picture, np.random.default_rng((self.seed, index, 1)))), skipped
-        raise TrainingError("none of the content pictures can be read")
-
-    def _read(self, number: int) -> np.ndarray | None:
-        picture = self.pictures[number]
-        return read_picture(picture) if isinstance(picture, Path) else picture
+                return to_tensor(self._crop(picture, np.random.default_rng((self.seed, index, 1)))), unreadable
+            unreadable.add(number)
+        raise TrainingError(f"none of the {len(self)} content pictures can be read; name others with --content")
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """As the original when zoom is 1: short side to size, then the middle. Else at random, half of them mirrored."""
         size = self.size
-        if self.zoom <= 1:
-            picture = resize_short_side(picture, size)
-            top, left = (picture.shape[0] - size) // 2, (picture.shape[1] - size) // 2
-            return picture[top : top + size, left : left + size]
+        if self.zoom == 1:
+            return crop_middle(resize_short_side(picture, size), size)
         picture = resize_short_side(picture, round(size * rng.uniform(1, self.zoom)))
         top, left = (int(rng.integers(side - size + 1)) for side in picture.shape[:2])
         picture = picture[top : top + size, left : left + size]
         return picture[:, ::-1] if rng.random() < 0.5 else picture
 
 
-def _video_frames(path: Path) -> list[np.ndarray]:
-    """Up to VIDEO_FRAMES frames, evenly thinned: every second one is dropped whenever there are too many."""
-    capture = cv2.VideoCapture(str(path))
+def collate(crops: list[tuple[Tensor, set[int]]]) -> tuple[Tensor, set[int]]:
+    """Crops -> (N, 3, size, size), and all their unreadable pictures."""
+    return torch.stack([crop for crop, _ in crops]), set().union(*(unreadable for _, unreadable in crops))
+
+
+def start_worker(_: int) -> None:
+    """A loader's process: Ctrl-C is for the process that trains, and two thread pools would fight for the cores."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+
+
+def _video_frames(path: Path, short: int) -> list[np.ndarray]:
+    """Up to VIDEO_FRAMES frames, short side `short`, evenly thinned: every second one goes whenever there are too many."""
+    import av  # after cv2: the other way round, windows hang on Linux
+
     frames: list[np.ndarray] = []
-    step, number = 1, 0
+    step = 1
     try:
-        while True:
-            ok, frame = capture.read()
-            if not ok:
-                break
-            if number % step == 0:
-                frames.append(np.ascontiguousarray(frame[:, :, ::-1]))
-            if len(frames) > VIDEO_FRAMES:
-                frames, step = frames[::2], step * 2
-            number += 1
-    finally:
-        capture.release()
-    if not frames:
-        raise TrainingError(f"{path} is neither a folder of pictures nor a video that can be read")
+        with av.open(str(path), options={"format_whitelist": VIDEOS}) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number % step == 0:
+                    frames.append(resize_short_side(frame.to_ndarray(format="rgb24"), short))
+                if len(frames) > VIDEO_FRAMES:
+                    frames, step = frames[::2], step * 2
+    except (OSError, ValueError, IndexError) as error:  # PyAV's errors are of these too; frames read before damage count
+        if not frames:
+            raise TrainingError(f"{path} is neither a folder of pictures nor a video that can be read") from error
     return frames

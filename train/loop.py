@@ -1,142 +1,229 @@
 """The training loop: paint crops, measure the losses, step."""
 
-import dataclasses
 import math
-import signal
+import os
+import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from threading import current_thread, main_thread
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from livestyle import style as style_files
-from livestyle.errors import TrainingError
-from livestyle.network import NETWORKS, Transformer
-from livestyle.train import losses
-from livestyle.train.checkpoint import last_step, load_checkpoint, save_checkpoint
+from livestyle.errors import OutputError, TrainingError
+from livestyle.network import NETWORKS
+from livestyle.train.checkpoint import is_finite, load_checkpoint, remove_checkpoints, save_checkpoint, steps_in
 from livestyle.train.config import Config
-from livestyle.train.content import ContentCrops, read_picture, resize_short_side, to_tensor
-from livestyle.train.loss_network import LossNetwork, load_loss_network
+from livestyle.train.content import ContentCrops, collate, start_worker
+from livestyle.train.export import body_file, export, style_files_of
+from livestyle.train.interrupt import ctrl_c_noted
+from livestyle.train.log import Log, NoLog, open_log
+from livestyle.train.loss_network import load_loss_network
+from livestyle.train.objective import Objective, Painter
+from livestyle.train.processes import Alone, joined
 
-CHECKPOINT_EVERY = 200  # steps
-
-
-class Painter(nn.Module):
-    """What is trained: one body, and the rows of every style."""
-
-    def __init__(self, network: Transformer, styles: int) -> None:
-        super().__init__()
-        self.network = network
-        self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1]."""
-        return self.network(x, self.rows[style])
+BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps, each a multiple of the one before
+FEW_STEPS = 2000
 
 
-class Objective:
-    """The weighted sum of the losses, and its parts by name."""
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to; as text, for people."""
 
-    def __init__(self, config: Config, network: LossNetwork, device: torch.device) -> None:
-        self.config, self.network = config, network
-        self.style_loss = losses.relative_style_loss if config.weighting == "relative" else losses.absolute_style_loss
-        self.content_loss = losses.relative_content_loss if config.weighting == "relative" else losses.absolute_content_loss
-        self.layers = [*config.content_layers, *config.style_layers]
-        self.weights = torch.tensor(list(config.style_weights.values()), device=device)  # (S,)
-        grams: dict[str, list[Tensor]] = {layer: [] for layer in config.style_layers}
-        for name, path in config.styles.items():
-            picture = read_picture(path)
-            if picture is None:
-                raise TrainingError(f"{name}: cannot read the style picture {path}; name one that can be read in the conf file")
-            features = network(to_tensor(resize_short_side(picture, config.style_size))[None].to(device), config.style_layers)
-            for layer in config.style_layers:
-                grams[layer].append(losses.gram_matrix(features[layer])[0])
-        self.grams = {layer: torch.stack(values) for layer, values in grams.items()}  # (S, C, C)
+    styles: dict[str, Path]  # style's name -> its file
+    steps: int
+    seconds: float  # of this call
+    losses: dict[str, float]  # means over the last steps, by name; none if there was nothing left to train
+    content_pictures: int
+    unreadable_pictures: int  # met and passed over
 
-    def __call__(self, painted: Tensor, photo: Tensor, style: Tensor) -> dict[str, Tensor]:
-        """Painted and photo (N, 3, H, W) in [0, 1], style (N,) -> scalars; "total" is what is minimised."""
-        config = self.config
-        features = self.network(painted, self.layers)
-        with torch.no_grad():
-            photo_features = self.network(photo, config.content_layers)
-        parts: dict[str, Tensor] = {}
-        total = torch.zeros((), device=painted.device)
-        for layer, weight in config.content_layers.items():
-            loss = self.content_loss(features[layer], photo_features[layer]).mean()
-            parts[f"content/{layer}"] = loss
-            total = total + config.content_weight * weight * loss
-        for layer, weight in config.style_layers.items():
-            each = self.style_loss(features[layer], self.grams[layer][style])  # (N,)
-            parts[f"style/{layer}"] = each.mean()
-            total = total + weight * (each * self.weights[style]).mean()
-        if config.tv_weight:
-            parts["tv"] = losses.total_variation_loss(painted).mean()
-            total = total + config.tv_weight * parts["tv"]
-        if config.grid_weight:
-            parts["grid"] = losses.grid_loss(painted).mean()
-            total = total + config.grid_weight * parts["grid"]
-        return parts | {"total": total}
+    def __str__(self) -> str:
+        lines = [f"{name}: {path}" for name, path in self.styles.items()]
+        lines.append(f"{self.steps} steps, {self.seconds / 60:.1f} minutes")
+        if self.unreadable_pictures:
+            lines.append(f"{self.unreadable_pictures} of {self.content_pictures} content pictures were unreadable and skipped")
+        name, path = next(iter(self.styles.items()))
+        by_name = path.parent.resolve() == Path("models").resolve()  # one of the folders that styles are looked for in
+        lines.append(f"try it: livestyle image photo.jpg --style {shlex.quote(name if by_name else str(path))}")
+        return "\n".join(lines)
 
 
-def train(config: Config, device: torch.device, resume: bool = False, quiet: bool = False) -> list[Path]:
-    """Run the whole training and return the style files written.
+def print_warning(message: str) -> None:
+    """A line on stderr."""
+    print(f"warning: {message}", file=sys.stderr)
 
-    Ctrl-C saves a checkpoint and raises KeyboardInterrupt; `resume` goes on from the last one to
-    the same numbers as a run never stopped. Raises TrainingError for anything missing.
+
+def train(
+    config: Config,
+    device: torch.device,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    warn: Callable[[str], None] = print_warning,
+) -> Summary | None:
+    """Run the whole training and write the style files into config.model_path.
+
+    resume: go on from the run's last checkpoint, if there is one, to the same numbers as a run never
+    stopped; one that has its steps already is only written out. overwrite: start anew over an earlier run
+    and its styles, which is an OutputError otherwise. quiet: no progress bar.
+
+    Ctrl-C saves a checkpoint after the step and raises KeyboardInterrupt, whose text says how to go on.
+    Started by torchrun, all processes train together; all but the first print nothing and return None.
+    Raises TrainingError for anything missing, and if the losses stop being finite.
     """
-    torch.manual_seed(config.seed)
-    loss_network = load_loss_network(config.loss_model, config.loss_model_file).to(device, memory_format=torch.channels_last)
-    objective = Objective(config, loss_network, device)
-    crops = ContentCrops(config.content, config.image_size, config.zoom, config.seed)
-    total_steps = config.steps or max(1, config.epoch * len(crops) // config.batch_size)
-    painter = Painter(NETWORKS[config.model](), len(config.styles)).to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(painter.parameters(), lr=config.learning_rate)
+    with joined(device) as processes, ctrl_c_noted() as interrupted:
+        if processes.rank > 0:  # only the first speaks
+            quiet, warn = True, _say_nothing
+        return _train(config, processes, interrupted, resume, overwrite, quiet, warn)
+
+
+def _train(
+    config: Config,
+    processes: Alone,
+    interrupted: Callable[[], bool],
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+    warn: Callable[[str], None],
+) -> Summary | None:
+    started = time.monotonic()
+    device, first_process = processes.device, processes.rank == 0
     folder = config.model_path / config.naming
-    first = 0
-    if resume and (step := last_step(folder)) is not None:
-        load_checkpoint(folder, step, painter, optimizer)
-        first = step
-    half = config.precision == "bf16"
-    count = len(config.styles)
-    indices = range(first * config.batch_size, total_steps * config.batch_size)
-    loader = DataLoader(crops, config.batch_size, sampler=indices, num_workers=1)
-    bar = tqdm(loader, initial=first, total=total_steps, disable=quiet, unit="step", dynamic_ncols=True)
-    step = first
-    log = open(folder.parent / f"{config.naming}.log", "a")
-    sums: dict[str, float] = {}
+    _check_outputs(config, folder, resume, overwrite)
+    crops = ContentCrops(config.content, config.image_size, config.zoom, config.seed)
+    crops_a_step = config.batch_size * processes.count
+    total_steps = config.steps or max(1, config.epoch * len(crops) // crops_a_step)
+    sample = crops[0][0][None].to(device)  # (1, 3, size, size); raises if no picture can be read
+    loss_network = load_loss_network(config.loss_model, config.loss_model_file, [*config.content_layers, *config.style_layers])
+    objective = Objective(config, loss_network.to(device).to(memory_format=torch.channels_last), device)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        painter = Painter(NETWORKS[config.model](), len(config.styles)).to(device).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(painter.parameters(), lr=config.learning_rate)
+    first = steps_in(folder)[-1] if resume and steps_in(folder) else 0
+    if first:
+        load_checkpoint(folder, first, painter, optimizer, config.styles)
+    if first < total_steps < FEW_STEPS:
+        warn(f"the plan comes to {total_steps} steps; a style wants {FEW_STEPS} or more: raise epoch or --steps")
+    model = processes.wrap(painter) if first < total_steps else painter
+    half = uses_bf16(config.precision, device)
+
+    # crop number i goes to one place whatever the number of processes, and wears style i modulo their number
+    starts = range(first * crops_a_step + processes.rank * config.batch_size, total_steps * crops_a_step, crops_a_step)
+    batches = DataLoader(
+        crops,
+        batch_sampler=[list(range(start, start + config.batch_size)) for start in starts],
+        collate_fn=collate,
+        num_workers=1 if device.type == "cpu" else min(8, os.cpu_count() or 1),
+        worker_init_fn=start_worker,
+        pin_memory=device.type == "cuda",
+    )
+    log: Log = open_log(folder, first, warn) if first_process and first < total_steps else NoLog()
+    if overwrite and first_process:
+        remove_checkpoints(folder)
+    bar = tqdm(batches, config.naming, initial=first, total=total_steps, unit="step", disable=quiet, dynamic_ncols=True)
+    recent: list[Tensor] = []  # the losses of the steps since the last line of the log
+    means: dict[str, float] = {}
+    unreadable: set[int] = set()
     try:
-        for photo, _ in bar:
+        for (step, start), (photo, skipped) in zip(enumerate(starts, first + 1), bar, strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, step, total_steps)
-            start = step * config.batch_size
-            style = torch.arange(start, start + len(photo), device=device) % count
-            photo = photo.to(device, memory_format=torch.channels_last)
+                group["lr"] = learning_rate(config, step - 1, total_steps)
+            photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
+            style = torch.arange(start, start + config.batch_size, device=device) % len(config.styles)  # (N,)
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                parts = objective(painter(photo, style), photo, style)
+                parts = objective(model(photo, style), photo, style)
             optimizer.zero_grad(set_to_none=True)
-            parts["total"].backward()
+            torch.autograd.backward(parts["total"])
             optimizer.step()
-            step += 1
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            if step % 50 == 0:
-                print(step, {k: round(v / 50, 4) for k, v in sums.items()}, file=log, flush=True)
-                sums = {}
-            if step % CHECKPOINT_EVERY == 0:
-                save_checkpoint(folder, step, painter, optimizer)
+
+            unreadable |= skipped
+            recent.append(torch.stack(list(parts.values())).detach())
+            last, stop = step == total_steps, processes.any(interrupted())
+            if step % BAR_EVERY == 0 or step == first + 1 or stop or last:
+                before, means = means, dict(zip(parts, torch.stack(recent).mean(0).tolist(), strict=True))
+                _check_finite(means, before, step, folder)
+                bar.set_postfix(_for_the_bar(means, unreadable), refresh=False)
+            if step % LOG_EVERY == 0 or last:
+                log.losses(step, means)
+                recent.clear()
+            if (step % CHECKPOINT_EVERY == 0 or stop or last) and first_process:
+                if not is_finite(painter):
+                    raise _not_finite(means, step, folder)
+                save_checkpoint(folder, step, painter, optimizer, config.styles)
+                log.sample(step, _paint_sample(painter, sample, half))
+            if stop and not last:
+                raise KeyboardInterrupt(f"stopped after step {step} of {total_steps}, saved in {folder}; go on with --resume")
     finally:
-        save_checkpoint(folder, step, painter, optimizer)
-    return []
+        bar.close()
+        log.close()
+
+    unreadable = processes.union(unreadable)
+    if not first_process:
+        return None
+    steps = max(first, total_steps)
+    files = export(config, painter, steps)
+    return Summary(files, steps, time.monotonic() - started, means, len(crops), len(unreadable))
 
 
 def learning_rate(config: Config, step: int, total_steps: int) -> float:
-    """The rate of this step: constant, or a quarter of a cosine's period down to nothing."""
+    """The rate of this step: constant, or half of a cosine's period down to nothing."""
     if config.learning_rate_decay == "none":
         return config.learning_rate
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16. `auto`: where the device has units for it; elsewhere it is slower than fp32."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public ones
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+def _say_nothing(_message: str) -> None: ...
+
+
+def _check_outputs(config: Config, folder: Path, resume: bool, overwrite: bool) -> None:
+    """Raises OutputError if a run or style of this name is there and nobody said what to do with it."""
+    if resume or overwrite:
+        return
+    if steps := steps_in(folder):
+        raise OutputError(f"{folder} holds a run of {steps[-1]} steps; go on with --resume, or start anew with --overwrite")
+    for path in [*style_files_of(config).values(), body_file(config)]:
+        if path is not None and path.exists():
+            raise OutputError(f"{path} exists; train over it with --overwrite, or change naming in the conf file")
+
+
+def _for_the_bar(means: dict[str, float], unreadable: set[int]) -> dict[str, str]:
+    losses = {name.removesuffix("_weight"): f"{means[name]:.3g}" for name in ("total", "content_weight", "style_weight")}
+    return losses | ({"unreadable": str(len(unreadable))} if unreadable else {})
+
+
+def _check_finite(means: dict[str, float], before: dict[str, float], step: int, folder: Path) -> None:
+    """Raises TrainingError if a loss is not finite. before: the means when they last were."""
+    if not math.isfinite(means["total"]):
+        raise _not_finite(before or means, step, folder)
+
+
+def _not_finite(means: dict[str, float], step: int, folder: Path) -> TrainingError:
+    """Blames the weight with the largest share of the loss, one that is not finite first."""
+    shares = {name: mean if mean < math.inf else math.inf for name, mean in means.items() if name.endswith("_weight")}
+    weight = max(shares, key=shares.__getitem__)
+    kept = f"the checkpoint of step {steps_in(folder)[-1]} is kept" if steps_in(folder) else "there is no checkpoint yet"
+    return TrainingError(f"the losses are no longer finite at step {step}; lower {weight}, or learning_rate; {kept} in {folder}")
+
+
+@torch.no_grad()
+def _paint_sample(painter: Painter, sample: Tensor, half: bool) -> Tensor:
+    """The sample photo, (1, 3, H, W), and what each style makes of it -> (1 + S, 3, H, W) in [0, 1], on the CPU."""
+    with torch.autocast(sample.device.type, torch.bfloat16, enabled=half):
+        painted = [painter(sample, torch.tensor([style], device=sample.device)) for style in range(len(painter.rows))]
+    return torch.cat([sample, *painted]).float().cpu()

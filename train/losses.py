@@ -1,5 +1,6 @@
 """The losses, each a number a picture, (N,). Activations are ReLU outputs of the loss network, (N, C, h, w)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,7 +11,8 @@ def gram_matrix(activations: Tensor) -> Tensor:
     In fp32: half precision has not the range.
     """
     flat = activations.float().flatten(2)  # (N, C, h w)
-    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+    with torch.autocast(flat.device.type, enabled=False):
+        return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
 
 
 def relative_style_loss(activations: Tensor, target: Tensor) -> Tensor:

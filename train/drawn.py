@@ -1,0 +1,103 @@
+"""Pictures drawn by code, so that training can be tried with nothing supplied.
+
+A conf file names them where a path belongs: `style_image: drawn:stripes`, `content: drawn:scenes`.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+
+from livestyle.errors import TrainingError
+
+T = TypeVar("T")
+PREFIX = "drawn:"
+SCENES = 48
+SIDE = 256  # pixels
+INK = [(24, 32, 88), (224, 64, 40), (248, 184, 48), (32, 136, 136), (240, 232, 208)]  # RGB
+
+
+def is_drawn(name: Any) -> bool:
+    """Whether a conf file's value names a drawn picture rather than a path."""
+    return str(name).startswith(PREFIX)
+
+
+def style(name: Any) -> np.ndarray:
+    """`drawn:stripes` or `drawn:tiles` -> (256, 256, 3) uint8 RGB."""
+    return _pick(name, STYLES)()
+
+
+def content(name: Any) -> list[np.ndarray]:
+    """`drawn:scenes` -> pictures, (256, 256, 3) uint8 RGB."""
+    return _pick(name, CONTENTS)()
+
+
+def stripes() -> np.ndarray:
+    """Wavy bands of five inks with dark outlines."""
+    y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+    height = (y + 10 * np.sin(x / 14) + 5 * np.sin(x / 6 + y / 19)) / 11
+    picture: np.ndarray = np.array(INK, np.uint8)[np.floor(height).astype(int) % len(INK)]
+    picture[height % 1 < 0.2] = (12, 12, 28)
+    return picture
+
+
+def tiles() -> np.ndarray:
+    """Irregular tiles of five inks with light joints: every pixel belongs to its nearest point."""
+    rng = np.random.default_rng(1)
+    points = rng.uniform(0, SIDE, (180, 2))
+    grid = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1, 1)  # (2, H W, 1)
+    distances = np.hypot(*(grid - points.T[:, None]))  # (H W, points)
+    colours = np.array(INK, np.uint8)[rng.integers(len(INK), size=len(points))]
+    picture: np.ndarray = colours[distances.argmin(1)]
+    nearest, second = np.partition(distances, 1, axis=1)[:, :2].T
+    picture[second - nearest < 2] = (250, 246, 236)
+    return picture.reshape(SIDE, SIDE, 3)
+
+
+def scenes() -> list[np.ndarray]:
+    """Landscapes: a sky with a sun, hills, houses and trees, some grain."""
+    return [_scene(np.random.default_rng(number)) for number in range(SCENES)]
+
+
+def _scene(rng: np.random.Generator) -> np.ndarray:
+    top, bottom = rng.integers(80, 256, (2, 1, 1, 3))
+    sky = top + (bottom - top) * np.linspace(0, 1, SIDE)[:, None, None]  # (H, 1, 3)
+    picture = np.ascontiguousarray(sky.repeat(SIDE, 1).astype(np.uint8))
+    cv2.circle(picture, _point(rng, 0, 110), int(rng.integers(10, 36)), _colour(rng, 180), -1, cv2.LINE_AA)
+    x = np.arange(SIDE)
+    for horizon in (110, 150, 190):
+        hills = horizon + rng.uniform(8, 26) * np.sin(x / rng.uniform(14, 50) + rng.uniform(0, 6))
+        outline = np.vstack([np.stack([x, hills], 1), [[SIDE, SIDE], [0, SIDE]]]).astype(np.int32)
+        cv2.fillPoly(picture, [outline], _colour(rng, 20), cv2.LINE_AA)
+        for _ in range(3):
+            left, base = _point(rng, horizon, horizon + 60)
+            width, height = rng.integers(10, 50, 2).tolist()
+            right, eaves = left + width, base - height
+            cv2.rectangle(picture, (left, eaves), (right, base), _colour(rng, 0), -1)
+            roof = np.array([(left - 4, eaves), (right + 4, eaves), ((left + right) // 2, eaves - width // 2)])
+            cv2.fillPoly(picture, [roof], _colour(rng, 0), cv2.LINE_AA)
+            crown, size = _point(rng, horizon, horizon + 60), (width // 3, height // 2)
+            cv2.ellipse(picture, crown, size, 0, 0, 360, _colour(rng, 0), -1, cv2.LINE_AA)
+    grain = rng.normal(0, 6, picture.shape)
+    return np.clip(picture + grain, 0, 255).astype(np.uint8)
+
+
+def _point(rng: np.random.Generator, top: int, bottom: int) -> tuple[int, int]:
+    return int(rng.integers(SIDE)), int(rng.integers(top, bottom))
+
+
+def _colour(rng: np.random.Generator, least: int) -> tuple[int, int, int]:
+    red, green, blue = rng.integers(least, 256, 3).tolist()
+    return red, green, blue
+
+
+STYLES = {"stripes": stripes, "tiles": tiles}
+CONTENTS = {"scenes": scenes}
+
+
+def _pick(name: Any, table: dict[str, Callable[[], T]]) -> Callable[[], T]:
+    found = table.get(str(name).removeprefix(PREFIX))
+    if found is None:
+        raise TrainingError(f"nothing is drawn as {name}; there are {', '.join(PREFIX + known for known in table)}")
+    return found

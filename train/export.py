@@ -1,0 +1,40 @@
+"""A finished run's style files: they load by name at once."""
+
+import dataclasses
+from pathlib import Path
+
+from livestyle import style as style_files
+from livestyle.train.config import Config
+from livestyle.train.objective import Painter
+
+SETTINGS = (
+    "weighting", "content_weight", "tv_weight", "grid_weight", "content_layers", "style_layers", "loss_model", "image_size",
+    "style_size", "batch_size", "learning_rate", "learning_rate_decay", "zoom", "precision", "seed",
+)  # fmt: skip
+
+
+def body_file(config: Config) -> Path | None:
+    """The file of the body that several styles share; a single style brings its own."""
+    return config.model_path / f"{config.naming}.{config.model}-body.safetensors" if len(config.styles) > 1 else None
+
+
+def style_files_of(config: Config) -> dict[str, Path]:
+    """Each style's file."""
+    return {name: config.model_path / f"{name}.{config.model}.safetensors" for name in config.styles}
+
+
+def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
+    """Write each style's file, and their body's if they share it. Returns the styles' files."""
+    settings = {key: value for key, value in dataclasses.asdict(config).items() if key in SETTINGS}
+    body = body_file(config)
+    if body is not None:
+        style_files.save(body, painter.network, None, {"training": settings | {"steps": steps}}, with_body=True)
+    files = style_files_of(config)
+    for (name, source), rows in zip(config.styles.items(), painter.rows.detach(), strict=True):
+        info = {
+            "picture": source.picture.name,
+            "origin": source.origin,
+            "training": settings | {"steps": steps, "style_weight": source.weight},
+        }
+        style_files.save(files[name], painter.network, rows, info, with_body=body is None)
+    return files

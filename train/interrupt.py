@@ -1,0 +1,30 @@
+"""Ctrl-C, put off until the step is done."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INSISTS = 3  # torchrun passes on the Ctrl-C that the terminal has sent already: two are one
+
+
+@contextmanager
+def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether Ctrl-C came. The third one raises KeyboardInterrupt at once, as usual."""
+    came = 0
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came += 1
+        if came >= INSISTS:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield lambda: False
+        return
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came > 0
+    finally:
+        signal.signal(signal.SIGINT, previous)

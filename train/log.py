@@ -1,0 +1,102 @@
+"""What a run leaves to look at in its folder: log.txt, sample.jpg, and TensorBoard's events."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from livestyle.errors import OutputError
+
+NO_TENSORBOARD = "no TensorBoard logs, as it is not installed: pip install 'livestyle[tensorboard]'"
+
+
+class Log(Protocol):
+    """Takes what there is to see of a run."""
+
+    def losses(self, step: int, means: Mapping[str, float]) -> None:
+        """Means over the last steps, by name."""
+
+    def sample(self, step: int, pictures: Tensor) -> None:
+        """The photo and what each style makes of it, (1 + S, 3, H, W) in [0, 1]."""
+
+    def close(self) -> None: ...
+
+
+class NoLog:
+    """For the processes that only help, and for the events where TensorBoard is not installed."""
+
+    def losses(self, step: int, means: Mapping[str, float]) -> None: ...
+
+    def sample(self, step: int, pictures: Tensor) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class TensorBoardLog:
+    """Events for `tensorboard --logdir models`."""
+
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+
+    def losses(self, step: int, means: Mapping[str, float]) -> None:
+        for name, mean in means.items():
+            self.writer.add_scalar(name.replace("_weight", "_weighted"), mean, step)
+
+    def sample(self, step: int, pictures: Tensor) -> None:
+        self.writer.add_images("sample", pictures, step)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class FolderLog:
+    """log.txt, a line each time, and sample.jpg, the newest pictures side by side; the same to `events`.
+
+    Raises OutputError if the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, events: Log) -> None:
+        self.folder, self.events = folder, events
+        try:
+            self.text = (folder / "log.txt").open("a", encoding="utf-8", buffering=1)  # by the line
+        except OSError as error:
+            raise OutputError(f"cannot write into {folder}: {error.strerror}") from error
+
+    def losses(self, step: int, means: Mapping[str, float]) -> None:
+        self.text.write(f"step {step} " + " ".join(f"{name} {mean:.5g}" for name, mean in means.items()) + "\n")
+        self.events.losses(step, means)
+
+    def sample(self, step: int, pictures: Tensor) -> None:
+        row = (pictures.clamp(0, 1) * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2).numpy()  # (H, (1 + S) W, 3)
+        partial = self.folder / ".sample.partial.jpg"
+        _, data = cv2.imencode(".jpg", np.ascontiguousarray(row[:, :, ::-1]))
+        try:
+            partial.write_bytes(data.tobytes())
+            os.replace(partial, self.folder / "sample.jpg")
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder / 'sample.jpg'}: {error.strerror}") from error
+        self.events.sample(step, pictures)
+
+    def close(self) -> None:
+        self.text.close()
+        self.events.close()
+
+
+def open_log(folder: Path, first_step: int, warn: Callable[[str], None]) -> Log:
+    """The run's log, with TensorBoard's events if it is installed; what they hold of later steps is hidden."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+    except ImportError:
+        warn(NO_TENSORBOARD)
+        return FolderLog(folder, NoLog())
+    log = FolderLog(folder, NoLog())
+    log.events = TensorBoardLog(SummaryWriter(str(folder), purge_step=first_step + 1))
+    return log

@@ -1,0 +1,83 @@
+"""What is trained, and what it is trained to: the painter, and the weighted sum of the losses."""
+
+import torch
+from torch import Tensor, nn
+
+from livestyle.errors import TrainingError
+from livestyle.network import Transformer
+from livestyle.train import drawn, losses
+from livestyle.train.config import Config, StyleSource
+from livestyle.train.content import crop_middle, read_picture, resize_short_side, to_tensor
+from livestyle.train.loss_network import LossNetwork
+
+
+class Painter(nn.Module):
+    """One body, and the rows of every style."""
+
+    def __init__(self, network: Transformer, styles: int) -> None:
+        super().__init__()
+        self.network = network
+        self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1]."""
+        painted: Tensor = self.network(x, self.rows.index_select(0, style))  # whose gradient adds up in a fixed order
+        return painted
+
+
+class Objective:
+    """The losses of painted pictures, layer by layer, and their weighted sum."""
+
+    def __init__(self, config: Config, network: LossNetwork, device: torch.device) -> None:
+        self.config, self.network = config, network
+        relative = config.weighting == "relative"
+        self.style_loss = losses.relative_style_loss if relative else losses.absolute_style_loss
+        self.content_loss = losses.relative_content_loss if relative else losses.absolute_content_loss
+        self.layers = [*config.content_layers, *config.style_layers]
+        self.style_weights = torch.tensor([source.weight for source in config.styles.values()], device=device)  # (S,)
+        grams: dict[str, list[Tensor]] = {layer: [] for layer in config.style_layers}
+        for source in config.styles.values():
+            picture = style_picture(source, config).to(device)  # (3, h, w)
+            for layer, activations in network(picture[None], config.style_layers).items():
+                grams[layer].append(losses.gram_matrix(activations)[0])
+        self.grams = {layer: torch.stack(each) for layer, each in grams.items()}  # (S, C, C)
+
+    def __call__(self, painted: Tensor, photo: Tensor, style: Tensor) -> dict[str, Tensor]:
+        """Painted and photo (N, 3, H, W) in [0, 1], style (N,) -> scalars.
+
+        By layer as they are; content_weight, style_weight ... with their weights; total is the sum of
+        these, and what is minimised.
+        """
+        config = self.config
+        features = self.network(painted, self.layers)
+        with torch.no_grad():
+            photo_features = self.network(photo, config.content_layers)
+        parts: dict[str, Tensor] = {}
+        weighted = {"content_weight": painted.new_zeros(()), "style_weight": painted.new_zeros(())}
+        for layer, weight in config.content_layers.items():
+            each = self.content_loss(features[layer], photo_features[layer])  # (N,)
+            parts[f"content/{layer}"] = each.mean()
+            weighted["content_weight"] = weighted["content_weight"] + config.content_weight * weight * each.mean()
+        for layer, weight in config.style_layers.items():
+            each = self.style_loss(features[layer], self.grams[layer][style])  # (N,)
+            parts[f"style/{layer}"] = each.mean()
+            weighted["style_weight"] = weighted["style_weight"] + weight * (each * self.style_weights[style]).mean()
+        if config.tv_weight:
+            parts["tv"] = losses.total_variation_loss(painted).mean()
+            weighted["tv_weight"] = config.tv_weight * parts["tv"]
+        if config.grid_weight:
+            parts["grid"] = losses.grid_loss(painted).mean()
+            weighted["grid_weight"] = config.grid_weight * parts["grid"]
+        return parts | weighted | {"total": torch.stack(list(weighted.values())).sum()}
+
+
+def style_picture(source: StyleSource, config: Config) -> Tensor:
+    """(3, h, w) in [0, 1], short side style_size; its middle square in absolute weighting, as in the original.
+
+    Raises TrainingError if it cannot be read.
+    """
+    picture = drawn.style(source.picture) if drawn.is_drawn(source.picture) else read_picture(source.picture)
+    if picture is None:
+        raise TrainingError(f"cannot read the style picture {source.picture}: damaged, or no JPEG, PNG, WebP, BMP or TIFF")
+    picture = resize_short_side(picture, config.style_size)
+    return to_tensor(crop_middle(picture, config.style_size) if config.weighting == "absolute" else picture)
