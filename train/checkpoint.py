@@ -51,14 +51,17 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.
 
 
 def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Adam, styles: Iterable[str]) -> None:
-    """Put the step's weights and optimiser state back. Raises TrainingError if they are of another network or other styles."""
+    """Put the step's weights and optimiser state back; before the first step there is no such state.
+
+    Raises TrainingError if they are of another network or of other styles.
+    """
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     moments = {f"{name}.{key}": shape for name, shape in shapes.items() for key in MOMENTS}
     counts = {f"{name}.step": (1,) for name in shapes}
     weights = _read(folder / WEIGHTS.format(step), shapes, list(styles))
-    state = _read(folder / OPTIMIZER.format(step), moments | counts, list(styles))
+    state = _read(folder / OPTIMIZER.format(step), moments | counts if step else {}, list(styles))
     model.load_state_dict(weights)
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.named_parameters() if step else ():
         slots = {key: state[f"{name}.{key}"].to(parameter.device).clone(memory_format=torch.preserve_format) for key in MOMENTS}
         optimizer.state[parameter] = {"step": state[f"{name}.step"].reshape(()), **slots}
 

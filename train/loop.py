@@ -105,8 +105,9 @@ def _train(
         torch.manual_seed(config.seed)
         painter = Painter(NETWORKS[config.model](), len(config.styles)).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(painter.parameters(), lr=config.learning_rate)
-    first = steps_in(folder)[-1] if resume and steps_in(folder) else 0
-    if first:
+    done = steps_in(folder) if resume else []
+    first = done[-1] if done else 0
+    if done:
         load_checkpoint(folder, first, painter, optimizer, config.styles)
     if first < total_steps < FEW_STEPS:
         warn(f"the plan comes to {total_steps} steps; a style wants {FEW_STEPS} or more: raise epoch or --steps")

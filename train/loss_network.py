@@ -128,12 +128,14 @@ def _read(model: str, file: Path, network: LossNetwork) -> dict[str, Tensor]:
 
 
 def _random_state(network: LossNetwork) -> dict[str, Tensor]:
-    """The same numbers every time, scaled so that activations neither grow nor fade (He et al. 2015)."""
+    """The same numbers every time: filters that sum to nothing, so that edges and colours count rather than
+    brightness, scaled so that activations neither grow nor fade (He et al. 2015)."""
     generator = torch.Generator().manual_seed(0)
     state = {"normalise.weight": torch.eye(3)[:, :, None, None] * 4, "normalise.bias": torch.full((3,), -2.0)}
     for name, value in network.convolutions.state_dict(prefix="convolutions.").items():
         if name.endswith("weight"):  # (outputs, inputs, 3, 3)
-            state[name] = torch.randn(value.shape, generator=generator) * (2 / value[0].numel()) ** 0.5
+            filters = torch.randn(value.shape, generator=generator) * (2 / value[0].numel()) ** 0.5
+            state[name] = filters - filters.mean((1, 2, 3), keepdim=True)
         else:
             state[name] = torch.zeros_like(value)
     return state
