@@ -1,0 +1,181 @@
+"""Conf files: the original program's, ours, and every line that says what is wrong with one."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from livestyle.errors import TrainingError
+from livestyle.train.config import read_config
+
+ORIGINAL = """
+## Basic configuration
+style_image: img/wave.jpg # 输入原始风格图像的文件名
+naming: "wave"
+model_path: models
+content_weight: 1.0
+style_weight: 220.0
+tv_weight: 0.0
+image_size: 256
+batch_size: 4
+epoch: 2
+loss_model: "vgg_16"
+content_layers:
+  - "vgg_16/conv3/conv3_3"
+style_layers:
+  - "vgg_16/conv1/conv1_2"
+  - "vgg_16/conv2/conv2_2"
+  - "vgg_16/conv3/conv3_3"
+  - "vgg_16/conv4/conv4_3"
+checkpoint_exclude_scopes: "vgg_16/fc"
+loss_model_file: "pretrained/vgg_16.ckpt"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder as the original's users have it: conf/, img/ and train2014/."""
+    for folder in ("conf", "img", "train2014"):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(str(tmp_path / "img/wave.jpg"), np.full((40, 60, 3), 128, np.uint8))
+    (tmp_path / "conf/wave.yml").write_text(ORIGINAL, encoding="utf-8")
+    return tmp_path
+
+
+def write(project: Path, **keys: Any) -> Path:
+    """A conf file of ours with these keys in place of, or beside, what it needs at least."""
+    path = project / "conf/mine.yml"
+    path.write_text(yaml.safe_dump({"style_image": "img/wave.jpg"} | keys), encoding="utf-8")
+    return path
+
+
+def test_original_conf_is_read_unchanged_from_anywhere(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    config = read_config(project / "conf/wave.yml")
+    assert (config.naming, config.model, config.weighting) == ("wave", "full", "absolute")
+    assert (config.content_weight, config.tv_weight, config.learning_rate, config.zoom) == (1, 0, 1e-3, 1)
+    assert (config.image_size, config.style_size, config.batch_size, config.epoch, config.steps) == (256, 256, 4, 2, None)
+    assert config.styles["wave"].picture == project / "img/wave.jpg"
+    assert config.styles["wave"].weight == 220
+    assert config.content == project / "train2014"
+    assert config.model_path == Path("models")
+    assert config.loss_model == "vgg_16"
+    assert config.loss_model_file == Path("pretrained/vgg_16.ckpt")
+    assert config.content_layers == {"conv3_3": 1}
+    assert config.style_layers == {"conv1_2": 1, "conv2_2": 1, "conv3_3": 1, "conv4_3": 1}
+
+
+def test_overrides_take_the_place_of_keys(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "here/photos").mkdir(parents=True)
+    (project / "photos").mkdir()  # beside the conf folder too: what is typed counts from where one stands
+    (project / "here/vgg.safetensors").touch()
+    monkeypatch.chdir(project / "here")
+    overrides = {"content": "photos", "loss_model": "vgg_19", "loss_model_file": "vgg.safetensors", "steps": 7, "model": None}
+    config = read_config(project / "conf/wave.yml", overrides)
+    assert config.content == project / "here/photos"
+    assert config.loss_model == "vgg_19"
+    assert config.loss_model_file == project / "here/vgg.safetensors"
+    assert config.steps == 7
+    assert config.model == "full"
+    assert config.style_layers.keys() == {"conv1_2", "conv2_2", "conv3_3", "conv4_3"}
+
+
+def test_ours_are_relative_and_lite(project: Path) -> None:
+    config = read_config(write(project, style_layers={"conv1_2": 1, "conv4_3": 1.5}, learning_rate="3e-3", origin="Hokusai"))
+    assert (config.naming, config.model, config.weighting) == ("mine", "lite", "relative")
+    assert config.style_layers == {"conv1_2": 1, "conv4_3": 1.5}
+    assert config.learning_rate == 0.003  # which YAML reads as text
+    assert config.styles["mine"].origin == "Hokusai"
+
+
+def test_several_styles(project: Path) -> None:
+    entries = {"a": "img/wave.jpg", "b": {"picture": "img/wave.jpg", "style_weight": 9, "origin": "x"}}
+    config = read_config(write(project, styles=entries, style_weight=5))
+    assert [(name, style.weight, style.origin) for name, style in config.styles.items()] == [("a", 5, ""), ("b", 9, "x")]
+
+
+def test_bundled_conf_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("demo", "demo.yml", "conf/demo.yml"):
+        assert read_config(Path(name)).naming == "demo"
+
+
+@pytest.mark.parametrize("name", ["wave", "cubist", "denoised_starry", "feathers", "mosaic", "scream", "udnie", "seven"])
+def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = "wave" if name == "seven" else name
+    with pytest.raises(TrainingError, match=f"style picture of {picture}: there is no .*img/{picture}.jpg; put a picture there"):
+        read_config(Path(name))
+    (tmp_path / "img").mkdir()
+    (tmp_path / "train2014").mkdir()
+    for style in ("wave", "cubist", "denoised_starry", "feathers", "mosaic", "scream", "udnie"):
+        (tmp_path / f"img/{style}.jpg").touch()
+    assert read_config(Path(name)).naming == name
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"style_image": None}, "no picture for the style mine; write `style_image:"),
+        ({"style_image": "img/none.jpg"}, r"no .*img/none\.jpg and no .*img/none\.jpg; put a picture there"),
+        ({"content": "none"}, "content: there is no .*none; name a folder of photos or a video with --content"),
+        ({"styles": ["a"]}, "styles: expected a line a style"),
+        ({"styles": {"a": {"picture": "img/wave.jpg", "wieght": 1}}}, "unknown key 'wieght'"),
+        ({"image_sise": 256}, "unknown key 'image_sise'"),
+        ({"image_size": 16}, "image_size: expected a whole number, 32 or more, found 16"),
+        ({"steps": 0}, "steps: expected a whole number, 1 or more, found 0"),
+        ({"batch_size": 1.5}, "batch_size: expected a whole number"),
+        ({"seed": True}, "seed: expected a whole number"),
+        ({"content_weight": -1}, "content_weight: expected a number, 0 or more, found -1"),
+        ({"style_weight": "much"}, "style_weight: expected a number, 0 or more, found 'much'"),
+        ({"tv_weight": float("nan")}, "tv_weight: expected a number"),
+        ({"zoom": 0.5}, "zoom: expected a number, 1 or more"),
+        ({"model": "fast"}, "model: 'fast' is none of full, lite"),
+        ({"loss_model": "inception"}, "loss_model: 'inception' is none of vgg_16"),
+        ({"style_layers": ["conv9_9"]}, "style_layers: no layer 'conv9_9'; there are conv1_1"),
+        ({"style_layers": ["conv3_4"]}, "no layer 'conv3_4'"),  # vgg_16 has three there
+        ({"content_layers": []}, "content_layers: at least one layer"),
+        ({"naming": "a.b"}, "naming: 'a.b' cannot be a name"),
+        ({"naming": "a:b"}, "cannot be a name"),
+        ({"naming": "a,b"}, "cannot be a name"),
+        ({"naming": "../a"}, "cannot be a name"),
+        ({"naming": "-a"}, "cannot be a name"),
+        ({"naming": ""}, "cannot be a name"),
+        ({"styles": {"a/b": "img/wave.jpg"}}, "styles: 'a/b' cannot be a name"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(project: Path, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrainingError, match=message) as caught:
+        read_config(write(project, **keys) if "content" in keys else write(project, **{"content": "train2014"} | keys))
+    assert "\n" not in str(caught.value)
+
+
+def test_names_may_hold_spaces_and_chinese(project: Path) -> None:
+    assert read_config(write(project, naming="神奈川 wave", content="train2014")).naming == "神奈川 wave"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"a: [", "cannot read the conf file"), (b"\xff\xfe\x00", "cannot read the conf file"), (b"text", "is not a conf file"), (b"", "not a conf file")],
+)
+def test_files_that_are_no_conf_files(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=message) as caught:
+        read_config(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_conf_file_names_the_bundled_ones(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no conf file .*none\.yml; bundled are .*wave\.yml"):
+        read_config(tmp_path / "none.yml")
+
+
+def test_weights_named_on_the_command_line_have_to_be_there(project: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no loss network weights: .*none\.safetensors does not exist"):
+        read_config(project / "conf/wave.yml", {"loss_model_file": "none.safetensors"})

@@ -1,0 +1,68 @@
+"""The losses against values worked out by hand, and against double precision."""
+
+import numpy as np
+import pytest
+import torch
+
+from livestyle.train import losses
+
+
+def test_gram_matrix_by_hand() -> None:
+    activations = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # two channels of 1 x 2
+    # [[1*1 + 2*2, 1*3 + 2*4], [.., 3*3 + 4*4]] over h w c = 4
+    assert losses.gram_matrix(activations).tolist() == [[[1.25, 2.75], [2.75, 6.25]]]
+
+
+def test_gram_matrix_stays_in_fp32_under_autocast() -> None:
+    activations = torch.full((1, 1, 1, 3), 1.0 + 2**-7)  # whose square needs more bits than bf16 has
+    with torch.autocast("cpu", torch.bfloat16):
+        gram = losses.gram_matrix(activations)
+    assert gram.dtype == torch.float32
+    assert gram.item() == (1 + 2**-7) ** 2
+
+
+def test_style_losses_by_hand() -> None:
+    activations = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])
+    target = torch.tensor([[1.25, 0.75], [0.75, 4.0]])
+    # the differences are 0, 2, 2, 2.25: squares 4 + 4 + 5.0625
+    assert losses.absolute_style_loss(activations, target).tolist() == [13.0625 / 4]  # h w c = 4 activations
+    assert losses.relative_style_loss(activations, target).item() == pytest.approx(13.0625 / (1.5625 + 2 * 0.5625 + 16))
+
+
+def test_content_losses_by_hand() -> None:
+    activations, photo = torch.tensor([[[[2.0, 2.0]]]]), torch.tensor([[[[1.0, 5.0]]]])
+    assert losses.absolute_content_loss(activations, photo).tolist() == [5.0]  # (1 + 9) / 2
+    assert losses.relative_content_loss(activations, photo).item() == pytest.approx(5 / 8)  # over the variance of 1 and 5
+
+
+def test_flat_photo_does_not_divide_by_nothing() -> None:
+    assert torch.isfinite(losses.relative_content_loss(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))).all()
+
+
+def test_total_variation_by_hand() -> None:
+    row = torch.tensor([[0.0, 10.0], [0.0, 30.0]]) / 255
+    painted = row.expand(1, 3, 2, 2)
+    # down: 0 and 20, mean square 200; across: 10 and 30, mean square 500
+    assert losses.total_variation_loss(painted).item() == pytest.approx(350)
+
+
+def test_grid_loss_sees_a_weave_and_not_a_flat_picture() -> None:
+    flat = torch.full((1, 3, 48, 48), 0.5)
+    weave = flat.clone()
+    weave[:, :, ::4, ::4] += 16 / 255  # one pixel of each sixteen is 16 higher
+    assert losses.grid_loss(flat).item() == pytest.approx(0, abs=1e-6)
+    assert losses.grid_loss(weave).item() == pytest.approx(16, rel=1e-4)  # unbiased variance of 16 once and 0 fifteen times
+
+
+@pytest.mark.parametrize("name", ["relative_style_loss", "absolute_style_loss"])
+def test_style_losses_against_float64(name: str) -> None:
+    rng = np.random.default_rng(0)
+    found, wanted = rng.random((3, 8, 12, 10)), rng.random((3, 8, 12, 10))
+
+    def gram(x: np.ndarray) -> np.ndarray:
+        return np.einsum("nchw,ndhw->ncd", x, x) / x[0].size
+
+    error = ((gram(found) - gram(wanted)) ** 2).sum((1, 2))
+    expected = error / found[0].size if name == "absolute_style_loss" else error / (gram(wanted) ** 2).sum((1, 2))
+    target = losses.gram_matrix(torch.from_numpy(wanted).float())
+    assert getattr(losses, name)(torch.from_numpy(found).float(), target).numpy() == pytest.approx(expected, rel=1e-3)
