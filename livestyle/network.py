@@ -82,6 +82,8 @@ class Transformer(nn.Module):
     """What the networks have in common: an architecture's name, and how many channels its norms have."""
 
     architecture: str
+    bytes_per_pixel: int
+    """Memory at the peak of a forward pass in fp32, measured, a pixel of the picture."""
     norm_channels: tuple[int, ...]
 
     @property
@@ -103,6 +105,7 @@ class Full(Transformer):
     """
 
     architecture = "full"
+    bytes_per_pixel = 700
     margin = 10  # reflected before, cropped after: keeps the borders alive
 
     def __init__(self) -> None:
@@ -140,6 +143,7 @@ class Lite(Transformer):
     """
 
     architecture = "lite"
+    bytes_per_pixel = 140
 
     def __init__(self) -> None:
         super().__init__()

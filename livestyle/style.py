@@ -35,7 +35,8 @@ class Header:
     body_hash: str
     has_rows: bool
     has_body: bool
-    info: dict[str, str] = field(default_factory=dict)  # picture, origin, training settings ...
+    info: dict[str, str] = field(default_factory=dict, compare=False)
+    """Picture, origin, training settings ..."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,114 @@
+"""The styles found on disk, and the words in which a person asks for them."""
+
+import difflib
+import importlib.resources
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+
+from livestyle.errors import StyleError
+from livestyle.style import Header, read_header
+
+SUFFIX = ".safetensors"
+
+
+def default_folders() -> list[Path]:
+    """Where styles are looked for, first come first served: ./models, the user's data folder, the bundled ones."""
+    bundled = Path(str(importlib.resources.files("livestyle.models")))
+    return [Path("models"), platformdirs.user_data_path("livestyle") / "models", bundled]
+
+
+def parse_blend(words: str | Mapping[str, float]) -> dict[str, float]:
+    """`wave`, `wave:.7,udnie:.3` or a mapping -> style: weight, the weights adding up to one.
+
+    Raises StyleError if a weight is not a number above zero.
+    """
+    entries: list[tuple[str, str | float]] = []
+    if isinstance(words, str):
+        for part in words.split(","):
+            name, colon, weight = part.rpartition(":")
+            # a path may hold a colon (C:\...), and then no number follows it
+            entries.append((name, weight) if colon and not weight.startswith(("\\", "/")) else (part, 1.0))
+    else:
+        entries += words.items()
+    blend: dict[str, float] = {}
+    for name, weight in entries:
+        try:
+            number = float(weight)
+        except (TypeError, ValueError):
+            number = 0.0
+        if not 0 < number < 1e6 or not name.strip():
+            raise StyleError(f"cannot read the style {words!r}; write a name, or a blend such as wave:.7,udnie:.3")
+        blend[name.strip()] = blend.get(name.strip(), 0.0) + number
+    total = sum(blend.values())
+    if not blend:
+        raise StyleError("no style named; write a name, or a blend such as wave:.7,udnie:.3")
+    return {name: number / total for name, number in blend.items()}
+
+
+class Gallery:
+    """Every style and body in the given folders. Broken files are told in `notes`, not raised.
+
+    A style may be there for several networks; a file of the same name and network in a later folder is shadowed.
+    """
+
+    def __init__(self, folders: list[Path] | None = None) -> None:
+        self.folders = default_folders() if folders is None else folders
+        self.notes: list[str] = []
+        self._styles: dict[str, dict[str, Header]] = {}  # name -> architecture -> header
+        self._bodies: dict[str, Header] = {}  # hash -> header
+        seen: set[Path] = set()
+        for folder in self.folders:
+            for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
+                if path.name.startswith(".") or path.resolve() in seen:
+                    continue  # a file being written, or the same folder twice
+                seen.add(path.resolve())
+                try:
+                    self.add(read_header(path))
+                except StyleError as error:
+                    self.notes.append(f"skipped: {error}")
+
+    def add(self, header: Header) -> None:
+        """Take a style or body in, unless one of its name is there already."""
+        if header.has_body:
+            self._bodies.setdefault(header.body_hash, header)
+        if not header.has_rows:
+            return
+        first = self._styles.setdefault(header.name, {}).setdefault(header.architecture, header)
+        if first is not header:
+            self.notes.append(f"{first.path} is used for {header.name} ({header.architecture}), not {header.path}")
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All styles, in alphabetical order."""
+        return sorted(self._styles)
+
+    def models(self, name: str) -> dict[str, Header]:
+        """The networks for which a style is there: architecture -> its file.
+
+        name: a style's name, or a path to a style file. Raises StyleError, with the nearest names.
+        """
+        if name in self._styles:
+            return self._styles[name]
+        path = Path(name).expanduser()
+        if path.suffix == SUFFIX or len(path.parts) > 1 or path.is_file():
+            header = read_header(path)
+            if not header.has_body and header.body_hash not in self._bodies:
+                beside = Gallery([path.parent])
+                self._bodies = beside._bodies | self._bodies
+            return {header.architecture: header}
+        near = difflib.get_close_matches(name, self._styles, n=3, cutoff=0.4)
+        known = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names) or 'none'}"
+        raise StyleError(f"no style named {name!r}; {known}")
+
+    def body(self, header: Header) -> Header:
+        """The file that holds a style's body. Raises StyleError if it is not there."""
+        found = header if header.has_body else self._bodies.get(header.body_hash)
+        if found is None:
+            raise StyleError(
+                f"{header.path} needs a body ({header.architecture} {header.body_hash[:12]}) that is not in "
+                f"{', '.join(str(folder) for folder in self.folders)}; put its file there too"
+            )
+        return found

@@ -1,0 +1,108 @@
+"""Joins source and stylizer; the caller's thread takes the painted frames and serves the sink.
+
+    source ─▶ channel ─▶ paint ─▶ channel ─▶ caller
+
+Reading, painting and whatever the caller does overlap.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from livestyle.channel import Channel
+from livestyle.engines import Ticket
+from livestyle.frame import Frame, Source
+from livestyle.stylizer import Stylizer
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How frames flow. Chosen once; nothing downstream asks whether a run is live."""
+
+    batch: int
+    """Frames painted together."""
+    in_flight: int
+    """Batches submitted and not yet fetched."""
+    waiting: int
+    """Frames waiting in each channel."""
+    drop_oldest: bool
+    """A full channel drops its oldest frame, instead of making the writer wait."""
+
+
+LIVE = Pace(batch=1, in_flight=0, waiting=1, drop_oldest=True)
+
+
+def offline(batch: int) -> Pace:
+    """Nothing is ever dropped; the device always has the next batch waiting."""
+    return Pace(batch=batch, in_flight=1, waiting=batch, drop_oldest=False)
+
+
+def read_all(source: Source) -> Iterator[Frame]:
+    """The source's frames to its end; closes it, in the thread that read it."""
+    try:
+        while (frame := source.read()) is not None:
+            yield frame
+    finally:
+        source.close()
+
+
+def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Up to `size` frames in a row of the same height and width."""
+    batch: list[Frame] = []
+    for frame in frames:
+        if batch and (len(batch) == size or frame.image.shape != batch[0].image.shape):
+            yield batch
+            batch = []
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def paint(frames: Iterable[Frame], stylizer: Stylizer, pace: Pace) -> Iterator[Frame]:
+    """The painted frames, in order, times unchanged."""
+    pending: deque[tuple[list[Frame], Ticket]] = deque()
+    for batch in batched(frames, pace.batch):
+        pending.append((batch, stylizer.submit([frame.image for frame in batch])))
+        if len(pending) > pace.in_flight:
+            yield from _fetch(*pending.popleft())
+    while pending:
+        yield from _fetch(*pending.popleft())
+
+
+def _fetch(batch: list[Frame], ticket: Ticket) -> Iterator[Frame]:
+    for frame, image in zip(batch, ticket.result(), strict=True):
+        yield replace(frame, image=image)
+
+
+class Pipeline:
+    """Iterate over it for the painted frames, or poll it; use it as a context manager.
+
+    On leaving, whether at the end, early or by an error, all threads are joined and the source is
+    closed. An error of the source or of the engine is raised where the caller takes frames.
+    """
+
+    def __init__(self, source: Source, stylizer: Stylizer, pace: Pace) -> None:
+        self._read = Channel(read_all(source), pace.waiting, pace.drop_oldest)
+        self._painted = Channel(paint(self._read, stylizer, pace), pace.waiting, pace.drop_oldest)
+
+    @property
+    def dropped(self) -> int:
+        """Frames thrown away so far because newer ones were there."""
+        return self._read.dropped + self._painted.dropped
+
+    def poll(self, timeout_seconds: float) -> Frame | None:
+        """The next painted frame, None if none came in time. Raises StopIteration at the end."""
+        return self._painted.poll(timeout_seconds)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._painted
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._read.close()  # first, so that a painter waiting for frames wakes up
+        self._painted.close()

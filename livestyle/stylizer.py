@@ -1,0 +1,165 @@
+"""Frames in, painted frames out, in the current look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from livestyle.engines import Engine, Look, Ticket, choose_device, open_engine
+from livestyle.errors import LivestyleError, StyleError
+from livestyle.frame import Image
+from livestyle.gallery import Gallery, parse_blend
+from livestyle.network import NETWORKS, Transformer
+from livestyle.style import Header, Style, load_body, load_style
+
+Blend = str | Mapping[str, float]
+
+
+class Stylizer:
+    """Paints frames. The look may be changed at any time, from any thread; it counts from the next frame on.
+
+    style: a name, a path to a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}.
+    model: "full", "lite", or "auto": full on a GPU if the style has it, else lite if it has that.
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+    strength: from 0, the photo, to 1, the painting. keep_colors: the painting's lightness, the photo's colours.
+
+    Raises StyleError for a style that is not there or lacks the model, DeviceError for the device.
+    Also a context manager, which gives the device's memory back.
+    """
+
+    def __init__(
+        self,
+        style: Blend,
+        model: str = "auto",
+        device: str = "auto",
+        *,
+        strength: float = 1.0,
+        keep_colors: bool = False,
+        gallery: Gallery | None = None,
+    ) -> None:
+        if model != "auto" and model not in NETWORKS:
+            raise StyleError(f"no model {model!r}; there are auto, {', '.join(NETWORKS)}")
+        self.gallery = gallery or Gallery()
+        self._bodies: dict[str, Transformer] = {}  # hash -> network
+        self._styles: dict[Header, Style] = {}
+        chosen = choose_device(device)
+        self._models = (model,) if model != "auto" else ("lite", "full") if chosen.type == "cpu" else ("full", "lite")
+        # before the engine is opened, so that a wrong word costs nothing
+        self._blend, self._look = style, self._find(style)
+        self.strength, self.keep_colors = strength, keep_colors
+        self.engine: Engine = open_engine(chosen)
+        self.engine.prepare(self._look.network)
+
+    def load_all(self) -> list[str]:
+        """Read every style that the gallery has for this stylizer's models, so that any switch is at once; their names."""
+        ready = []
+        for name in self.gallery.names:
+            try:
+                self.engine.prepare(self._find(name).network)
+            except StyleError as error:
+                self.gallery.notes.append(f"skipped: {error}")
+            else:
+                ready.append(name)
+        return ready
+
+    @property
+    def style(self) -> Blend:
+        """As it was given."""
+        return self._blend
+
+    @style.setter
+    def style(self, style: Blend) -> None:
+        found = self._find(style)
+        self.engine.prepare(found.network)
+        self._blend, self._look = style, replace(self._look, network=found.network, rows=found.rows)
+
+    @property
+    def model(self) -> str:
+        """The network in use."""
+        return self._look.network.architecture
+
+    @property
+    def strength(self) -> float:
+        """0..1, from photo to painting."""
+        return self._look.strength
+
+    @strength.setter
+    def strength(self, strength: float) -> None:
+        if not 0 <= strength <= 1:
+            raise LivestyleError(f"strength is from 0, the photo, to 1, the painting; {strength} is not")
+        self._look = replace(self._look, strength=float(strength))
+
+    @property
+    def keep_colors(self) -> bool:
+        """The painting's lightness with the photo's colours."""
+        return self._look.keep_colors
+
+    @keep_colors.setter
+    def keep_colors(self, keep: bool) -> None:
+        self._look = replace(self._look, keep_colors=bool(keep))
+
+    def submit(self, frames: Sequence[Image]) -> Ticket:
+        """Start painting (H, W, 3) uint8 RGB frames of one size; the look is read here, once."""
+        return self.engine.submit(frames, self._look)
+
+    def __call__(self, frames: Image) -> Image:
+        """(H, W, 3) or (N, H, W, 3) uint8 RGB -> the same shape, painted. Raises LivestyleError for any other array."""
+        frames = np.asarray(frames)
+        if frames.dtype != np.uint8 or frames.ndim not in (3, 4) or frames.shape[-1] != 3 or 0 in frames.shape[-3:]:
+            raise LivestyleError(f"expected (H, W, 3) or (N, H, W, 3) uint8 RGB, found {frames.shape} {frames.dtype}")
+        if frames.ndim == 3:
+            return self.submit([np.ascontiguousarray(frames)]).result()[0]
+        painted = np.empty_like(frames, order="C")
+        for start in range(0, len(frames), self.engine.batch):
+            batch = list(np.ascontiguousarray(frames[start : start + self.engine.batch]))
+            painted[start : start + len(batch)] = self.submit(batch).result()
+        return painted
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def __enter__(self) -> "Stylizer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _find(self, words: Blend) -> Look:
+        """The network and the (blended) rows for a style's name."""
+        blend = parse_blend(words)
+        available = {name: self.gallery.models(name) for name in blend}
+        shared = [model for model in self._models if all(model in models for models in available.values())]
+        if not shared:
+            have = "; ".join(f"{name} is there for {', '.join(models)}" for name, models in available.items())
+            raise StyleError(f"--model {' or '.join(self._models)} does not fit: {have}")
+        headers = {name: available[name][shared[0]] for name in blend}
+        if len({header.body_hash for header in headers.values()}) > 1:
+            raise StyleError(f"{' and '.join(headers)} cannot be blended: their bodies differ; blend styles trained together")
+        rows = sum(weight * self._style(headers[name]).rows for name, weight in blend.items())
+        assert isinstance(rows, torch.Tensor)  # a blend has at least one style
+        return Look(self._body(next(iter(headers.values()))), rows)
+
+    def _style(self, header: Header) -> Style:
+        if header not in self._styles:
+            self._styles[header] = load_style(header)
+        return self._styles[header]
+
+    def _body(self, header: Header) -> Transformer:
+        if header.body_hash not in self._bodies:
+            self._bodies[header.body_hash] = load_body(self.gallery.body(header))
+        return self._bodies[header.body_hash]
+
+
+def stylize(
+    image: Image,
+    style: Blend,
+    model: str = "auto",
+    device: str = "auto",
+    *,
+    strength: float = 1.0,
+    keep_colors: bool = False,
+) -> Image:
+    """Paint one picture, (H, W, 3) uint8 RGB -> the same shape. For several, keep a Stylizer."""
+    with Stylizer(style, model, device, strength=strength, keep_colors=keep_colors) as stylizer:
+        return stylizer(image)
