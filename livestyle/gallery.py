@@ -34,9 +34,9 @@ def parse_blend(words: str | Mapping[str, float]) -> dict[str, float]:
     else:
         entries += words.items()
     blend: dict[str, float] = {}
-    for name, weight in entries:
+    for name, share in entries:
         try:
-            number = float(weight)
+            number = float(share)
         except (TypeError, ValueError):
             number = 0.0
         if not 0 < number < 1e6 or not name.strip():
