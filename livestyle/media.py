@@ -1,0 +1,60 @@
+"""What the video source and the video sink share: opening a file safely, and the colours of untagged video."""
+
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.reformatter import Colorspace, Interpolation
+
+from livestyle.errors import InputError
+
+# A playlist (HLS, DASH, ffconcat, SDP) is no container: it names other files and addresses, and FFmpeg would read them.
+DEMUXERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,mxf,mxf_opatom,nut,ivf,obu,av1,h264,hevc,vvc,m4v,mjpeg,"
+    "mjpeg_2000,yuv4mpegpipe,rm,dv,wtv,gxf,swf,dirac,cavsvideo,vc1,vc1test,h263,h261,nsv,nuv,roq,smk,bink,webp_anim,"
+    "aac,mp3,wav,flac,ac3,eac3"  # without pictures: opened, to be able to say so
+)
+
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]")
+PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
+
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""swscale without its shortcuts, which darken every picture by a grey level or more."""
+
+
+def open_media(path: Path) -> InputContainer:
+    """The container at `path`; nothing but that one file is ever read. Raises InputError."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; name a video file in it")
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    if not head:
+        raise InputError(f"{path} is empty (0 bytes)")
+    try:
+        return av.open(
+            f"file:{path}",  # with its protocol, a name may hold colons or start with a dash
+            container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(f"{path} {_what_it_is(head, error)}") from None
+
+
+def _what_it_is(head: bytes, error: Exception) -> str:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(PLAYLISTS):
+        return "is a playlist that names other files; give the video file itself"
+    if head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return "is a picture, not a video; use: livestyle image"
+    if b"\0" not in text and sum(byte < 9 for byte in text) == 0:
+        return "is text, not a video"
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"is not a video that can be read, or it is cut off before its index ({reason})"
+
+
+def matrix_of_untagged(width: int, height: int) -> Colorspace:
+    """The YCbCr matrix that players take when a video does not say: BT.709 for HD, BT.601 below."""
+    return Colorspace.ITU709 if width >= 1280 or height >= 720 else Colorspace.ITU601

@@ -1,0 +1,433 @@
+"""Frames to a video file, by PyAV, with the sound and the subtitles of the file that they came from.
+
+While it runs the output is `name.partial.ext`. MP4 and MOV are then in fragments, each flushed: whenever the process
+dies, what is there plays. When complete they are rewritten, packet for packet, as an ordinary file with the index in
+front. Matroska and WebM play when cut off anyhow: they only get their final name.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.stream import VideoStream
+
+from livestyle.errors import OutputError
+from livestyle.frame import Frame, StreamInfo
+from livestyle.media import EXACT, matrix_of_untagged
+from livestyle.sinks.tracks import Tracks, Window
+
+IN_FLIGHT_SECONDS = Fraction(1, 2)
+"""At most this much is inside the encoder, so that less than a second is lost when the process is killed."""
+
+ANY_TIME_BASE = Fraction(1, 90_000)
+"""For streams whose times are multiples of nothing: cameras."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that we write."""
+
+    format: str
+    """FFmpeg's name of it."""
+    sound: str
+    """The encoder for sound that it cannot hold as it is."""
+    subtitles: str
+    """The codec for text that it cannot hold as it is."""
+    fragmented: bool
+    """Unplayable without its index, so written in fragments first."""
+    options: dict[str, str]
+    """While it runs."""
+
+
+FRAGMENTS = {
+    # of the fragmenting modes, the one that keeps times exact and loses least
+    "movflags": "frag_every_frame+delay_moov+default_base_moof",
+    "flush_packets": "1",
+    "max_interleave_delta": "1",  # we interleave; FFmpeg shall not hold packets back to do so
+}
+CLUSTERS = {"cluster_time_limit": "200", "flush_packets": "1", "max_interleave_delta": "1"}
+
+CONTAINERS = {
+    ".mp4": Container("mp4", "aac", "mov_text", True, FRAGMENTS),
+    ".m4v": Container("mp4", "aac", "mov_text", True, FRAGMENTS),
+    ".mov": Container("mov", "aac", "mov_text", True, FRAGMENTS),
+    ".mkv": Container("matroska", "aac", "subrip", False, CLUSTERS),
+    ".webm": Container("webm", "libopus", "webvtt", False, CLUSTERS),
+}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A way to encode pictures."""
+
+    library: str
+    preset: str
+    options: Callable[[int, str, int], dict[str, str]]
+    """(crf, preset, frames that may be inside it) -> the library's options"""
+
+
+def _x264(crf: int, preset: str, delay: int) -> dict[str, str]:
+    b_frames = 0 if preset == "ultrafast" else min(3, delay // 3)
+    return {
+        "crf": str(crf),
+        "preset": preset,
+        "bf": str(b_frames),
+        "b_strategy": "1",  # the thorough one looks 12 frames and more ahead
+        "rc-lookahead": str(max(0, min(40, delay - b_frames - 2))),
+        "x264-params": "sync-lookahead=0:sliced-threads=1",  # threads over frames hold a frame each
+    }
+
+
+def _x265(crf: int, preset: str, delay: int) -> dict[str, str]:
+    b_frames = min(4, delay // 3)
+    lookahead = max(b_frames + 1 if b_frames else 0, min(20, delay - b_frames - 2))
+    params = f"rc-lookahead={lookahead}:bframes={b_frames}:frame-threads=1:log-level=error"
+    return {"crf": str(crf), "preset": preset, "x265-params": params}
+
+
+def _svt_av1(crf: int, preset: str, delay: int) -> dict[str, str]:
+    levels = 3 if delay >= 12 else 2  # pictures are coded in groups of 2 ** levels
+    structure = 2 if delay >= 8 else 1  # 1: each picture at once
+    return {"crf": str(crf), "preset": preset, "svtav1-params": f"lookahead=0:hierarchical-levels={levels}:pred-struct={structure}"}
+
+
+def _vpx_vp9(crf: int, preset: str, delay: int) -> dict[str, str]:
+    lag = max(0, min(25, delay - 2))
+    return {"crf": str(crf), "b": "0", "deadline": "good", "cpu-used": preset, "row-mt": "1", "lag-in-frames": str(lag)}
+
+
+ENCODERS = {
+    "h264": Encoder("libx264", "veryfast", _x264),
+    "hevc": Encoder("libx265", "veryfast", _x265),
+    "av1": Encoder("libsvtav1", "10", _svt_av1),
+    "vp9": Encoder("libvpx-vp9", "5", _vpx_vp9),
+}
+SYNONYMS = {"h265": "hevc", "avc": "h264"} | {encoder.library: name for name, encoder in ENCODERS.items()}
+
+
+class VideoWriter:
+    """Writes frames at exactly their times in MP4 and MOV, to the nearest millisecond in Matroska and WebM.
+
+    A frame whose time is not after the last one's is moved to one tick after it, said in `notes`: nothing is lost.
+
+    sound_from: the file whose sound and subtitles are kept, shifted by -info.origin_seconds, from time 0 on if that is
+        not 0; None for none.
+    codec: h264, hevc, av1 or vp9, or FFmpeg's name of the encoder; None for what suits the container.
+    crf: 0 (best) to 51, for av1 and vp9 to 63.
+    preset: a name for h264 and hevc, 0-13 for av1, 0-8 for vp9; None for a fast one.
+    pix_fmt: FFmpeg's name; None for yuv420p, where odd sizes are made even by repeating the last row or column.
+    duration_seconds: cut the sound this long after the first frame; None keeps all of it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: StreamInfo,
+        *,
+        sound_from: Path | None = None,
+        codec: str | None = None,
+        crf: int = 18,
+        preset: str | None = None,
+        pix_fmt: str | None = None,
+        duration_seconds: Fraction | int | None = None,
+    ) -> None:
+        self.notes: list[str] = []
+        self.damage: list[str] = []
+        self._path = path
+        self._partial = partial_path(path)
+        self._container = _container(path)
+        name, self._encoder = _choose_encoder(codec, self._container, path)
+        if not path.parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder")
+        self._info = info
+        self._sound_from = sound_from
+        self._duration_seconds = duration_seconds
+        self._window = Window(info.origin_seconds, None)
+        self._time_base = info.time_base or ANY_TIME_BASE
+        self._matrix = matrix_of_untagged(info.width, info.height)
+        self._reformatter = VideoReformatter()
+        self._layout = _layout(pix_fmt or "yuv420p", info)
+        if (self._layout.width, self._layout.height) != (info.width, info.height):
+            self.notes.append(
+                f"{info.width}x{info.height} became {self._layout.width}x{self._layout.height} by repeating the last row or column"
+            )
+        self._crf, self._preset = crf, preset or self._encoder.preset
+        self._is_hevc = name == "hevc"
+        self._first_ticks: int | None = None
+        self._last_ticks = 0
+        self._nudged = 0
+        self._muxed = 0
+        self._closed = False
+        with self._cleaning_up():
+            self._open()
+
+    def write(self, frame: Frame) -> None:
+        if frame.image.shape != (self._info.height, self._info.width, 3):
+            raise OutputError(
+                f"{self._path}: a frame of {frame.image.shape[1]}x{frame.image.shape[0]} in a video of "
+                f"{self._info.width}x{self._info.height}"
+            )
+        ticks = round(frame.pts_seconds / self._time_base)
+        if self._first_ticks is None:
+            self._first_ticks = ticks
+            if self._duration_seconds is not None:
+                self._window.end_seconds = self._info.origin_seconds + frame.pts_seconds + self._duration_seconds
+        elif ticks <= self._last_ticks:
+            ticks = self._last_ticks + 1
+            self._nudged += 1
+        self._last_ticks = ticks
+        picture = self._to_yuv(frame)
+        picture.pts, picture.time_base = ticks, self._time_base
+        with self._translated_errors():
+            self._mux(self._video.encode(picture))
+
+    def close(self, error: BaseException | None = None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            self._discard()
+            return
+        with self._cleaning_up():
+            self._mux(self._video.encode(None))
+            if not self._muxed:
+                raise OutputError(f"there was no picture to write to {self._path}")
+            if error is None:
+                self._write_tracks(None)
+            self._output.close()
+            self._close_tracks()
+            if error is None:
+                self._finish()
+        if self._tracks is not None:
+            self.notes += self._tracks.notes
+            self.damage += self._tracks.damage
+        if self._nudged:
+            self.notes.append(f"{self._nudged} pictures had times that did not grow; each is shown one tick after the last")
+
+    # opening
+
+    def _open(self) -> None:
+        self._tracks: Tracks | None = None
+        try:
+            self._open_with(self._sound_from)
+        except av.FFmpegError as error:
+            if self._sound_from is None or isinstance(error, OSError):
+                raise
+            # the header was refused: try without the streams that are not ours
+            self._discard()
+            self.damage.append(f"sound and subtitles could not be kept: {error.strerror}")
+            self._sound_from = None
+            self._open_with(None)
+
+    def _open_with(self, sound_from: Path | None) -> None:
+        options = self._container.options | self._exact_start()
+        self._output = av.open(f"file:{self._partial}", "w", format=self._container.format, container_options=options)
+        self._video = self._add_video(self._output)
+        if sound_from is not None:
+            self._tracks = self._open_tracks(sound_from, self._output, late=not self._container.fragmented)
+        self._output.start_encoding()
+
+    def _exact_start(self) -> dict[str, str]:
+        """A start that is not 0 is an edit in the movie's time scale: with FFmpeg's own, milliseconds."""
+        return {"movie_timescale": str(self._time_base.denominator)} if self._container.fragmented else {}
+
+    def _add_video(self, output: OutputContainer) -> VideoStream:
+        rate = self._info.rate or Fraction(30)
+        delay = int(rate * IN_FLIGHT_SECONDS) if self._info.rate else 0
+        options = self._encoder.options(self._crf, self._preset, delay)
+        stream = output.add_stream(self._encoder.library, rate=rate.limit_denominator(65_535), options=options)
+        context = stream.codec_context
+        context.width, context.height = self._layout.width, self._layout.height
+        context.pix_fmt = self._layout.name
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = self._info.pixel_aspect.limit_denominator(65_535)
+        context.color_range = ColorRange.MPEG
+        context.colorspace = 1 if self._matrix == Colorspace.ITU709 else 6
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.thread_type = "SLICE"
+        context.thread_count = min(8, os.cpu_count() or 1)
+        if self._is_hevc and self._container.fragmented:
+            context.codec_tag = "hvc1"  # the only one that Apple's players take
+        try:
+            context.open()
+        except av.FFmpegError as error:
+            raise OutputError(
+                f"{self._encoder.library} refuses crf {self._crf}, preset {self._preset}, {self._layout.name} at "
+                f"{self._layout.width}x{self._layout.height} ({error.strerror})"
+            ) from None
+        return stream
+
+    def _open_tracks(self, sound_from: Path, output: OutputContainer, late: bool) -> Tracks:
+        container = self._container
+        return Tracks(sound_from, output, sound=container.sound, subtitles=container.subtitles, window=self._window, late=late)
+
+    # writing
+
+    def _to_yuv(self, frame: Frame) -> VideoFrame:
+        right, below = self._layout.width - self._info.width, self._layout.height - self._info.height
+        image = frame.image
+        if right or below:
+            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+        return self._reformatter.reformat(
+            VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24"),
+            format=self._layout.name,
+            src_colorspace=self._matrix,
+            dst_colorspace=self._matrix,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+
+    def _mux(self, packets: "list[Packet[Any]]") -> None:
+        for packet in packets:
+            self._write_tracks(packet.dts * packet.time_base if packet.dts is not None else None)
+            packet.stream = self._video
+            self._output.mux(packet)
+            self._muxed += 1
+
+    def _write_tracks(self, seconds: Fraction | None) -> None:
+        if self._tracks is not None:
+            self._tracks.write_until(seconds)
+
+    def _finish(self) -> None:
+        """Give the complete partial file its final form and name."""
+        if not self._container.fragmented:
+            os.replace(self._partial, self._path)
+            return
+        try:
+            with _hidden_file(self._path) as url:
+                self._rewrite(url)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            self.damage.append(f"no room to rewrite {self._path} with its index in front; it is left in fragments, without subtitles")
+            os.replace(self._partial, self._path)
+            return
+        self._partial.unlink(missing_ok=True)
+
+    def _rewrite(self, url: str) -> None:
+        """Packet for packet, with the index in front, and with the streams that the fragments had no place for."""
+        options = {"movflags": "faststart"} | self._exact_start()
+        with (
+            av.open(f"file:{self._partial}") as source,
+            av.open(url, "w", format=self._container.format, container_options=options) as output,
+        ):
+            video = output.add_stream_from_template(source.streams.video[0], opaque=True)
+            if self._is_hevc:
+                video.codec_context.codec_tag = "hvc1"
+            tracks = None
+            if self._sound_from is not None:
+                tracks = self._tracks = self._open_tracks(self._sound_from, output, late=True)
+            count = 0
+            for packet in source.demux(video=0):
+                if packet.dts is None:
+                    continue
+                self._write_tracks(packet.dts * packet.time_base)
+                packet.stream = video
+                output.mux(packet)
+                count += 1
+            self._write_tracks(None)
+            if tracks is not None:
+                tracks.close()
+        if count != self._muxed:
+            raise OutputError(f"{self._partial} holds {count} of {self._muxed} pictures; it is not made into {self._path}")
+
+    # ending
+
+    def _close_tracks(self) -> None:
+        if self._tracks is not None:
+            self._tracks.close()
+
+    def _discard(self) -> None:
+        with suppress(av.FFmpegError, OSError):
+            self._output.close()
+        self._close_tracks()
+        self._tracks = None
+        self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+
+    @contextmanager
+    def _cleaning_up(self) -> Iterator[None]:
+        try:
+            with self._translated_errors():
+                yield
+        except BaseException:
+            self._discard()
+            raise
+
+
+def partial_path(path: Path) -> Path:
+    """Where an output is while it is being written: out.mp4 -> out.partial.mp4."""
+    return path.with_suffix(f".partial{path.suffix}")
+
+
+def _container(path: Path) -> Container:
+    container = CONTAINERS.get(path.suffix.lower())
+    if container is None:
+        raise OutputError(f"cannot write {path}: the containers are {', '.join(CONTAINERS)}")
+    return container
+
+
+def _choose_encoder(codec: str | None, container: Container, path: Path) -> tuple[str, Encoder]:
+    allowed = {"webm": ("vp9", "av1"), "mov": ("h264", "hevc")}.get(container.format, tuple(ENCODERS))
+    available = [name for name in allowed if ENCODERS[name].library in av.codecs_available]
+    name = allowed[0] if codec is None else SYNONYMS.get(codec.lower(), codec.lower())
+    if name not in available:
+        raise OutputError(f"cannot write {path} with codec {codec or name}; there are {', '.join(available) or 'none'} for {path.suffix}")
+    return name, ENCODERS[name]
+
+
+def _layout(pix_fmt: str, info: StreamInfo) -> VideoFormat:
+    """The encoded pixels: their format, and a size that it can have."""
+    try:
+        unit = VideoFormat(pix_fmt, 2, 2)
+    except ValueError:
+        raise OutputError(f"there is no pixel format {pix_fmt}; try yuv420p or yuv444p") from None
+    # where two pixels share a colour the size must be even
+    right = info.width % 2 if unit.chroma_width(2) == 1 else 0
+    below = info.height % 2 if unit.chroma_height(2) == 1 else 0
+    return VideoFormat(pix_fmt, info.width + right, info.height + below)
+
+
+@contextmanager
+def _hidden_file(path: Path) -> Iterator[str]:
+    """A URL to write to, which becomes `path` on leaving without an error; if killed before, nothing of it stays."""
+    named = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except (AttributeError, OSError):  # only on Linux, and not on every file system
+        try:
+            yield f"file:{named}"
+            os.replace(named, path)
+        finally:
+            named.unlink(missing_ok=True)
+        return
+    try:
+        yield f"file:/proc/self/fd/{descriptor}"
+        if path.exists():
+            os.link(f"/proc/self/fd/{descriptor}", named, src_dir_fd=descriptor)
+            os.replace(named, path)
+        else:
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
