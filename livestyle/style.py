@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from livestyle.errors import OutputError, StyleError
@@ -138,7 +138,8 @@ def write_atomically(tensors: dict[str, Tensor], metadata: dict[str, str], path:
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial, metadata)
+        # not save_file, which makes files that only their owner can read
+        partial.write_bytes(serialize({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Size = tuple[int | None, int]  # the width and height to fit inside; None: any width
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
     """WxH, or a height -> (width or None, height)."""
 
     name = "WxH|HEIGHT"
@@ -49,7 +49,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 style_option = click.option(
-    "-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="A style, or a blend: wave:.7,udnie:.3."
+    "-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="A style; a blend: wave:.7,udnie:.3."
 )
 look_options = together(
     click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network."),
