@@ -161,7 +161,12 @@ def test_names_may_hold_spaces_and_chinese(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"a: [", "cannot read the conf file"), (b"\xff\xfe\x00", "cannot read the conf file"), (b"text", "is not a conf file"), (b"", "not a conf file")],
+    [
+        (b"a: [", "cannot read the conf file"),
+        (b"\xff\xfe\x00", "cannot read the conf file"),
+        (b"text", "is not a conf file"),
+        (b"", "is not a conf file"),
+    ],
 )
 def test_files_that_are_no_conf_files(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.yml"

@@ -60,7 +60,7 @@ def test_style_losses_against_float64(name: str) -> None:
     found, wanted = rng.random((3, 8, 12, 10)), rng.random((3, 8, 12, 10))
 
     def gram(x: np.ndarray) -> np.ndarray:
-        return np.einsum("nchw,ndhw->ncd", x, x) / x[0].size
+        return np.asarray(np.einsum("nchw,ndhw->ncd", x, x) / x[0].size)
 
     error = ((gram(found) - gram(wanted)) ** 2).sum((1, 2))
     expected = error / found[0].size if name == "absolute_style_loss" else error / (gram(wanted) ** 2).sum((1, 2))

@@ -13,7 +13,7 @@ from livestyle.errors import TrainingError
 
 T = TypeVar("T")
 PREFIX = "drawn:"
-SCENES = 48
+SCENES = 24
 SIDE = 256  # pixels
 INK = [(24, 32, 88), (224, 64, 40), (248, 184, 48), (32, 136, 136), (240, 232, 208)]  # RGB
 

@@ -1,0 +1,127 @@
+"""Where the crops come from: folders, videos, drawn scenes; what cannot be read; the same crops every time."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from livestyle.errors import TrainingError
+from livestyle.train import drawn
+from livestyle.train.content import ContentCrops, collate, read_picture
+
+
+def write_pictures(folder: Path, count: int = 4) -> None:
+    """Pictures of one grey level each, 0, 20, 40 ..., some in a folder below."""
+    for number in range(count):
+        path = folder / ("deep/er" if number % 2 else ".") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((40 + number, 64, 3), number * 20, np.uint8))
+
+
+def level(crop: torch.Tensor) -> int:
+    return round(crop.mean().item() * 255)
+
+
+def test_every_epoch_shows_every_picture_once_in_a_new_order(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 8)
+    crops = ContentCrops(tmp_path, 32, 1.0, seed=0)
+    assert len(crops) == 8
+    epochs = [[level(crops[epoch * 8 + i][0]) for i in range(8)] for epoch in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == [0, 20, 40, 60, 80, 100, 120, 140]
+    assert epochs[0] != epochs[1]
+
+
+def test_a_crop_depends_on_seed_and_number_alone() -> None:
+    first, again, other = (ContentCrops(Path("drawn:scenes"), 48, 1.6, seed) for seed in (3, 3, 4))
+    backwards = [again[i][0] for i in reversed(range(6))]
+    assert all(torch.equal(first[i][0], crop) for i, crop in zip(reversed(range(6)), backwards, strict=True))
+    assert not torch.equal(first[0][0], other[0][0])
+    assert first[0][0].shape == (3, 48, 48)
+    assert 0 <= first[0][0].min() < first[0][0].max() <= 1
+
+
+def test_zoom_of_one_takes_the_middle_as_the_original_does(tmp_path: Path) -> None:
+    picture = np.zeros((32, 96, 3), np.uint8)
+    picture[:, 32:64] = (0, 0, 255)  # the middle third is red, in OpenCV's order
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    crop, _ = ContentCrops(tmp_path, 32, 1.0, seed=0)[0]
+    assert torch.equal(crop, torch.tensor([1.0, 0, 0])[:, None, None].expand(3, 32, 32))
+
+
+def test_unreadable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 2)
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "notes.txt").touch()
+    crops = ContentCrops(tmp_path, 32, 1.0, seed=0)
+    assert len(crops) == 4  # the folder and the notes were never pictures
+    batch, unreadable = collate([crops[i] for i in range(4)])
+    assert {level(crop) for crop in batch} == {0, 20}
+    assert unreadable == {number for number, path in enumerate(crops.pictures) if isinstance(path, Path) and read_picture(path) is None}
+    assert len(unreadable) == 2
+
+
+def test_nothing_readable(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("no picture")
+    with pytest.raises(TrainingError, match="none of the 1 content pictures can be read"):
+        ContentCrops(tmp_path, 32, 1.0, seed=0)[0]
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no content pictures in .* \(.*\.jpg.*\); name a folder"):
+        ContentCrops(tmp_path, 32, 1.0, seed=0)
+
+
+def write_video(path: Path, frames: int) -> None:
+    """Frames of one grey level each, rising, without loss."""
+    import av  # after cv2, or windows hang on Linux
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number % 200, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_a_video_is_content(tmp_path: Path) -> None:
+    write_video(tmp_path / "film.mkv", 12)
+    crops = ContentCrops(tmp_path / "film.mkv", 32, 1.5, seed=0)
+    assert len(crops) == 12
+    assert np.asarray(crops.pictures[0]).shape == (48, 64, 3)  # the short side at 32 times the zoom
+    assert crops[5][0].shape == (3, 32, 32)
+
+
+def test_a_long_video_is_thinned_evenly(tmp_path: Path) -> None:
+    write_video(tmp_path / "film.mkv", 900)
+    crops = ContentCrops(tmp_path / "film.mkv", 32, 1.0, seed=0)
+    assert len(crops) == 225  # every fourth: 900 is more than twice 400
+    levels = [round(np.asarray(picture).mean()) for picture in crops.pictures[:40]]
+    assert set(np.diff(levels)) == {4}
+
+
+PLAYLISTS = [b"ffconcat version 1.0\nfile film.mkv\n", b"#EXTM3U\n#EXTINF:1,\nfilm.mkv\n"]
+
+
+@pytest.mark.parametrize("content", [b"no video", b"", *PLAYLISTS])
+def test_files_that_are_no_video_and_playlists_are_refused(tmp_path: Path, content: bytes) -> None:
+    write_video(tmp_path / "film.mkv", 5)
+    (tmp_path / "bad.mkv").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"bad\.mkv is neither a folder of pictures nor a video"):
+        ContentCrops(tmp_path / "bad.mkv", 32, 1.0, seed=0)
+
+
+def test_drawn_pictures() -> None:
+    assert all(np.array_equal(a, b) for a, b in zip(drawn.scenes(), drawn.scenes(), strict=True))
+    for name in drawn.STYLES:
+        picture = drawn.style(f"drawn:{name}")
+        assert picture.shape == (256, 256, 3)
+        assert picture.dtype == np.uint8
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 6  # five inks and the outlines
+    with pytest.raises(TrainingError, match="nothing is drawn as drawn:cats; there are drawn:stripes, drawn:tiles"):
+        drawn.style("drawn:cats")

@@ -1,0 +1,396 @@
+"""The real trainer on a tiny set: pictures drawn by code, a loss network drawn at random, crops of 32 pixels."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from livestyle import style as style_files
+from livestyle.errors import OutputError, TrainingError
+from livestyle.gallery import Gallery
+from livestyle.network import Lite
+from livestyle.train.config import read_config
+from livestyle.train.loop import Summary, learning_rate, train, uses_bf16
+from livestyle.train.loss_network import LossNetwork
+from livestyle.train.objective import Painter
+
+CPU = torch.device("cpu")
+TINY: dict[str, Any] = {
+    "naming": "run",
+    "styles": {"one": {"picture": "drawn:stripes", "style_weight": 2, "origin": "drawn here"}, "two": "drawn:tiles"},
+    "content": "drawn:scenes",
+    "model": "lite",
+    "model_path": "models",
+    "loss_model": "random",
+    "content_layers": ["conv2_2"],
+    "style_layers": ["conv1_2", "conv2_2"],
+    "tv_weight": 0.0001,
+    "grid_weight": 0.01,
+    "image_size": 32,
+    "batch_size": 2,
+    "steps": 4,
+    "zoom": 1.5,
+    "learning_rate": 0.003,
+    "precision": "fp32",
+}
+ONE: dict[str, Any] = {"styles": None, "style_image": "drawn:stripes", "naming": "stripes"}
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from livestyle.train.config import read_config
+from livestyle.train.loop import train
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[1]))
+    try:
+        train(read_config(Path("conf/tiny.yml")), torch.device("cpu"))
+    except KeyboardInterrupt as interrupt:
+        print(interrupt)
+        sys.exit(130)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "train_tiny.py").write_text(SCRIPT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(resume: bool = False, overwrite: bool = False, **keys: Any) -> Summary:
+    """Train with these keys beside the tiny ones."""
+    summary = train(tiny(**keys), CPU, resume, overwrite, quiet=True, warn=lambda message: None)
+    assert summary is not None
+    return summary
+
+
+def tiny(**keys: Any) -> Any:
+    path = Path("conf/tiny.yml")
+    path.write_text(yaml.safe_dump(TINY | keys, sort_keys=False))
+    return read_config(path)
+
+
+def weights(models: str, step: int, naming: str = "run") -> dict[str, torch.Tensor]:
+    return load_file(f"{models}/{naming}/step-{step:07d}.weights.safetensors")
+
+
+def painted(models: str, step: int, photo: torch.Tensor) -> torch.Tensor:
+    """What the second style makes of a photo."""
+    painter = Painter(Lite(), 2)
+    painter.load_state_dict(weights(models, step))
+    with torch.no_grad():
+        result: torch.Tensor = painter(photo, torch.tensor([1]))
+    return result
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_lowers_the_losses() -> None:
+    first = run(**ONE, steps=1).losses
+    last = run(**ONE, steps=60, overwrite=True).losses
+    assert last["style_weight"] < 0.5 * first["style_weight"]
+    assert last["total"] < 0.7 * first["total"]
+    parts = ("content_weight", "style_weight", "tv_weight", "grid_weight")
+    assert last["total"] == pytest.approx(sum(last[name] for name in parts), rel=1e-4)
+
+
+def test_one_style_brings_its_body_and_loads_by_name() -> None:
+    summary = run(**ONE, origin="drawn here")
+    path = Path("models/stripes.lite.safetensors")
+    assert summary.styles == {"stripes": path}
+    assert str(summary).endswith("try it: livestyle image photo.jpg --style stripes")
+    header = Gallery().models("stripes")["lite"]
+    assert header.has_rows
+    assert header.has_body
+    trained = weights("models", 4, "stripes")
+    assert torch.equal(style_files.load_style(header).rows, trained["rows"][0])
+    body = style_files.load_body(header).state_dict()
+    assert all(torch.equal(body[name], trained[f"network.{name}"].half().float()) for name in body)
+    assert (header.info["picture"], header.info["origin"]) == ("drawn:stripes", "drawn here")
+    training = json.loads(header.info["training"])
+    assert (training["steps"], training["loss_model"], training["style_weight"]) == (4, "random", 6)
+
+
+def test_several_styles_share_a_body() -> None:
+    run()
+    gallery = Gallery()
+    one, two = gallery.models("one")["lite"], gallery.models("two")["lite"]
+    assert not one.has_body
+    assert not two.has_body
+    assert one.body_hash == two.body_hash
+    assert gallery.body(one).path == gallery.body(two).path
+    assert gallery.body(one).path.name == "run.lite-body.safetensors"
+    rows = weights("models", 4)["rows"]
+    assert torch.equal(style_files.load_style(two).rows, rows[1])
+    assert not torch.equal(rows[0], rows[1])
+    assert json.loads(one.info["training"])["style_weight"] == 2
+    style_files.load_body(gallery.body(one))
+
+
+def test_command_to_try_names_the_file_where_the_style_is_not_found_by_name() -> None:
+    assert str(run(**ONE, model_path="my models")).endswith("--style 'my models/stripes.lite.safetensors'")
+
+
+def test_fixed_seed_gives_the_same_run() -> None:
+    state = torch.random.get_rng_state()
+    run(model_path="a")
+    torch.manual_seed(99)  # the program's own numbers count for nothing
+    run(model_path="b")
+    run(model_path="c", seed=1)
+    assert_equal(weights("a", 4), weights("b", 4))
+    assert not torch.equal(weights("a", 4)["network.stem.weight"], weights("c", 4)["network.stem.weight"])
+    torch.random.set_rng_state(state)
+
+
+def test_resumed_run_equals_one_never_stopped() -> None:
+    run(model_path="straight", steps=7)
+    run(model_path="stopped", steps=3)
+    run(model_path="stopped", steps=7, resume=True)
+    assert_equal(weights("straight", 7), weights("stopped", 7))
+    name = "run/step-0000007.optimizer.safetensors"
+    assert_equal(load_file(f"straight/{name}"), load_file(f"stopped/{name}"))
+    assert sorted(path.name for path in Path("stopped/run").glob("step*")) == [
+        "step-0000007.optimizer.safetensors",
+        "step-0000007.weights.safetensors",
+    ]
+
+
+def test_resume_with_nothing_left_writes_the_styles_out() -> None:
+    run(steps=4)
+    trained = weights("models", 4)
+    for path in Path("models").glob("*.safetensors"):
+        path.unlink()
+    summary = run(steps=2, resume=True)
+    assert summary.steps == 4
+    assert all(path.exists() for path in summary.styles.values())
+    assert_equal(weights("models", 4), trained)
+
+
+def test_resume_without_a_checkpoint_starts() -> None:
+    assert run(resume=True).steps == 4
+
+
+def test_checkpoint_before_the_first_step_is_a_start() -> None:
+    run(steps=3)
+    Path("from/run").mkdir(parents=True)
+    save_file(weights("models", 3), "from/run/step-0000000.weights.safetensors")
+    save_file({}, "from/run/step-0000000.optimizer.safetensors")
+    assert run(steps=3, model_path="from", resume=True).losses["total"] < run(steps=3, model_path="new").losses["total"]
+
+
+def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers() -> None:
+    tiny(steps=100_000)
+    command = [sys.executable, "train_tiny.py", str(torch.get_num_threads())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    seen = ""
+    while "total=" not in seen:  # the bar after the first step
+        character = process.stderr.read(1)
+        assert character, seen
+        seen += character
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the loader's process gets it too
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "go on with --resume" in output
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # nobody is left
+    (stopped,) = Path("models/run").glob("step-*.weights.safetensors")
+    step = int(stopped.name[5:12])
+    assert not list(Path("models").glob("*.safetensors"))
+    run(steps=step + 3, resume=True)
+    run(steps=step + 3, model_path="straight")
+    assert_equal(weights("models", step + 3), weights("straight", step + 3))
+
+
+def test_two_processes_train_as_one_with_twice_the_batch() -> None:
+    tiny(steps=5)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train_tiny.py", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("warning: the plan comes to 5 steps") == 1  # only the first process speaks
+    run(steps=5, batch_size=4, model_path="alone")
+    # not number for number: a bias before a norm has no effect, and Adam turns its rounding errors into steps
+    photo = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(painted("models", 5, photo), painted("alone", 5, photo), rtol=0, atol=0.02)
+    assert [path.name for path in sorted(Path("models").glob("*.safetensors"))] == [
+        "one.lite.safetensors",
+        "run.lite-body.safetensors",
+        "two.lite.safetensors",
+    ]
+
+
+def test_losses_that_are_not_finite_stop_the_run_and_keep_the_checkpoint() -> None:
+    run(steps=4)
+    kept = weights("models", 4)
+    with pytest.raises(TrainingError, match=r"finite at step \d+; lower \w+_weight, or learning_rate; .* step 4 is kept"):
+        run(steps=30, learning_rate=1e11, resume=True)
+    assert_equal(weights("models", 4), kept)
+    assert len(list(Path("models/run").glob("step-*"))) == 2
+
+
+def test_the_weight_to_lower_is_the_one_that_is_too_large() -> None:
+    with pytest.raises(TrainingError, match=r"lower tv_weight, or learning_rate; there is no checkpoint yet"):
+        run(steps=12, learning_rate=1e11, tv_weight=1e11)
+
+
+def test_unreadable_content_is_counted() -> None:
+    Path("photos").mkdir()
+    for number in range(3):
+        cv2.imwrite(f"photos/{number}.jpg", np.full((40, 40, 3), 80 * number, np.uint8))
+    Path("photos/broken.jpg").write_text("no picture")
+    summary = run(content="photos", steps=4)
+    assert (summary.content_pictures, summary.unreadable_pictures) == (4, 1)
+    assert "1 of 4 content pictures were unreadable and skipped" in str(summary)
+
+
+def test_epochs_count_the_pictures() -> None:
+    assert run(steps=None, epoch=1, batch_size=10).steps == 2  # of 24 scenes
+
+
+def test_earlier_run_is_not_lost_by_mistake() -> None:
+    run()
+    with pytest.raises(OutputError, match="models/run holds a run of 4 steps; go on with --resume, or start anew"):
+        run()
+    for path in Path("models/run").iterdir():
+        path.unlink()
+    with pytest.raises(OutputError, match=r"models/one\.lite\.safetensors exists; train over it with --overwrite"):
+        run()
+    assert run(steps=2, overwrite=True).steps == 2
+
+
+def test_overwrite_forgets_later_steps() -> None:
+    run(steps=6)
+    run(steps=2, overwrite=True)
+    assert len(list(Path("models/run").glob("step-0000002.*"))) == len(list(Path("models/run").glob("step-*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"styles": {"one": "drawn:stripes"}}, "not of this conf file's network and styles"),
+        ({"styles": {"two": "drawn:tiles", "one": "drawn:stripes"}}, "but of one, two"),
+        ({"model": "full"}, "not of this conf file's network and styles"),
+    ],
+)
+def test_resume_refuses_another_network_or_other_styles(keys: dict[str, Any], message: str) -> None:
+    run()
+    with pytest.raises(TrainingError, match=message):
+        run(**keys, resume=True)
+
+
+def test_resume_refuses_a_damaged_checkpoint() -> None:
+    run()
+    path = Path("models/run/step-0000004.optimizer.safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match=r"cannot go on from .*optimizer\.safetensors: it is damaged"):
+        run(resume=True)
+
+
+def test_half_written_step_does_not_count() -> None:
+    run(steps=3)
+    Path("models/run/step-0000009.weights.safetensors").touch()  # killed before the optimiser's file
+    assert run(steps=5, resume=True).steps == 5
+
+
+def test_warns_of_few_steps_and_of_a_missing_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
+    warnings: list[str] = []
+    train(tiny(), CPU, quiet=True, warn=warnings.append)
+    assert warnings[0].startswith("the plan comes to 4 steps; a style wants 2000 or more")
+    assert "pip install 'livestyle[tensorboard]'" in warnings[1]
+    assert Path("models/run/log.txt").read_text().startswith("step 4 content/conv2_2 ")
+    assert not list(Path("models/run").glob("events*"))
+
+
+def test_logs_for_tensorboard_and_for_the_eye() -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run()
+    log = events.EventAccumulator("models/run")
+    log.Reload()
+    assert {"content/conv2_2", "style/conv1_2", "style/conv2_2", "tv", "grid", "total"} < set(log.Tags()["scalars"])
+    assert [event.step for event in log.Scalars("total")] == [4]
+    assert log.Tags()["images"]
+    sample = cv2.imread("models/run/sample.jpg")
+    assert sample is not None
+    assert sample.shape == (32, 3 * 32, 3)  # the photo, and what two styles make of it
+
+
+def test_progress_bar_shows_losses(capfd: pytest.CaptureFixture[str]) -> None:
+    train(tiny(), CPU, warn=lambda message: None)
+    shown = capfd.readouterr().err
+    assert "4/4" in shown
+    assert "style=" in shown
+    assert "step/s" in shown or "s/step" in shown
+
+
+def test_model_path_that_cannot_be_written() -> None:
+    Path("file").touch()
+    with pytest.raises(OutputError, match="cannot make the folder file/run"):
+        run(model_path="file")
+
+
+def test_broken_style_picture() -> None:
+    Path("style.jpg").write_text("no picture")
+    with pytest.raises(TrainingError, match=r"cannot read the style picture .*style\.jpg"):
+        run(styles={"one": "style.jpg"})
+
+
+def test_original_conf_trains_full_with_vgg(folder: Path) -> None:
+    """The original's keys as they are, but for fewer steps and smaller crops."""
+    (folder / "img").mkdir()
+    (folder / "train2014").mkdir()
+    rng = np.random.default_rng(0)
+    cv2.imwrite("img/wave.jpg", rng.integers(0, 256, (40, 60, 3), np.uint8))
+    for number in range(4):
+        cv2.imwrite(f"train2014/{number}.jpg", rng.integers(0, 256, (50, 40, 3), np.uint8))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        convolutions = LossNetwork("vgg_19", ["conv4_3"]).convolutions.values()
+    indices = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23]  # torchvision's
+    state: dict[str, torch.Tensor] = {}
+    for index, convolution in zip(indices, convolutions, strict=True):
+        state |= {f"features.{index}.{key}": value for key, value in convolution.state_dict().items()}
+    save_file(state, "vgg.safetensors")
+    scopes = {
+        "content_layers": ["vgg_16/conv3/conv3_3"],
+        "style_layers": [f"vgg_16/conv{layer[0]}/conv{layer}" for layer in ("1_2", "2_2", "3_3", "4_3")],
+    }
+    original: dict[str, Any] = {"style_image": "img/wave.jpg", "naming": "wave", "model_path": "models"} | scopes
+    original |= {"content_weight": 1.0, "style_weight": 220.0, "tv_weight": 0.0, "image_size": 32, "batch_size": 2, "epoch": 1}
+    original |= {"loss_model": "vgg_16", "checkpoint_exclude_scopes": "vgg_16/fc", "loss_model_file": "pretrained/vgg_16.ckpt"}
+    Path("conf/wave.yml").write_text(yaml.safe_dump(original))
+    config = read_config(Path("conf/wave.yml"), {"loss_model": "vgg_19", "loss_model_file": "vgg.safetensors"})
+    summary = train(config, CPU, quiet=True, warn=lambda message: None)
+    assert summary is not None
+    assert summary.steps == 2
+    assert summary.styles == {"wave": Path("models/wave.full.safetensors")}
+    assert Gallery().models("wave")["full"].has_body
+    assert all(path.stat().st_size < 16 * 2**20 for path in Path("models/wave").glob("step-*"))
+
+
+def test_cosine_falls_from_the_rate_to_nothing() -> None:
+    config = dataclasses.replace(tiny(), learning_rate=0.5, learning_rate_decay="cosine")
+    assert [learning_rate(config, step, 4) for step in (0, 2, 4)] == pytest.approx([0.5, 0.25, 0])
+    assert learning_rate(dataclasses.replace(config, learning_rate_decay="none"), 3, 4) == 0.5
+
+
+def test_bf16_trains_on_the_cpu() -> None:
+    assert uses_bf16("bf16", CPU)
+    assert not uses_bf16("fp32", CPU)
+    losses = run(**ONE, precision="bf16", steps=3).losses
+    assert np.isfinite(list(losses.values())).all()
