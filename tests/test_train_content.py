@@ -61,7 +61,8 @@ def test_unreadable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
     assert len(crops) == 4  # the folder and the notes were never pictures
     batch, unreadable = collate([crops[i] for i in range(4)])
     assert {level(crop) for crop in batch} == {0, 20}
-    assert unreadable == {number for number, path in enumerate(crops.pictures) if isinstance(path, Path) and read_picture(path) is None}
+    paths = [path for path in crops.pictures if isinstance(path, Path)]
+    assert unreadable == {number for number, path in enumerate(paths) if read_picture(path) is None}
     assert len(unreadable) == 2
 
 

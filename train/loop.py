@@ -109,9 +109,10 @@ def _train(
     first = done[-1] if done else 0
     if done:
         load_checkpoint(folder, first, painter, optimizer, config.styles)
-    if first < total_steps < FEW_STEPS:
+    left = first < total_steps
+    if left and total_steps < FEW_STEPS:
         warn(f"the plan comes to {total_steps} steps; a style wants {FEW_STEPS} or more: raise epoch or --steps")
-    model = processes.wrap(painter) if first < total_steps else painter
+    model = processes.wrap(painter) if left else painter
     half = uses_bf16(config.precision, device)
 
     # crop number i goes to one place whatever the number of processes, and wears style i modulo their number
@@ -124,10 +125,11 @@ def _train(
         worker_init_fn=start_worker,
         pin_memory=device.type == "cuda",
     )
-    log: Log = open_log(folder, first, warn) if first_process and first < total_steps else NoLog()
+    log: Log = open_log(folder, first, warn) if first_process and left else NoLog()
     if overwrite and first_process:
         remove_checkpoints(folder)
-    bar = tqdm(batches, config.naming, initial=first, total=total_steps, unit="step", disable=quiet, dynamic_ncols=True)
+    hidden = quiet or not left
+    bar = tqdm(batches, config.naming, initial=first, total=total_steps, unit="step", disable=hidden, dynamic_ncols=True)
     recent: list[Tensor] = []  # the losses of the steps since the last line of the log
     means: dict[str, float] = {}
     unreadable: set[int] = set()
