@@ -11,6 +11,7 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -19,6 +20,7 @@ from livestyle.media import open_media
 
 TEXT_CODECS = ("mov_text", "subrip", "srt", "text", "webvtt", "ass", "ssa")
 FIRST_PACKET_SECONDS = 1
+AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 READ_ERRORS_IN_A_ROW = 100
 
 
@@ -51,6 +53,9 @@ class Copied:
         self._window = window
         self._stream = output.add_stream_from_template(stream, opaque=True)
         _copy_tags(stream, self._stream)
+        self._filter: BitStreamFilterContext | None = None
+        if stream.codec_context.name == "aac" and not stream.codec_context.extradata:  # as MPEG-TS holds it
+            self._filter = BitStreamFilterContext("aac_adtstoasc", stream)
         self._last_dts: int | None = None
 
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
@@ -62,8 +67,9 @@ class Copied:
             dts = self._last_dts + 1
         self._last_dts = dts
         packet.pts, packet.dts = max(pts, dts), dts
-        packet.stream = self._stream
-        yield packet
+        for ready in [packet] if self._filter is None else self._filter.filter(packet):
+            ready.stream = self._stream
+            yield ready
 
     def finish(self) -> Iterator["Packet[Any]"]:
         return iter(())
@@ -75,12 +81,13 @@ class ConvertedSound:
     def __init__(self, stream: AudioStream, output: OutputContainer, codec: str, window: Window) -> None:
         self._window = window
         self._decoder = stream.codec_context
-        rate = 48_000 if codec == "libopus" or stream.rate not in (96_000, 88_200, 48_000, 44_100, 32_000, 24_000) else stream.rate
-        layout = stream.layout.name if stream.layout.nb_channels in (1, 2, 6) else "stereo"
-        self._stream = output.add_stream(codec, rate=rate)
+        source = self._decoder
+        rate = source.sample_rate if codec == "aac" and source.sample_rate in AAC_RATES else 48_000
+        self._stream = cast(AudioStream, output.add_stream(codec, rate=rate))
         encoder = self._stream.codec_context
-        encoder.layout = layout
-        encoder.bit_rate = 96_000 * max(1, encoder.layout.nb_channels)
+        if source.layout.nb_channels in (1, 2, 6):
+            encoder.layout = source.layout
+        encoder.bit_rate = 96_000 * encoder.layout.nb_channels
         encoder.open()
         _copy_tags(stream, self._stream)
         self._resampler = AudioResampler(encoder.format, encoder.layout, rate, encoder.frame_size)

@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
@@ -52,8 +53,10 @@ class Container:
 
 
 FRAGMENTS = {
-    # of the fragmenting modes, the one that keeps times exact and loses least
-    "movflags": "frag_every_frame+delay_moov+default_base_moof",
+    # delay_moov keeps times exact. frag_every_frame, which loses a little less, does not with two sound tracks:
+    # it takes the end of a fragment from the wrong one of two waiting packets
+    "movflags": "delay_moov+default_base_moof",
+    "frag_duration": "100000",  # microseconds
     "flush_packets": "1",
     "max_interleave_delta": "1",  # we interleave; FFmpeg shall not hold packets back to do so
 }
@@ -100,7 +103,8 @@ def _x265(crf: int, preset: str, delay: int) -> dict[str, str]:
 def _svt_av1(crf: int, preset: str, delay: int) -> dict[str, str]:
     levels = 3 if delay >= 12 else 2  # pictures are coded in groups of 2 ** levels
     structure = 2 if delay >= 8 else 1  # 1: each picture at once
-    return {"crf": str(crf), "preset": preset, "svtav1-params": f"lookahead=0:hierarchical-levels={levels}:pred-struct={structure}"}
+    params = f"lookahead=0:hierarchical-levels={levels}:pred-struct={structure}"
+    return {"crf": str(crf), "preset": preset, "svtav1-params": params}
 
 
 def _vpx_vp9(crf: int, preset: str, delay: int) -> dict[str, str]:
@@ -157,19 +161,20 @@ class VideoWriter:
         self._sound_from = sound_from
         self._duration_seconds = duration_seconds
         self._window = Window(info.origin_seconds, None)
+        self._rate = info.rate or Fraction(30)
         self._time_base = info.time_base or ANY_TIME_BASE
         self._matrix = matrix_of_untagged(info.width, info.height)
         self._reformatter = VideoReformatter()
         self._layout = _layout(pix_fmt or "yuv420p", info)
         if (self._layout.width, self._layout.height) != (info.width, info.height):
-            self.notes.append(
-                f"{info.width}x{info.height} became {self._layout.width}x{self._layout.height} by repeating the last row or column"
-            )
+            even = f"{self._layout.width}x{self._layout.height}"
+            self.notes.append(f"{info.width}x{info.height} became {even} by repeating the last row or column")
         self._crf, self._preset = crf, preset or self._encoder.preset
         self._is_hevc = name == "hevc"
         self._first_ticks: int | None = None
         self._last_ticks = 0
         self._nudged = 0
+        self._held: Packet[Any] | None = None
         self._muxed = 0
         self._closed = False
         with self._cleaning_up():
@@ -204,6 +209,9 @@ class VideoWriter:
             return
         with self._cleaning_up():
             self._mux(self._video.encode(None))
+            if self._held is not None:
+                self._held.duration = round(1 / (self._rate * self._time_base))
+            self._mux_held()
             if not self._muxed:
                 raise OutputError(f"there was no picture to write to {self._path}")
             if error is None:
@@ -246,11 +254,10 @@ class VideoWriter:
         return {"movie_timescale": str(self._time_base.denominator)} if self._container.fragmented else {}
 
     def _add_video(self, output: OutputContainer) -> VideoStream:
-        rate = self._info.rate or Fraction(30)
-        delay = int(rate * IN_FLIGHT_SECONDS) if self._info.rate else 0
+        delay = int(self._rate * IN_FLIGHT_SECONDS) if self._info.rate else 0
         options = self._encoder.options(self._crf, self._preset, delay)
-        stream = output.add_stream(self._encoder.library, rate=rate.limit_denominator(65_535), options=options)
-        context = stream.codec_context
+        stream = output.add_stream(self._encoder.library, rate=self._rate.limit_denominator(65_535), options=options)
+        context = cast(VideoCodecContext, stream.codec_context)
         context.width, context.height = self._layout.width, self._layout.height
         context.pix_fmt = self._layout.name
         context.time_base = self._time_base
@@ -269,7 +276,7 @@ class VideoWriter:
                 f"{self._encoder.library} refuses crf {self._crf}, preset {self._preset}, {self._layout.name} at "
                 f"{self._layout.width}x{self._layout.height} ({error.strerror})"
             ) from None
-        return stream
+        return cast(VideoStream, stream)
 
     def _open_tracks(self, sound_from: Path, output: OutputContainer, late: bool) -> Tracks:
         container = self._container
@@ -293,11 +300,20 @@ class VideoWriter:
         )
 
     def _mux(self, packets: "list[Packet[Any]]") -> None:
+        """Write packets, each when the next one is there: a fragment has to say how long its picture lasts."""
         for packet in packets:
-            self._write_tracks(packet.dts * packet.time_base if packet.dts is not None else None)
-            packet.stream = self._video
-            self._output.mux(packet)
+            if self._held is not None:
+                self._held.duration = _ticks(packet) - _ticks(self._held)
+                self._mux_held()
+            self._held = packet
+
+    def _mux_held(self) -> None:
+        if self._held is not None:
+            self._write_tracks(_ticks(self._held) * self._held.time_base)
+            self._held.stream = self._video
+            self._output.mux(self._held)
             self._muxed += 1
+            self._held = None
 
     def _write_tracks(self, seconds: Fraction | None) -> None:
         if self._tracks is not None:
@@ -314,7 +330,7 @@ class VideoWriter:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
-            self.damage.append(f"no room to rewrite {self._path} with its index in front; it is left in fragments, without subtitles")
+            self.damage.append(f"no room to put the index of {self._path} in front; it is left in fragments, without subtitles")
             os.replace(self._partial, self._path)
             return
         self._partial.unlink(missing_ok=True)
@@ -336,7 +352,7 @@ class VideoWriter:
             for packet in source.demux(video=0):
                 if packet.dts is None:
                     continue
-                self._write_tracks(packet.dts * packet.time_base)
+                self._write_tracks(_ticks(packet) * packet.time_base)
                 packet.stream = video
                 output.mux(packet)
                 count += 1
@@ -393,7 +409,8 @@ def _choose_encoder(codec: str | None, container: Container, path: Path) -> tupl
     available = [name for name in allowed if ENCODERS[name].library in av.codecs_available]
     name = allowed[0] if codec is None else SYNONYMS.get(codec.lower(), codec.lower())
     if name not in available:
-        raise OutputError(f"cannot write {path} with codec {codec or name}; there are {', '.join(available) or 'none'} for {path.suffix}")
+        choice = ", ".join(available) or "none"
+        raise OutputError(f"cannot write {path} with codec {codec or name}; for {path.suffix} there are: {choice}")
     return name, ENCODERS[name]
 
 
@@ -407,6 +424,11 @@ def _layout(pix_fmt: str, info: StreamInfo) -> VideoFormat:
     right = info.width % 2 if unit.chroma_width(2) == 1 else 0
     below = info.height % 2 if unit.chroma_height(2) == 1 else 0
     return VideoFormat(pix_fmt, info.width + right, info.height + below)
+
+
+def _ticks(packet: "Packet[Any]") -> int:
+    assert packet.dts is not None  # every encoder and the fragments give it
+    return packet.dts
 
 
 @contextmanager

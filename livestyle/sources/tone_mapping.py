@@ -41,8 +41,8 @@ class ToneMapper:
         self._linear = _table(hlg_to_linear if hlg else pq_to_linear)
         self._encoded: NDArray[np.uint8] = (_table(lambda light: light ** np.float32(1 / 2.4)) * 255).round().astype(np.uint8)
 
-    def __call__(self, image: NDArray[np.uint16]) -> Image:
-        light = self._linear[image]
+    def __call__(self, picture: NDArray[np.uint16]) -> Image:
+        light = self._linear[picture]
         if self._hlg:  # the system gamma of a display of 1000 cd/m²
             luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
             light *= (np.maximum(luminance, 1e-6) ** np.float32(0.2) * np.float32(PEAK))[..., None]
@@ -53,4 +53,5 @@ class ToneMapper:
         span = (PEAK - KNEE) / (1 - KNEE)
         mapped = np.minimum(brightest, KNEE) + (1 - KNEE) * over * (1 + over / span**2) / (1 + over)
         light *= mapped / brightest
-        return np.take(self._encoded, (np.minimum(light, 1) * 65535).astype(np.uint16))
+        image: Image = self._encoded[(np.minimum(light, 1) * 65535).astype(np.uint16)]
+        return image

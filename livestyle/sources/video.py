@@ -180,8 +180,15 @@ class VideoFile:
         return None if end is None or rate is None else max(1, round((end - time) * rate))
 
     def _declared_end(self) -> Fraction | None:
-        start, duration = self._container.start_time or 0, self._container.duration
-        return None if duration is None else Fraction(start + duration, av.time_base)
+        duration = self._container.duration
+        if duration is None:
+            return None
+        # headers count from 0; what FFmpeg works out itself counts from the first packet
+        start = 0 if self._says_its_duration() else self._container.start_time or 0
+        return Fraction(start + duration, av.time_base)
+
+    def _says_its_duration(self) -> bool:
+        return any(container in self._container.format.name for container in LISTED_DURATION)
 
     # reading
 
@@ -251,8 +258,8 @@ class VideoFile:
         return None
 
     def _time(self, picture: VideoFrame) -> Fraction:
-        if picture.pts is not None and picture.time_base is not None:
-            return picture.pts * picture.time_base
+        if picture.pts is not None and self._stream.time_base is not None:
+            return picture.pts * self._stream.time_base
         if self._last_time is None:
             return Fraction(0)
         return self._last_time + 1 / Fraction(self._stream.average_rate or 25)  # a bare stream, without times
@@ -272,7 +279,7 @@ class VideoFile:
         if tally.read_errors:
             self.damage.append(f"{_count(tally.read_errors, 'part')} of the file could not be read")
         end = self._declared_end()
-        if complete and end is not None and any(container in name for container in LISTED_DURATION):
+        if complete and end is not None and self._says_its_duration():
             missing = end - tally.end_seconds
             if missing > LONGEST_TAIL_SECONDS or self._count_short():
                 self.damage.append(f"the file is cut off: it ends at {float(tally.end_seconds):.2f} s of {float(end):.2f} s")
