@@ -1,0 +1,43 @@
+"""One picture that shows many: a row a photo, a column a style, captions."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from livestyle.frame import Image
+
+GAP, CAPTION = 8, 26  # pixels
+PAPER, INK = 250, 40  # grey levels
+
+
+def make_sheet(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
+    """headings: one a column. rows: a caption and the pictures, (H, W, 3) uint8 RGB of any size -> one picture.
+
+    A column is as wide as its widest picture, a row as high as its highest; pictures stand in the middle.
+    """
+    widths = [max(pictures[column].shape[1] for _, pictures in rows) for column in range(len(headings))]
+    heights = [max(picture.shape[0] for picture in pictures) for _, pictures in rows]
+    width = GAP + sum(width + GAP for width in widths)
+    height = CAPTION + sum(height + CAPTION for height in heights) + GAP
+    sheet = np.full((height, width, 3), PAPER, np.uint8)
+    lefts = np.cumsum([GAP, *(width + GAP for width in widths[:-1])])
+    for left, room, heading in zip(lefts, widths, headings, strict=True):
+        _write(sheet, heading, int(left), CAPTION - 8, room)
+    top = CAPTION
+    for (caption, pictures), room in zip(rows, heights, strict=True):
+        for picture, left, column_width in zip(pictures, lefts, widths, strict=True):
+            h, w = picture.shape[:2]
+            y, x = top + (room - h) // 2, left + (column_width - w) // 2
+            sheet[y : y + h, x : x + w] = picture
+        _write(sheet, caption, GAP, top + room + CAPTION - 9, widths[0])
+        top += room + CAPTION
+    return sheet
+
+
+def _write(sheet: Image, text: str, left: int, baseline: int, width: int) -> None:
+    """In the size that fits the width. OpenCV's font has ASCII alone."""
+    text = text.encode("ascii", "replace").decode()
+    (natural, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1, 1)
+    scale = min(0.55, width / max(natural, 1))
+    cv2.putText(sheet, text, (left, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, (INK,) * 3, 1, cv2.LINE_AA)
