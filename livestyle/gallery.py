@@ -29,8 +29,9 @@ def parse_blend(words: str | Mapping[str, float]) -> dict[str, float]:
     if isinstance(words, str):
         for part in words.split(","):
             name, colon, weight = part.rpartition(":")
-            # a path may hold a colon (C:\...), and then no number follows it
-            entries.append((name, weight) if colon and not weight.startswith(("\\", "/")) else (part, 1.0))
+            # a path may hold a colon (C:\...), and then the rest of it follows, not a number
+            rest_of_path = "/" in weight or "\\" in weight or weight.endswith(SUFFIX)
+            entries.append((name, weight) if colon and not rest_of_path else (part, 1.0))
     else:
         entries += words.items()
     blend: dict[str, float] = {}
@@ -46,6 +47,14 @@ def parse_blend(words: str | Mapping[str, float]) -> dict[str, float]:
     if not blend:
         raise StyleError("no style named; write a name, or a blend such as wave:.7,udnie:.3")
     return {name: number / total for name, number in blend.items()}
+
+
+def _meant_as_path(name: str) -> Path | None:
+    try:
+        path = Path(name).expanduser()
+        return path if path.suffix == SUFFIX or len(path.parts) > 1 or path.is_file() else None
+    except (OSError, RuntimeError):  # longer than a file's name may be, or in the home of nobody
+        return None
 
 
 class Gallery:
@@ -92,8 +101,7 @@ class Gallery:
         """
         if name in self._styles:
             return self._styles[name]
-        path = Path(name).expanduser()
-        if path.suffix == SUFFIX or len(path.parts) > 1 or path.is_file():
+        if path := _meant_as_path(name):
             header = read_header(path)
             if not header.has_body and header.body_hash not in self._bodies:
                 beside = Gallery([path.parent])

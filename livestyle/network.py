@@ -20,14 +20,25 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
     F.pad refuses a pad that is not smaller than the side; one-pixel sides have nothing to
     reflect and are repeated.
     """
+    if x.shape[3] == 1:
+        x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
+    if x.shape[2] == 1:
+        x, top, bottom = F.pad(x, (0, 0, top, bottom), mode="replicate"), 0, 0
     while left or right or top or bottom:
         h, w = x.shape[2:]
-        step_h, step_w = max(h - 1, 1), max(w - 1, 1)
-        pads = min(left, step_w), min(right, step_w), min(top, step_h), min(bottom, step_h)
-        mode = "reflect" if h > 1 and w > 1 else "replicate"
-        x = F.pad(x, pads, mode=mode)
+        pads = min(left, w - 1), min(right, w - 1), min(top, h - 1), min(bottom, h - 1)
+        x = F.pad(x, pads, mode="reflect")
         left, right, top, bottom = left - pads[0], right - pads[1], top - pads[2], bottom - pads[3]
     return x
+
+
+def centre(x: Tensor) -> Tensor:
+    """Take the mean of every channel of every picture away.
+
+    The first norm would do it anyway, but late: a nearly even picture is a small contrast on a large
+    mean, whose variance is lost in rounding. White fades and flat skies came out as noise.
+    """
+    return x - x.mean((2, 3), keepdim=True)
 
 
 class RowReader:
@@ -123,7 +134,7 @@ class Full(Transformer):
         """(N, 3, H, W) in [0, 1], rows (2, K) or one a picture (N, 2, K) -> (N, 3, H, W) in [0, 1]."""
         rows, m = RowReader(rows_), self.margin
         h, w = x.shape[2:]
-        x = reflect_pad(x * 2 - 1, m, m, m, m)  # (N, 3, H + 20, W + 20)
+        x = reflect_pad(centre(x) * 2, m, m, m, m)  # (N, 3, H + 20, W + 20)
         x = F.relu(conditional_instance_norm(self.down1(x), rows))  # (N, 32, H + 20, W + 20)
         x = F.relu(conditional_instance_norm(self.down2(x), rows))  # (N, 64, half)
         x = F.relu(conditional_instance_norm(self.down3(x), rows))  # (N, 128, quarter)
@@ -162,7 +173,7 @@ class Lite(Transformer):
         h, w = x.shape[2:]
         # to a multiple of eight, and at least sixteen: a norm needs more than one pixel
         x = reflect_pad(x, 0, max(-w % 8, 16 - w), 0, max(-h % 8, 16 - h))
-        x = F.pixel_unshuffle(x, 4)  # (N, 48, quarter)
+        x = centre(F.pixel_unshuffle(x, 4))  # (N, 48, quarter)
         fine = F.relu(conditional_instance_norm(self.stem(x), rows))  # (N, 32, quarter)
         x = F.relu(conditional_instance_norm(self.down(fine), rows))  # (N, 64, eighth)
         for block in self.blocks:

@@ -7,6 +7,7 @@ Reading, painting and whatever the caller does overlap.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from livestyle.channel import Channel
@@ -47,29 +48,43 @@ def read_all(source: Source) -> Iterator[Frame]:
 
 
 def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Up to `size` frames in a row of the same height and width."""
+    """Up to `size` frames in a row of the same height and width. An error of `frames` comes after the frames before it."""
     batch: list[Frame] = []
-    for frame in frames:
-        if batch and (len(batch) == size or frame.image.shape != batch[0].image.shape):
+    try:
+        for frame in frames:
+            if batch and frame.image.shape != batch[0].image.shape:
+                yield batch
+                batch = []
+            batch.append(frame)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
             yield batch
-            batch = []
-        batch.append(frame)
-        if len(batch) == size:
-            yield batch
-            batch = []
+        raise
     if batch:
         yield batch
 
 
 def paint(frames: Iterable[Frame], stylizer: Stylizer, pace: Pace) -> Iterator[Frame]:
-    """The painted frames, in order, times unchanged."""
+    """The painted frames, in order, times unchanged. An error comes after the frames before it."""
     pending: deque[tuple[list[Frame], Ticket]] = deque()
-    for batch in batched(frames, pace.batch):
-        pending.append((batch, stylizer.submit([frame.image for frame in batch])))
-        if len(pending) > pace.in_flight:
+    try:
+        for batch in batched(frames, pace.batch):
+            pending.append((batch, stylizer.submit([frame.image for frame in batch])))
+            if len(pending) > pace.in_flight:
+                yield from _fetch(*pending.popleft())
+        while pending:
             yield from _fetch(*pending.popleft())
-    while pending:
-        yield from _fetch(*pending.popleft())
+    except Exception:
+        while pending:
+            yield from _fetch(*pending.popleft())
+        raise
+    finally:
+        for _, ticket in pending:  # whoever wanted them has gone: the engine wants its buffers back
+            with suppress(Exception):
+                ticket.result()
 
 
 def _fetch(batch: list[Frame], ticket: Ticket) -> Iterator[Frame]:
@@ -104,5 +119,7 @@ class Pipeline:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._read.close()  # first, so that a painter waiting for frames wakes up
-        self._painted.close()
+        try:
+            self._read.close()  # first, so that a painter waiting for frames wakes up
+        finally:  # also when Ctrl-C ends the wait for a source that is stuck
+            self._painted.close()

@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,8 @@ def read_header(path: Path) -> Header:
         size = path.stat().st_size
     except OSError as error:
         raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
+    if not path.is_file():  # a folder, or a pipe or device, which would be read without end
+        raise StyleError(f"{path} is not a file; name a style file (safetensors)")
     if size > SIZE_CAP_BYTES:
         raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
     try:
@@ -107,8 +110,11 @@ def read_header(path: Path) -> Header:
 
 
 def _read_tensors(header: Header, names: list[str]) -> dict[str, Tensor]:
-    with safe_open(header.path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).float() for name in names}
+    try:
+        with safe_open(header.path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name).float() for name in names}
+    except (SafetensorError, OSError) as error:  # another file by now: the names were in its header
+        raise StyleError(f"cannot read {header.path}: {error}") from error
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise StyleError(f"{header.path}: {name} holds numbers that are not finite; the file is broken")
@@ -144,7 +150,8 @@ def write_atomically(tensors: dict[str, Tensor], metadata: dict[str, str], path:
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # renamed, or never made
+            partial.unlink()
 
 
 def save(path: Path, network: Transformer, rows: Tensor | None, info: Mapping[str, object], with_body: bool) -> None:

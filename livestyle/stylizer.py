@@ -17,7 +17,7 @@ Blend = str | Mapping[str, float]
 
 
 class Stylizer:
-    """Paints frames. The look may be changed at any time, from any thread; it counts from the next frame on.
+    """Paints frames. The look may be changed at any time, also while another thread paints; it counts from the next frame on.
 
     style: a name, a path to a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}.
     model: "full", "lite", or "auto": full on a GPU if the style has it, else lite if it has that.

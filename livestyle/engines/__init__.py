@@ -51,16 +51,18 @@ class Engine(Protocol):
 
 def choose_device(name: str) -> torch.device:
     """auto, cpu, cuda, cuda:N or mps -> the device. Raises DeviceError if it is not there."""
+    from livestyle.engines.cuda import gpu_count
+
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if gpu_count() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise DeviceError(f"no device {name!r}; use auto, cpu, cuda, cuda:N or mps") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type == "cuda" and not gpu_count():
         raise DeviceError(f"--device {name}: no CUDA GPU is to be seen here; use --device cpu, or install the NVIDIA driver")
-    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise DeviceError(f"--device {name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0")
+    if device.type == "cuda" and device.index is not None and device.index >= gpu_count():
+        raise DeviceError(f"--device {name}: the GPUs here are cuda:0 to cuda:{gpu_count() - 1}")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("--device mps: no Apple GPU is to be seen here; use --device cpu")
     if device.type not in ("cpu", "cuda", "mps"):

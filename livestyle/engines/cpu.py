@@ -108,7 +108,8 @@ class PooledEngine:
     @torch.inference_mode()
     def _paint(self, network: Transformer, look: Look, frame: Image) -> Image:
         rows = look.rows.to(next(network.parameters()).dtype)
-        painted: Image = paint(network, rows, look, torch.from_numpy(frame)[None])[0].numpy()
+        # copied, since torch warns of arrays that are read-only
+        painted: Image = paint(network, rows, look, torch.tensor(frame)[None])[0].numpy()
         return painted
 
     def close(self) -> None:

@@ -20,6 +20,11 @@ from livestyle.network import Transformer
 SLOTS = 3  # one uploading, one being painted, one downloading
 
 
+def gpu_count() -> int:
+    """The GPUs that can be used; none without a driver."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 class Slot:
     """The buffers of one batch, and the event that says it is back."""
 
@@ -67,7 +72,8 @@ class CudaEngine:
         self._rows: tuple[Tensor, Tensor] | None = None  # the look's own rows, and their copy on the device
 
     def prepare(self, network: Transformer) -> None:
-        self._networks[network]
+        with torch.cuda.stream(self._compute):  # so that painting waits for it
+            self._networks[network]
 
     @torch.inference_mode()
     def submit(self, frames: Sequence[Image], look: Look) -> CudaTicket:
@@ -76,22 +82,23 @@ class CudaEngine:
             raise RuntimeError(f"at most {SLOTS} batches at a time: fetch a result first")
         shape = (len(frames), *frames[0].shape)
         if shape != slot.shape:
-            free_bytes = torch.cuda.mem_get_info(self.device)[0] + torch.cuda.memory_reserved(self.device)
+            cached_bytes = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            free_bytes = torch.cuda.mem_get_info(self.device)[0] + cached_bytes
             check_memory(look.network, frames[0], len(frames), free_bytes)
         slot.fit(shape, self.device)
-        slot.taken = True
-        self._next = (self._next + 1) % SLOTS
         np.stack(frames, out=slot.host_in.numpy())
-        network = self._networks[look.network]
         with torch.cuda.stream(self._upload):
             slot.device_in.copy_(slot.host_in, non_blocking=True)
         self._compute.wait_stream(self._upload)
         with torch.cuda.stream(self._compute):
-            slot.device_out.copy_(paint(network, self._place(look.rows), look, slot.device_in))
+            network, rows = self._networks[look.network], self._place(look.rows)
+            slot.device_out.copy_(paint(network, rows, look, slot.device_in))
         self._download.wait_stream(self._compute)
         with torch.cuda.stream(self._download):
             slot.host_out.copy_(slot.device_out, non_blocking=True)
             slot.downloaded.record()
+        slot.taken = True
+        self._next = (self._next + 1) % SLOTS
         return CudaTicket(slot)
 
     def _place(self, rows: Tensor) -> Tensor:
