@@ -82,6 +82,8 @@ class Encoder:
 
 
 def _x264(crf: int, preset: str, delay: int) -> dict[str, str]:
+    if not delay:
+        return {"crf": str(crf), "preset": preset, "tune": "zerolatency"}
     b_frames = 0 if preset == "ultrafast" else min(3, delay // 3)
     return {
         "crf": str(crf),
@@ -210,8 +212,8 @@ class VideoWriter:
         with self._cleaning_up():
             self._mux(self._video.encode(None))
             if self._held is not None:
-                self._held.duration = round(1 / (self._rate * self._time_base))
-            self._mux_held()
+                self._held.duration = max(1, round(1 / (self._rate * self._time_base)))
+                self._mux_one(self._held)
             if not self._muxed:
                 raise OutputError(f"there was no picture to write to {self._path}")
             if error is None:
@@ -300,20 +302,21 @@ class VideoWriter:
         )
 
     def _mux(self, packets: "list[Packet[Any]]") -> None:
-        """Write packets, each when the next one is there: a fragment has to say how long its picture lasts."""
         for packet in packets:
-            if self._held is not None:
-                self._held.duration = _ticks(packet) - _ticks(self._held)
-                self._mux_held()
-            self._held = packet
+            if self._container.fragmented and self._tracks is not None:
+                # sound may end a fragment: it then has to say how long its last picture lasts, so wait for the next one
+                if self._held is not None:
+                    self._held.duration = _ticks(packet) - _ticks(self._held)
+                    self._mux_one(self._held)
+                self._held = packet
+            else:
+                self._mux_one(packet)
 
-    def _mux_held(self) -> None:
-        if self._held is not None:
-            self._write_tracks(_ticks(self._held) * self._held.time_base)
-            self._held.stream = self._video
-            self._output.mux(self._held)
-            self._muxed += 1
-            self._held = None
+    def _mux_one(self, packet: "Packet[Any]") -> None:
+        self._write_tracks(_ticks(packet) * packet.time_base)
+        packet.stream = self._video
+        self._output.mux(packet)
+        self._muxed += 1
 
     def _write_tracks(self, seconds: Fraction | None) -> None:
         if self._tracks is not None:
@@ -354,6 +357,7 @@ class VideoWriter:
                     continue
                 self._write_tracks(_ticks(packet) * packet.time_base)
                 packet.stream = video
+                packet.duration = max(1, round(1 / (self._rate * packet.time_base)))  # counts for the last one only
                 output.mux(packet)
                 count += 1
             self._write_tracks(None)
