@@ -1,0 +1,298 @@
+"""A person before a live painting: what the keys do, what is shown, recorded and counted."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from livestyle.errors import OutputError
+from livestyle.frame import Frame, StreamInfo
+from livestyle.pipeline import Pipeline
+from livestyle.sinks.snapshot import save_png
+from livestyle.sinks.video import VideoWriter, partial_path
+from livestyle.sinks.window import Overlay, Screen
+from livestyle.sources.live import Pausable
+from livestyle.stylizer import Stylizer
+
+POLL_SECONDS = 0.01  # how long a key may have to wait for a frame
+MESSAGE_SECONDS = 3.0
+STRENGTH_STEP = 0.1
+
+
+class Meter:
+    """Counts the shown frames, how fast they come and how old they are."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.frames = 0
+        self._clock = clock
+        self._recent: deque[tuple[float, float]] = deque(maxlen=30)  # when shown, delay in seconds
+        self._first_at = 0.0
+        self._delays_ms: Counter[int] = Counter()
+
+    def count(self, frame: Frame) -> None:
+        now = self._clock()
+        delay = now - frame.captured_at if frame.captured_at is not None else 0.0
+        if not self.frames:
+            self._first_at = now
+        self.frames += 1
+        self._recent.append((now, delay))
+        self._delays_ms[round(delay * 1000)] += 1
+
+    @property
+    def fps(self) -> float:
+        """Over the last frames; 0 before the second."""
+        return _rate(len(self._recent), self._recent[-1][0] - self._recent[0][0]) if self._recent else 0.0
+
+    @property
+    def delay_ms(self) -> float:
+        """From the camera to the window, on average over the last frames."""
+        return 1000 * sum(delay for _, delay in self._recent) / max(1, len(self._recent))
+
+    @property
+    def mean_fps(self) -> float:
+        """Over all frames."""
+        return _rate(self.frames, self._recent[-1][0] - self._first_at) if self._recent else 0.0
+
+    @property
+    def median_delay_ms(self) -> int | None:
+        """Over all frames."""
+        passed = 0
+        for delay_ms, count in sorted(self._delays_ms.items()):
+            passed += count
+            if 2 * passed >= self.frames:
+                return delay_ms
+        return None
+
+
+def _rate(frames: int, seconds: float) -> float:
+    return (frames - 1) / seconds if seconds > 0 else 0.0
+
+
+class Recorder:
+    """Writes frames to a video while it is started; the first one's time becomes 0."""
+
+    def __init__(self, info: StreamInfo) -> None:
+        # a camera's times are multiples of nothing, and a file's may not start at 0
+        self._info = replace(info, frame_count=None, time_base=None, origin_seconds=Fraction(0))
+        self.paths: list[Path] = []
+        self.notes: list[str] = []
+        self._writer: VideoWriter | None = None
+        self._first_pts: Fraction | None = None
+        self._last_pts = Fraction(0)
+
+    @property
+    def is_on(self) -> bool:
+        return self._writer is not None
+
+    @property
+    def seconds(self) -> float:
+        """Recorded so far."""
+        return 0.0 if self._first_pts is None else float(self._last_pts - self._first_pts)
+
+    def start(self, path: Path) -> None:
+        """Raises OutputError."""
+        self._writer = VideoWriter(path, self._info)
+        self._first_pts = None
+        self.paths.append(path)
+
+    def write(self, frame: Frame) -> None:
+        """A frame that is given again in a pause is left out."""
+        if self._writer is None or (self._first_pts is not None and frame.pts_seconds <= self._last_pts):
+            return
+        if self._first_pts is None:
+            self._first_pts = frame.pts_seconds
+        self._last_pts = frame.pts_seconds
+        self._writer.write(replace(frame, pts_seconds=frame.pts_seconds - self._first_pts))
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Complete the file; after an OutputError, or with no frame in it, remove it."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        empty = OutputError("nothing was recorded") if self._first_pts is None else None
+        failure = error if isinstance(error, OutputError) else empty
+        if failure is not None:
+            self.paths.pop()
+        writer.close(failure)
+        self.notes += writer.notes
+
+
+class Session:
+    """Takes painted frames to the screen and the recorder, and does what the keys say."""
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        styles: list[str],
+        source: Pausable,
+        screen: Screen,
+        recorder: Recorder,
+        folder: Path = Path(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.meter = Meter(clock)
+        self.pictures: list[Path] = []
+        self._stylizer, self._styles, self._source = stylizer, styles, source
+        self._screen, self._recorder, self._folder, self._clock = screen, recorder, folder, clock
+        self._running = True
+        self._help = False
+        self._message, self._message_until = "h: help", clock() + MESSAGE_SECONDS
+        self._shown: Frame | None = None
+
+    def run(self, pipeline: Pipeline, seconds: float | None) -> None:
+        """Until a key, the window's close button, the source's end, or so many seconds of its time."""
+        end_pts: Fraction | None = None
+        while self._running and self._screen.is_open:
+            try:
+                frame = pipeline.poll(POLL_SECONDS)
+            except StopIteration:
+                return
+            if frame is not None:
+                if end_pts is None and seconds is not None:
+                    end_pts = frame.pts_seconds + Fraction(seconds)
+                if end_pts is not None and frame.pts_seconds >= end_pts:
+                    return
+                self.take(frame)
+            self.press(self._screen.key())
+
+    def take(self, frame: Frame) -> None:
+        """Show and record a painted frame."""
+        self._shown = frame
+        self._screen.title = f"livestyle: {self._stylizer.style}"
+        self._screen.overlay = self._overlay()
+        self._screen.write(frame)
+        self.meter.count(frame)
+        self._recorder.write(frame)
+
+    def press(self, key: str) -> None:
+        """Do what KEYS says; other keys do nothing. What cannot be written is told on the screen."""
+        for entry in KEYS:
+            if key in entry.keys:
+                try:
+                    entry.action(self, key)
+                except OutputError as error:
+                    self._say(str(error))
+
+    def _overlay(self) -> Overlay:
+        stylizer = self._stylizer
+        words = [str(stylizer.style), f"{self.meter.fps:.0f} fps", f"{self.meter.delay_ms:.0f} ms"]
+        words += [f"strength {stylizer.strength:.0%}"] if stylizer.strength < 1 else []
+        words += ["photo's colours"] if stylizer.keep_colors else []
+        words += ["paused"] if self._source.paused else []
+        minutes, seconds = divmod(int(self._recorder.seconds), 60)
+        return Overlay(
+            status="   ".join(words),
+            recording=f"{minutes}:{seconds:02}" if self._recorder.is_on else "",
+            message=self._message if self._clock() < self._message_until else "",
+            page=[*help_lines(), "", *self._style_lines()] if self._help else (),
+        )
+
+    def _style_lines(self) -> list[str]:
+        numbered = [f"{number} {name}" for number, name in enumerate(self._styles[:9], 1)]
+        return ["   ".join(numbered[start : start + 3]) for start in range(0, len(numbered), 3)]
+
+    def _say(self, message: str) -> None:
+        self._message, self._message_until = message, self._clock() + MESSAGE_SECONDS
+
+    # what keys do
+
+    def pick_style(self, key: str) -> None:
+        number = int(key)
+        if number <= len(self._styles):
+            self._stylizer.style = self._styles[number - 1]
+        else:
+            self._say(f"there are {len(self._styles)} styles")
+
+    def next_style(self, key: str) -> None:
+        self._step_style(1)
+
+    def previous_style(self, key: str) -> None:
+        self._step_style(-1)
+
+    def _step_style(self, step: int) -> None:
+        current = self._stylizer.style
+        # from a blend, or a style given by its path, to the first or the last
+        place = self._styles.index(current) if isinstance(current, str) and current in self._styles else min(-step, 0)
+        if self._styles:
+            self._stylizer.style = self._styles[(place + step) % len(self._styles)]
+
+    def stronger(self, key: str) -> None:
+        self._stylizer.strength = min(1.0, round(self._stylizer.strength + STRENGTH_STEP, 1))
+
+    def weaker(self, key: str) -> None:
+        self._stylizer.strength = max(0.0, round(self._stylizer.strength - STRENGTH_STEP, 1))
+
+    def toggle_colors(self, key: str) -> None:
+        self._stylizer.keep_colors = not self._stylizer.keep_colors
+
+    def toggle_pause(self, key: str) -> None:
+        self._source.paused = not self._source.paused
+
+    def save_picture(self, key: str) -> None:
+        if self._shown is not None:
+            path = free_path(self._folder, "png")
+            save_png(path, self._shown.image)
+            self.pictures.append(path)
+            self._say(f"saved {path}")
+
+    def toggle_recording(self, key: str) -> None:
+        if self._recorder.is_on:
+            path = self._recorder.paths[-1]
+            self._recorder.stop()
+            self._say(f"saved {path}" if path in self._recorder.paths else "nothing was recorded")
+        else:
+            path = free_path(self._folder, "mp4")
+            self._recorder.start(path)
+            self._say(f"recording {path}")
+
+    def toggle_full_screen(self, key: str) -> None:
+        self._screen.toggle_full_screen()
+
+    def toggle_help(self, key: str) -> None:
+        self._help = not self._help
+
+    def quit(self, key: str) -> None:
+        self._running = False
+
+
+@dataclass(frozen=True)
+class Key:
+    """One line of the help page."""
+
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    action: Callable[[Session, str], None]
+
+
+KEYS = (
+    Key(tuple("123456789"), "1-9", "pick a style", Session.pick_style),
+    Key(("n",), "n", "next style", Session.next_style),
+    Key(("p",), "p", "previous style", Session.previous_style),
+    Key(("+", "="), "+", "more of the painting", Session.stronger),
+    Key(("-", "_"), "-", "more of the photo", Session.weaker),
+    Key(("c",), "c", "the photo's colours, or the painting's", Session.toggle_colors),
+    Key(("space",), "space", "pause", Session.toggle_pause),
+    Key(("s",), "s", "save a picture", Session.save_picture),
+    Key(("r",), "r", "start and stop recording", Session.toggle_recording),
+    Key(("f",), "f", "full screen", Session.toggle_full_screen),
+    Key(("h",), "h", "this help", Session.toggle_help),
+    Key(("q", "esc"), "q, Esc", "quit", Session.quit),
+)
+
+
+def help_lines() -> list[str]:
+    """The keys, a line each."""
+    return [f"{key.label}: {key.help}" for key in KEYS]
+
+
+def free_path(folder: Path, suffix: str) -> Path:
+    """The first of webcam-001, webcam-002 ... that neither exists nor is being written, nor was left by a kill."""
+    number = 1
+    while True:
+        path = folder / f"webcam-{number:03}.{suffix}"
+        if not path.exists() and not partial_path(path).exists():
+            return path
+        number += 1

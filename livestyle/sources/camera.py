@@ -1,0 +1,175 @@
+"""Frames from a camera, by OpenCV."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from livestyle.errors import DeviceError, InputError
+from livestyle.frame import Frame, Image, StreamInfo
+
+INDICES = range(10)
+URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
+PATIENCE_SECONDS = 5
+"""A camera that gives nothing for so long has stopped."""
+RETRY_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Found:
+    """A camera that can be opened."""
+
+    index: int
+    name: str
+    """As the system calls it; empty where it does not say."""
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.index} ({', '.join(filter(None, [self.name, f'{self.width}x{self.height}']))})"
+
+
+class Camera:
+    """Gives frames as they come, each with the moment when it was grabbed.
+
+    camera: an index ("0"), a device ("/dev/video0"), or a URL (rtsp, http, https).
+    ask: (width, height) to ask the device for; it gives what it can.
+    size: (width, height) of its frames -> (width, height) to scale them to.
+
+    Raises DeviceError, which names the cameras that are there, and InputError for URLs.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        *,
+        ask: tuple[int, int] | None = None,
+        size: Callable[[int, int], tuple[int, int]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.notes: list[str] = []
+        self.damage: list[str] = []
+        self._camera = camera
+        self._clock, self._sleep = clock, sleep
+        self._capture = _open(camera)
+        try:
+            if ask:
+                self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, ask[0])
+                self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, ask[1])
+            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what waits in a buffer is late
+            # the stream's end is only known of a file behind a URL
+            self._frames_left = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None
+            self._first_at: float | None = None
+            first = self._grab()  # drivers are wrong about sizes, pictures are not
+            if first is None:
+                raise self._stopped("gives no picture")
+            height, width = first[0].shape[:2]
+            width, height = size(width, height) if size else (width, height)
+            rate = self._capture.get(cv2.CAP_PROP_FPS)
+            self.info = StreamInfo(
+                width,
+                height,
+                rate=Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else None,
+                live=self._frames_left is None,
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> Frame | None:
+        grabbed = self._grab()
+        if grabbed is None:
+            return None
+        image, grabbed_at, pts_seconds = grabbed
+        picture = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        if image.shape[:2] != (self.info.height, self.info.width):
+            picture = cv2.resize(picture, (self.info.width, self.info.height), interpolation=cv2.INTER_AREA)
+        return Frame(np.asarray(picture, np.uint8), pts_seconds, grabbed_at)
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _grab(self) -> tuple[Image, float, Fraction] | None:
+        """(H, W, 3) BGR, when it was grabbed, and its pts; None at the end of a file. Raises DeviceError."""
+        begun_at = self._clock()
+        while True:
+            if self._frames_left == 0:
+                return None
+            if self._capture.grab():
+                grabbed_at = self._clock()
+                good, image = self._capture.retrieve()
+                if good and image is not None:
+                    return np.asarray(image, np.uint8), grabbed_at, self._time(grabbed_at)
+            if self._clock() - begun_at > PATIENCE_SECONDS or not self._capture.isOpened():
+                raise self._stopped("has stopped giving pictures")
+            self._sleep(RETRY_SECONDS)
+
+    def _time(self, grabbed_at: float) -> Fraction:
+        if self._frames_left is not None:
+            self._frames_left -= 1
+            return Fraction(round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000), 1_000_000)
+        if self._first_at is None:
+            self._first_at = grabbed_at
+        return Fraction(round((grabbed_at - self._first_at) * 1_000_000), 1_000_000)
+
+    def _stopped(self, what: str) -> DeviceError:
+        return DeviceError(f"camera {self._camera} {what}; is it plugged in, and does no other program use it?")
+
+
+def find_cameras() -> list[Found]:
+    """The cameras among the first ten that can be opened."""
+    found = []
+    with _silence():
+        for index in INDICES:
+            if sys.platform == "linux" and not Path(f"/dev/video{index}").exists():
+                continue
+            capture = cv2.VideoCapture(index)
+            if capture.isOpened():
+                width, height = (int(capture.get(prop)) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+                found.append(Found(index, _name(index), width, height))
+            capture.release()
+    return found
+
+
+def _name(index: int) -> str:
+    path = Path(f"/sys/class/video4linux/video{index}/name")  # on Linux
+    return path.read_text(errors="replace").strip() if path.is_file() else ""
+
+
+def _open(camera: str) -> cv2.VideoCapture:
+    scheme, separator, _ = camera.partition("://")
+    if separator:
+        if scheme.lower() not in URL_SCHEMES:
+            raise InputError(f"cannot open {camera}: a camera's URL begins with {', '.join(URL_SCHEMES)}")
+        patience_ms = PATIENCE_SECONDS * 1000
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms]
+        with _silence():
+            capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
+        if not capture.isOpened():
+            raise InputError(f"cannot open {camera}: no answer, or no video there; check the address, or use --camera demo")
+        return capture
+    with _silence():
+        capture = cv2.VideoCapture(int(camera)) if camera.isdecimal() else cv2.VideoCapture(camera, cv2.CAP_V4L2)
+    if not capture.isOpened():
+        there = ", ".join(map(str, find_cameras()))
+        found = f"cameras found: {there}" if there else "no camera found"
+        raise DeviceError(f"cannot open camera {camera}; {found}; without one, use --camera demo")
+    return capture
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """OpenCV tells on stderr of everything that it tried in vain."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
