@@ -4,6 +4,7 @@ Each command is a file of this folder, imported when it is called: `livestyle --
 """
 
 import importlib
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -54,6 +55,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and exit: errors in one line on stderr, a traceback only with --debug."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: as Ctrl-C, so that nothing is lost
     try:
         result: Any = cli.main(standalone_mode=False, prog_name="livestyle")
         sys.exit(result if isinstance(result, int) else 0)
