@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from livestyle.frame import Sink, Source
     from livestyle.stylizer import Stylizer
 
-SUFFIXES = (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
+SUFFIXES = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
 """What counts as a video in a folder; a file that is named is tried whatever it is called."""
 
 

@@ -1,0 +1,99 @@
+"""livestyle demo"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from livestyle.cli.options import (
+    Size,
+    fit_size,
+    look_options,
+    may_write,
+    open_stylizer,
+    overwrite_options,
+    print_json,
+    report_options,
+    size_option,
+    tell,
+)
+from livestyle.errors import StyleError
+
+if TYPE_CHECKING:
+    from livestyle.frame import Frame
+    from livestyle.sources.demo import DemoScene
+    from livestyle.stylizer import Stylizer
+
+WIDTH, HEIGHT = 640, 360
+SECONDS_A_STYLE, MORPH_SECONDS = 2.0, 0.5
+
+
+@click.command()
+@click.argument("output", default="demo.mp4", type=click.Path(path_type=Path))
+@look_options
+@size_option
+@overwrite_options
+@report_options
+def demo(
+    output: Path,
+    model: str,
+    device: str,
+    strength: float,
+    keep_colors: bool,
+    size: Size | None,
+    overwrite: bool | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Paint a moving scene, drawn by code, in every style -> OUTPUT (demo.mp4)."""
+    from livestyle.channel import Channel
+    from livestyle.gallery import Gallery
+    from livestyle.sinks.video import VideoWriter
+    from livestyle.sources.demo import DemoScene
+
+    may_write(output, overwrite)
+    names = Gallery().names
+    if not names:
+        raise StyleError("no styles were found; train one, or install livestyle again")
+    started = time.monotonic()
+    with open_stylizer(names[0], model, device, strength, keep_colors, quiet) as stylizer:
+        names = stylizer.load_all()
+        width, height = fit_size(WIDTH, HEIGHT, size)
+        scene = DemoScene(width, height, seconds=SECONDS_A_STYLE * len(names))
+        sink = VideoWriter(output, scene.info)
+        try:
+            with (
+                Channel(paint_in_turn(scene, stylizer, names), capacity=4) as frames,
+                tqdm(total=scene.info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True) as bar,
+            ):
+                for frame in frames:
+                    sink.write(frame)
+                    bar.update()
+        except BaseException as error:
+            sink.close(error)
+            raise
+        sink.close()
+    seconds = time.monotonic() - started
+    tell(sink.notes, quiet)
+    if as_json:
+        print_json({"output": str(output), "styles": names, "frames": scene.info.frame_count, "seconds": round(seconds, 3)})
+    elif not quiet:
+        click.echo(f"{output}: {', '.join(names)}, in {seconds:.1f} s", err=True)
+
+
+def paint_in_turn(scene: "DemoScene", stylizer: "Stylizer", names: list[str]) -> Iterator["Frame"]:
+    """Each style for its seconds; where two share a body, one turns into the next."""
+    while (frame := scene.read()) is not None:
+        turn, seconds = divmod(float(frame.pts_seconds), SECONDS_A_STYLE)
+        now, following = names[int(turn)], names[min(int(turn) + 1, len(names) - 1)]
+        share = max(0.0, 1 - (SECONDS_A_STYLE - seconds) / MORPH_SECONDS)
+        try:
+            stylizer.style = {now: 1 - share, following: share} if share and now != following else now
+        except StyleError:  # different bodies
+            stylizer.style = now
+        yield replace(frame, image=stylizer(frame.image))
