@@ -91,6 +91,7 @@ class VideoFile:
             self._decoder = _decoder(self._stream)
             self._reformatter = VideoReformatter()
             self._tally = Tally()
+            self._assessed = False
             self._last_time: Fraction | None = None
             self._begin = self._beginning() + start_seconds if start_seconds > 0 else None
             self._decoded = self._decode() if self._begin is None else self._decode_from(self._begin)
@@ -266,8 +267,9 @@ class VideoFile:
 
     def _assess(self, complete: bool) -> None:
         """Fill `damage`, once. complete: the file was read to its end."""
-        if self.damage:
+        if self._assessed:
             return
+        self._assessed = True
         tally, name = self._tally, self._container.format.name
         lost = tally.undecodable
         if complete and self._decoder.name in ONE_PACKET_ONE_PICTURE and ("mov" in name or "matroska" in name):

@@ -1,0 +1,85 @@
+"""Fixtures for all tests: real clips, made by PyAV."""
+
+import cv2  # noqa: F401  # before av, or windows hang on Linux
+
+from collections.abc import Callable, Sequence  # isort: skip
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+Clip = Callable[..., Path]
+
+
+def picture(number: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: a smooth scene, its brightness falling with the number."""
+    y, x = np.mgrid[0:height, 0:width]
+    scene = np.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], axis=-1)
+    return (scene * (1 - (number % 50) / 100)).astype(np.uint8)
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> Clip:
+    """make_clip(name, ticks=range(10), time_base=1/10, ...) -> path of a clip with those pictures, at those times."""
+
+    def make(
+        name: str = "clip.mp4",
+        ticks: Sequence[int] = range(10),
+        time_base: Fraction = Fraction(1, 10),
+        *,
+        size: tuple[int, int] = (64, 48),
+        codec: str = "libx264",
+        pix_fmt: str = "yuv420p",
+        options: dict[str, str] | None = None,
+        images: Callable[[int], av.VideoFrame] | None = None,
+        sound: str | None = None,
+        sound_seconds: tuple[float, float] = (0, 1),
+        rotation: int = 0,
+        flipped: bool = False,
+        aspect: Fraction = Fraction(1),
+        **tags: Any,
+    ) -> Path:
+        path = tmp_path / name
+        with av.open(f"file:{path}", "w", container_options={"movie_timescale": "48000"} if path.suffix == ".mp4" else {}) as output:
+            video = output.add_stream(codec, rate=10, options=options or {})
+            context = video.codec_context
+            context.width, context.height, context.pix_fmt, context.time_base = *size, pix_fmt, time_base
+            context.sample_aspect_ratio = aspect
+            for tag, value in tags.items():
+                setattr(context, tag, value)
+            if rotation or flipped:
+                video.set_display_rotation(rotation, hflip=flipped)
+            audio = output.add_stream(sound, rate=48_000) if sound else None
+            output.start_encoding()
+            packets = []
+            for number, tick in enumerate(ticks):
+                frame = images(number) if images else av.VideoFrame.from_ndarray(picture(number, *size)).reformat(format=pix_fmt)
+                frame.pts, frame.time_base = tick, time_base
+                packets += video.encode(frame)
+            packets += video.encode(None)
+            if audio is not None:
+                packets += _sound(audio, *sound_seconds)
+            for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+                output.mux(packet)
+        return path
+
+    return make
+
+
+def _sound(audio: Any, start: float, end: float) -> list[Any]:
+    """A tone."""
+    context = audio.codec_context
+    context.open(strict=False)
+    step = context.frame_size or 1024
+    packets = []
+    for first in range(int(start * 48_000), int(end * 48_000), step):
+        wave = np.sin(np.arange(first, first + step) * 0.05) * 0.3
+        samples = wave.astype(np.float32) if "flt" in context.format.name else (wave * 32_767).astype(np.int16)
+        rows = np.stack([samples, samples]) if context.format.is_planar else np.repeat(samples, 2)[None]
+        frame = av.AudioFrame.from_ndarray(rows, format=context.format.name, layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, first, Fraction(1, 48_000)
+        packets += audio.encode(frame)
+    return packets + audio.encode(None)

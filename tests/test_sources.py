@@ -1,0 +1,74 @@
+"""What every source has to do. To add one: a function (make_clip) -> source, in SOURCES."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from livestyle.frame import Source
+from livestyle.sources.demo import DemoScene
+from livestyle.sources.video import VideoFile
+
+Factory = Callable[[Callable[..., object]], Source]
+
+SOURCES: dict[str, Factory] = {
+    "video file": lambda make_clip: VideoFile(make_clip()),
+    "part of a video file": lambda make_clip: VideoFile(make_clip(), start_seconds=Fraction(1, 5), duration_seconds=Fraction(1, 2)),
+    "video file, scaled": lambda make_clip: VideoFile(make_clip(), size=lambda width, height: (width // 2, height // 2)),
+    "demo scene": lambda make_clip: DemoScene(64, 48, seconds=0.2),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def source(request, make_clip):
+    source = SOURCES[request.param](make_clip)
+    yield source
+    source.close()
+
+
+def frames(source):
+    while (frame := source.read()) is not None:
+        yield frame
+
+
+def test_frames_are_as_info_says(source):
+    count = 0
+    for frame in frames(source):
+        assert frame.image.shape == (source.info.height, source.info.width, 3)
+        assert frame.image.dtype == np.uint8
+        assert frame.image.flags.c_contiguous
+        count += 1
+    assert count == source.info.frame_count
+
+
+def test_times_are_exact_and_grow(source):
+    times = [frame.pts_seconds for frame in frames(source)]
+    assert all(isinstance(time, Fraction) for time in times)
+    assert all(before < after for before, after in zip(times, times[1:], strict=False))
+    assert all((time / source.info.time_base).denominator == 1 for time in times)
+
+
+def test_the_first_kept_frame_is_at_zero(source):
+    assert source.read().pts_seconds == 0
+
+
+def test_frames_stay_what_they_were(source):
+    first = source.read()
+    copy = first.image.copy()
+    for _ in frames(source):
+        pass
+    assert np.array_equal(first.image, copy)
+
+
+def test_after_the_end_there_is_nothing(source):
+    for _ in frames(source):
+        pass
+    assert source.read() is None
+    assert source.damage == []
+
+
+def test_closes_twice_and_early(source):
+    source.read()
+    source.close()
+    source.close()
