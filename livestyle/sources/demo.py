@@ -1,11 +1,12 @@
 """A moving test scene drawn by code: dusk over a lake, with something of all that painters like.
 
-A soft sun, drifting clouds, hills with woods, a lit house, rippled water, a boat, birds, reeds in the wind. Every
-picture depends on its time alone. What does not change is drawn once, larger than needed, and scaled down; a frame
-then costs a few blends.
+A soft sun, drifting clouds, hills and woods, a lit house, rippled water, boats, birds, reeds in the wind. Every
+picture depends on its time alone. What does not move is drawn once; a frame then costs a few blends.
 """
 
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,35 +16,27 @@ from livestyle.frame import Frame, Image, StreamInfo
 
 Floats = NDArray[np.float32]
 Color = tuple[int, int, int]
+Points = list[tuple[float, float]]
 
-# all lengths are in heights of the picture, all places from its top left corner
+# all lengths are in heights of the picture, all places in heights from its top left corner
 HORIZON = 0.58
-SUN_HEIGHT, SUN_RADIUS = 0.40, 0.052
-OVERSAMPLING = 3
-SMALLEST = 16  # smaller pictures are scaled down from this
+SUN_HEIGHT, SUN_RADIUS = 0.395, 0.047
+SMALLEST = 16  # pixels; smaller pictures are scaled down from this
+DETAIL = 3  # times finer, small things are drawn and then scaled down
+FIXED_POINT = 4  # bits after the point of OpenCV's coordinates
 
 SKY = [(0.0, (38, 56, 112)), (0.22, (88, 92, 152)), (0.40, (188, 128, 150)), (0.52, (246, 168, 118)), (0.60, (255, 214, 148))]
-CLOUD_LIGHT, CLOUD_SHADE = (255, 190, 150), (104, 88, 136)
-SUNLIGHT = (255, 236, 190)
+SUN, SUNLIGHT = (255, 250, 226), (255, 236, 190)
+CLOUD_SHADE, CLOUD_LIGHT = (104, 88, 136), (255, 190, 150)
 DEEP_WATER = (16, 38, 74)
-
-
-class Layer:
-    """A picture with transparency, (H, W): over(target) blends it onto (H, W, 3) uint8 RGB in place."""
-
-    def __init__(self, color: Image, alpha: Floats) -> None:
-        weight = np.clip(alpha, 0, 1)[..., None]
-        self.light = (color * weight).astype(np.uint8)
-        self.shade = np.repeat(((1 - weight) * 255).astype(np.uint8), 3, axis=2)
-
-    def over(self, target: Image) -> None:
-        blend(target, self.light, self.shade)
-
-
-def blend(target: Image, light: Image, shade: Image) -> None:
-    """target * shade + light, in place."""
-    cv2.multiply(target, shade, dst=target, scale=1 / 255)
-    cv2.add(target, light, dst=target)
+RIDGES = (  # top, rise, wave length, roughness, colour of the crest and of the foot
+    (0.485, 0.060, 0.90, 0.018, (142, 112, 150), (226, 164, 148)),
+    (0.520, 0.042, 0.60, 0.016, (98, 90, 130), (178, 130, 138)),
+    (0.550, 0.026, 0.45, 0.020, (56, 70, 86), (100, 92, 100)),
+)
+LEAF_SHADE, LEAF_LIGHT = (22, 40, 36), (182, 138, 62)
+REED_SHADE, REED_LIGHT, BULRUSH = (38, 58, 40), (186, 156, 70), (98, 58, 36)
+SMOKE, BIRD = (206, 178, 184), (44, 36, 58)
 
 
 class DemoScene:
@@ -52,372 +45,379 @@ class DemoScene:
     def __init__(self, width: int, height: int, rate: Fraction | int = 30, seconds: float | None = None) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
-        rate = Fraction(rate)
-        count = None if seconds is None else round(rate * Fraction(seconds))
-        self.info = StreamInfo(width, height, rate, count, time_base=1 / rate)
+        self._rate = Fraction(rate)
+        count = None if seconds is None else round(self._rate * Fraction(seconds))
+        self.info = StreamInfo(width, height, self._rate, count, time_base=1 / self._rate)
         self._scene = Lake(max(width, SMALLEST), max(height, SMALLEST))
         self._next = 0
 
     def read(self) -> Frame | None:
         if self._next == self.info.frame_count:
             return None
-        assert self.info.rate is not None
-        pts_seconds = self._next / self.info.rate
+        pts_seconds = self._next / self._rate
         self._next += 1
         image = self._scene.draw(float(pts_seconds))
         if image.shape[:2] != (self.info.height, self.info.width):
-            image = cv2.resize(image, (self.info.width, self.info.height), interpolation=cv2.INTER_AREA)
+            image = _scaled(image, self.info.width, self.info.height)
         return Frame(image, pts_seconds)
 
     def close(self) -> None:
-        self.info = StreamInfo(self.info.width, self.info.height, self.info.rate, self._next, time_base=self.info.time_base)
+        self.info = replace(self.info, frame_count=self._next)
+
+
+class Layer:
+    """A picture with transparency: (H, W, 3) RGB and its alpha, (H, W) in 0..1."""
+
+    def __init__(self, color: NDArray[Any], alpha: NDArray[Any]) -> None:
+        weight = np.clip(alpha, 0, 1)[..., None]
+        self.light = np.asarray(np.clip(color, 0, 255) * weight, np.uint8, order="C")
+        self.shade = np.repeat(np.asarray(255 - 255 * weight, np.uint8), 3, axis=2)
+
+    def over(self, target: Image) -> None:
+        """Blend it onto (H, W, 3) RGB, in place."""
+        _blend(target, self.light, self.shade)
 
 
 class Lake:
-    """The scene. draw(seconds) -> (height, width, 3) uint8 RGB, never the same array."""
+    """The scene. draw(seconds) -> (height, width, 3) uint8 RGB, a new array each time."""
 
     def __init__(self, width: int, height: int) -> None:
         self._width, self._height = width, height
-        self._horizon = round(height * HORIZON)
-        self._sun = (0.60 * width / height, SUN_HEIGHT)
+        self._aspect = width / height
+        self._horizon = round(height * HORIZON)  # rows of sky and land
+        self._sun = (0.60 * self._aspect, SUN_HEIGHT)
         self._rng = np.random.default_rng(7)
-        self._sky = self._draw_sky()
-        self._clouds = [self._draw_clouds(0.0, 0.56, 0.30), self._draw_clouds(0.20, 0.34, 0.12)]
-        self._cloud_speeds = (0.022, 0.012)  # heights a second
-        self._land = self._draw_land()
-        self._bank = self._draw_bank()
-        self._boat = self._draw_boat()
-        self._reeds = self._place_reeds()
+        self._sky = self._paint_sky()
+        self._clouds = [  # with their speed in heights a second
+            (self._paint_clouds(0.20, 0.36, 0.12), 0.012),
+            (self._paint_clouds(0.0, 0.52, 0.30), 0.024),
+        ]
+        # kept: new arrays of this size cost more than what is drawn into them
+        self._drifting = np.empty((2, self._horizon, width, 3), np.uint8)
+        self._land = self._paint_land()
+        self._bank = self._paint_bank()
+        self._boat, self._boat_below = self._paint_boat()
+        self._plant_reeds()
         self._prepare_water()
 
     def draw(self, seconds: float) -> Image:
         picture = np.empty((self._height, self._width, 3), np.uint8)
         above = picture[: self._horizon]
         above[:] = self._sky
-        for (light, shade), speed in zip(self._clouds, self._cloud_speeds, strict=True):
-            rows = above[: light.shape[0]]
-            blend(rows, self._drifted(light, seconds * speed), self._drifted(shade, seconds * speed))
+        for clouds, speed in self._clouds:
+            light, shade = self._drifted(clouds.light, seconds * speed, 0), self._drifted(clouds.shade, seconds * speed, 1)
+            _blend(above[: len(light)], light, shade)
         self._draw_birds(above, seconds)
         self._land.over(above)
         self._draw_smoke(above, seconds)
         self._draw_water(picture, seconds)
-        self._draw_boats(picture, seconds)
-        self._bank.over(picture)
+        self._draw_boat(picture, 0.615, 0.42, 0.86 + seconds * 0.007, seconds)
+        self._draw_boat(picture, 0.745, 1.0, 0.40 + seconds * 0.028, seconds)
+        self._bank.over(picture[-len(self._bank.light) :])
         self._draw_reeds(picture, seconds)
         return picture
 
     # the sky
 
-    def _draw_sky(self) -> Image:
-        y, x = self._grid(self._horizon, 1)
+    def _paint_sky(self) -> Image:
+        y, x = self._grid(0, self._horizon)
         heights, colors = zip(*SKY, strict=True)
         sky = np.stack([np.interp(y, heights, channel) for channel in np.transpose(colors)], axis=-1)  # (H, W, 3)
+        sky = sky + 5 * self._noise(self._horizon, self._width, (0.7, 0.09), 4)[..., None]
         distance = np.hypot(x - self._sun[0], (y - self._sun[1]) * 1.15)
         glow = 0.75 * np.exp(-((distance / 0.16) ** 2)) + 0.45 * np.exp(-distance / 0.32)
-        sky += (np.array(SUNLIGHT) - sky) * np.clip(glow, 0, 1)[..., None]
-        disc = np.clip((SUN_RADIUS - distance) * self._height + 0.5, 0, 1)
-        sky += (np.array((255, 250, 226)) - sky) * disc[..., None]
-        return np.clip(sky, 0, 255).astype(np.uint8)
+        sky = _mix(sky, SUNLIGHT, glow)
+        sky = _mix(sky, SUN, (SUN_RADIUS - distance) * self._height + 0.5)
+        return np.asarray(np.clip(sky, 0, 255), np.uint8)
 
-    def _draw_clouds(self, top: float, bottom: float, size: float) -> tuple[Image, Image]:
-        """Light and shade, twice as wide as the picture, their ends meeting; rows from the top."""
+    def _paint_clouds(self, top: float, bottom: float, size: float) -> Layer:
+        """From the picture's top down; twice as wide as it, the ends meeting, and then its first width again."""
         rows, columns = max(1, round(bottom * self._height)), 2 * self._width
         y = (np.arange(rows, dtype=np.float32) + 0.5)[:, None] / self._height
-        noise = self._noise(rows, columns, (size * 1.6, size * 0.42), octaves=5, wrap=True)
-        noise += 0.35 * self._noise(rows, columns, (size * 5, size), octaves=2, wrap=True)
-        fade = np.clip((y - top) / 0.10, 0, 1) * np.clip((bottom - y) / 0.14, 0, 1)
-        density = np.clip((noise - 0.10) * 1.9, 0, 1) * fade
-        below = cv2.GaussianBlur(np.roll(noise, -max(1, round(0.02 * self._height)), axis=0), (0, 0), 0.012 * self._height + 0.3)
-        lit = np.clip(0.45 + (noise - below) * 2.2 + (y - 0.22) * 1.1, 0, 1)[..., None]  # from the sun below
-        color = np.array(CLOUD_SHADE) + (np.array(CLOUD_LIGHT) - np.array(CLOUD_SHADE)) * lit
-        layer = Layer(np.clip(color, 0, 255).astype(np.uint8), (density * 0.92).astype(np.float32))
-        # one picture width more, so that every window into it is whole
-        return tuple(np.ascontiguousarray(np.hstack([part, part[:, : self._width + 1]])) for part in (layer.light, layer.shade))  # type: ignore[return-value]
+        noise = self._noise(rows, columns, (size * 1.6, size * 0.42), 5, wrap=True)
+        noise += 0.35 * self._noise(rows, columns, (size * 5, size), 2, wrap=True)
+        density = (noise - 0.10) * 1.9 * np.clip((y - top) / 0.10, 0, 1) * np.clip((bottom - y) / 0.14, 0, 1)
+        below = cv2.GaussianBlur(np.roll(noise, -max(1, self._height // 50), axis=0), (0, 0), 0.012 * self._height + 0.3)
+        lit = 0.45 + (noise - below) * 2.2 + (y - 0.22) * 1.1  # from the sun, which is lower
+        color = _mix(np.full((rows, columns, 3), CLOUD_SHADE, np.float32), CLOUD_LIGHT, lit)
+        again = np.arange(columns + self._width + 1) % columns
+        return Layer(color[:, again], 0.92 * np.clip(density, 0, 1)[:, again])
 
-    def _drifted(self, strip: Image, distance: float) -> Image:
-        """The window into a strip, so many heights on, to a fraction of a pixel."""
-        offset = (distance * self._height) % (2 * self._width)
-        start = int(offset)
-        window = strip[:, start : start + self._width + 1]
-        shift = np.array([[1, 0, start - offset], [0, 1, 0]], np.float32)
-        return np.asarray(cv2.warpAffine(window, shift, (self._width, len(strip)), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    def _drifted(self, strip: Image, distance: float, place: int) -> Image:
+        """The window into a strip of clouds, so many heights on, to a fraction of a pixel."""
+        start, part = divmod(distance * self._height % (2 * self._width), 1)
+        left = strip[:, int(start) : int(start) + self._width]
+        right = strip[:, int(start) + 1 : int(start) + 1 + self._width]
+        window = self._drifting[place, : len(strip)]
+        cv2.addWeighted(left, 1 - part, right, part, 0, window)
+        return window
 
     def _draw_birds(self, picture: Image, seconds: float) -> None:
-        aspect = self._width / self._height
         for number in range(7):
             row = (number + 1) // 2 * (1 if number % 2 else -1)  # the flock is a wedge
-            x = (0.10 + seconds * 0.035 - abs(row) * 0.045) % (aspect + 0.4) - 0.2 + 0.004 * np.sin(seconds + number)
-            y = 0.20 + row * 0.021 + 0.012 * np.sin(seconds * 0.5) + 0.003 * np.sin(seconds * 1.7 + number * 2)
+            x = (0.16 + seconds * 0.035 - abs(row) * 0.048) % (self._aspect + 0.4) - 0.2 + 0.005 * np.sin(seconds + number)
+            y = 0.17 + row * 0.026 + 0.012 * np.sin(seconds * 0.5) + 0.003 * np.sin(seconds * 1.7 + number * 2)
             lift = 0.011 * np.sin(seconds * 6.5 + number * 1.3) - 0.004
-            wing = 0.017
-            points = [(x - wing, y - lift), (x - wing * 0.45, y - lift * 0.9 - 0.003), (x, y), (x + wing * 0.45, y - lift * 0.9 - 0.003)]
-            self._polyline(picture, [*points, (x + wing, y - lift)], 0.0042, (44, 36, 58))
+            wing = [(-0.017, -lift), (-0.008, -lift * 0.9 - 0.003), (0, 0), (0.008, -lift * 0.9 - 0.003), (0.017, -lift)]
+            points = _fixed([(x + dx, y + dy) for dx, dy in wing], self._height)
+            cv2.polylines(picture, [points], False, BIRD, max(1, round(0.004 * self._height)), cv2.LINE_AA, FIXED_POINT)
 
     # the land
 
-    def _draw_land(self) -> Layer:
-        """Hills, woods and the house, as far down as the horizon."""
-        scale = OVERSAMPLING
-        rows, columns = self._horizon * scale, self._width * scale
-        y, x = self._grid(self._horizon, scale)
-        color = np.zeros((rows, columns, 3), np.float32)
-        alpha = np.zeros((rows, columns), np.float32)
-        aspect = self._width / self._height
-        ridges = (  # where the top is, how high, wave length, roughness, haze colour, foot colour
-            (0.485, 0.060, 0.90, 0.020, (142, 112, 150), (224, 158, 146)),
-            (0.520, 0.045, 0.60, 0.016, (98, 88, 128), (176, 126, 136)),
-            (0.548, 0.030, 0.45, 0.022, (54, 66, 88), (104, 92, 104)),
-        )
-        for top, rise, length, rough, peak, foot in ridges:
-            line = self._noise(1, columns, (length, 1), 3)[0] * rise + self._noise(1, columns, (length / 14, 1), 3)[0] * rough
-            ridge = top - line[None]
-            inside = y > ridge
-            depth = np.clip((y - ridge) / 0.09, 0, 1)[..., None]
-            texture = self._noise(rows, columns, (0.022, 0.012), 3)[..., None] * 20
-            shade = np.array(peak) + (np.array(foot) - np.array(peak)) * depth + texture
-            shade += np.array((70, 36, 6)) * np.exp(-(((x - self._sun[0]) / 0.28) ** 2))[..., None] * (1 - 0.4 * depth)
-            color[inside] = shade[inside]
-            alpha[inside] = 1
-        # the headland on the left, with a meadow, woods and the house
-        reach = 0.40 * aspect
-        shape = np.clip(1 - x / reach, 0, None) ** 0.62 * 0.17 + self._noise(1, columns, (0.10, 1), 3) * 0.006
-        ridge = HORIZON + 0.012 - shape
-        inside = (y > ridge) & (x < reach)
-        light = np.clip((y - ridge) / 0.12, 0, 1)[..., None]
-        grass = np.array((128, 122, 58)) + (np.array((44, 66, 44)) - np.array((128, 122, 58))) * light
-        grass = grass + self._noise(rows, columns, (0.030, 0.008), 4)[..., None] * np.array((46, 40, 20))
-        color[inside] = grass[inside]
-        alpha[inside] = 1
-        canvas = np.clip(color, 0, 255).astype(np.uint8)
-        for place in np.sort(self._rng.uniform(-0.02, 0.31, 34)):
-            if not 0.135 < place / 0.34 * 0.34 < 0.245:  # the house is to be seen
-                base = float(np.interp(place * aspect / 1.78, x[0], ridge[0])) + self._rng.uniform(0.0, 0.03)
-                self._tree(canvas, alpha, place * aspect / 1.78, base, self._rng.uniform(0.05, 0.10))
-        self._house(canvas, alpha, 0.19 * aspect / 1.78, float(np.interp(0.19 * aspect / 1.78, x[0], ridge[0])) + 0.022)
-        return Layer(self._smaller(canvas, scale), self._smaller(alpha, scale))
+    def _paint_land(self) -> Layer:
+        """Hills, woods and the house, down to the horizon."""
+        rows, columns = self._horizon, self._width
+        y, x = self._grid(0, rows)
+        color, alpha = np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32)
+        evening = np.exp(-(((x - self._sun[0]) / 0.28) ** 2))[..., None] * np.array((70, 36, 6))
+        for top, rise, length, rough, crest, foot in RIDGES:
+            line = self._noise(1, columns, (length, 1), 3) * rise + self._noise(1, columns, (length / 14, 1), 3) * rough
+            depth = y - (top - line)
+            hill = _mix(np.full_like(color, crest), foot, depth / 0.09)
+            hill += evening * (1 - 0.4 * np.clip(depth / 0.09, 0, 1))[..., None]
+            hill += self._noise(rows, columns, (0.030, 0.012), 3)[..., None] * 14
+            self._cover(color, alpha, hill, depth)
+        # the headland on the left: a meadow, woods and the house
+        far = min(0.62, 0.4 * self._aspect)
+        slope = np.clip(1 - x / far, 0, None) ** 0.62 * 0.17 + self._noise(1, columns, (0.10, 1), 3) * 0.006
+        depth = y - (HORIZON + 0.012 - slope)
+        grass = _mix(np.full_like(color, (132, 126, 60)), (44, 66, 44), depth / 0.12)
+        grass += self._noise(rows, columns, (0.030, 0.008), 4)[..., None] * np.array((46, 40, 20))
+        self._cover(color, alpha, grass, np.where(x < far, depth, -1))
 
-    def _tree(self, canvas: Image, alpha: Floats, x: float, base: float, height: float) -> None:
-        """A crown of leaves, darker at the bottom, warm where the sun falls on it."""
+        def ground(place: float) -> float:
+            return float(HORIZON + 0.012 - max(0, 1 - place / far) ** 0.62 * 0.17)
+
+        size = (min(columns, round(far * self._height)), rows)
+        part = (slice(None), slice(size[0]))
+        canvas, mask = (_scaled(array[part], size[0] * DETAIL, rows * DETAIL) for array in (color, alpha))
+        house = 0.31 * far
+        for place in np.sort(self._rng.uniform(-0.03, 0.52, 34)) * far / 0.62:
+            if not house - 0.035 < place < house + 0.095:
+                self._paint_tree(canvas, mask, place, ground(place) + self._rng.uniform(0, 0.03), self._rng.uniform(0.05, 0.10))
+        self._paint_house(canvas, mask, house, ground(house) + 0.026)
+        color[part], alpha[part] = _scaled(canvas, *size), _scaled(mask, *size)
+        return Layer(color, alpha)
+
+    def _cover(self, color: Floats, alpha: Floats, shape: NDArray[Any], depth: NDArray[Any]) -> None:
+        """Lay a shape over what is there, where its depth below its edge, in heights, is above 0; smooth at the edge."""
+        weight = np.clip(depth * self._height + 0.5, 0, 1)
+        color += (shape - color) * np.where(alpha > 0, weight, weight > 0)[..., None]
+        np.maximum(alpha, weight, out=alpha)
+
+    def _paint_tree(self, canvas: Floats, mask: Floats, x: float, base: float, height: float) -> None:
+        """A crown of leaves, dark below, warm on the side of the sun."""
+        scale = self._height * DETAIL
         for _ in range(70):
-            side, up = self._rng.normal(0, 0.30), self._rng.uniform(0.12, 1)
-            point = (x + side * height * (1.15 - 0.75 * up) * 0.7, base - up * height)
-            warm = 0.55 * up + 0.5 * side + self._rng.uniform(-0.15, 0.25)
-            shade = np.array((22, 40, 36)) + (np.array((176, 134, 62)) - np.array((22, 40, 36))) * np.clip(warm, 0, 1)
-            self._disc(canvas, point, height * self._rng.uniform(0.04, 0.10), shade)
-            self._disc(alpha, point, height * 0.06, 1.0)
+            aside, up = self._rng.normal(0, 0.30), self._rng.uniform(0.12, 1)
+            middle = _fixed([(x + aside * height * (0.80 - 0.52 * up), base - up * height)], scale)[0].tolist()
+            warm = np.array(0.55 * up + 0.5 * aside + self._rng.uniform(-0.15, 0.25))
+            shade = _mix(np.array(LEAF_SHADE, np.float32), LEAF_LIGHT, warm).tolist()
+            radius = round(height * self._rng.uniform(0.04, 0.10) * scale * 2**FIXED_POINT)
+            cv2.circle(canvas, middle, radius, shade, -1, cv2.LINE_8, FIXED_POINT)
+            cv2.circle(mask, middle, radius, 1.0, -1, cv2.LINE_8, FIXED_POINT)
 
-    def _house(self, canvas: Image, alpha: Floats, x: float, base: float) -> None:
-        w, h = 0.085, 0.052
-        wall, side = (226, 206, 186), (150, 122, 124)
-        self._place_of_chimney = (x + 0.018, base - h - 0.050)
-        parts: list[tuple[list[tuple[float, float]], Color]] = [
-            ([(x, base), (x + w * 0.62, base), (x + w * 0.62, base - h), (x, base - h)], side),
-            ([(x + w * 0.62, base), (x + w, base), (x + w, base - h), (x + w * 0.81, base - h - 0.036), (x + w * 0.62, base - h)], wall),
-            ([(x + 0.012, base - h), (x + 0.024, base - h), (x + 0.024, base - h - 0.050), (x + 0.012, base - h - 0.050)], (112, 70, 62)),
-            ([(x - 0.006, base - h), (x + w * 0.62, base - h), (x + w * 0.81, base - h - 0.038), (x + 0.012, base - h - 0.038)], (158, 62, 48)),
+    def _paint_house(self, canvas: Floats, mask: Floats, x: float, base: float) -> None:
+        self._chimney = (x + 0.018, base - 0.102)
+        parts: list[tuple[Points, Color]] = [
+            ([(0, 0), (0.053, 0), (0.053, 0.052), (0, 0.052)], (150, 122, 124)),  # front
+            ([(0.053, 0), (0.085, 0), (0.085, 0.052), (0.069, 0.088), (0.053, 0.052)], (226, 206, 186)),  # gable
+            ([(0.012, 0.052), (0.024, 0.052), (0.024, 0.102), (0.012, 0.102)], (112, 70, 62)),  # chimney
+            ([(-0.006, 0.052), (0.053, 0.052), (0.069, 0.090), (0.012, 0.090)], (166, 62, 46)),  # roof
+            ([(0.009, 0.018), (0.020, 0.018), (0.020, 0.036), (0.009, 0.036)], (255, 222, 120)),  # windows
+            ([(0.031, 0.018), (0.042, 0.018), (0.042, 0.036), (0.031, 0.036)], (255, 222, 120)),
+            ([(0.063, 0.022), (0.074, 0.022), (0.074, 0.042), (0.063, 0.042)], (255, 222, 120)),
         ]
-        glow: list[tuple[float, float]] = [(0.10, 0.36), (0.36, 0.36), (0.74, 0.44)]
-        for left, low in glow:
-            window = [(x + w * left, base - h * low), (x + w * (left + 0.13), base - h * low)]
-            parts.append(([*window, (window[1][0], base - h * (low + 0.34)), (window[0][0], base - h * (low + 0.34))], (255, 222, 120)))
-        for points, shade in parts:
-            self._polygon(canvas, points, shade)
-            self._polygon(alpha, points, 1.0)
+        for outline, color in parts:
+            points = _fixed([(x + dx, base - dy) for dx, dy in outline], self._height * DETAIL)
+            cv2.fillPoly(canvas, [points], color, cv2.LINE_8, FIXED_POINT)
+            cv2.fillPoly(mask, [points], 1.0, cv2.LINE_8, FIXED_POINT)
 
     def _draw_smoke(self, picture: Image, seconds: float) -> None:
-        x0, y0 = self._place_of_chimney
-        for number in range(9):
-            age = (seconds / 7 + number / 9) % 1
-            x = x0 + 0.10 * age**1.5 + 0.010 * np.sin(seconds * 0.9 + number * 2.1) * age
-            y, radius = y0 - 0.17 * age, 0.008 + 0.030 * age
-            reach = radius * 1.6
-            left, right = (int(np.clip((x + side * reach) * self._height, 0, self._width)) for side in (-1, 1))
-            top, bottom = (int(np.clip((y + side * reach) * self._height, 0, self._horizon)) for side in (-1, 1))
-            if left < right and top < bottom:
-                across = (np.arange(left, right, dtype=np.float32) + 0.5) / self._height - x
-                down = (np.arange(top, bottom, dtype=np.float32) + 0.5) / self._height - y
-                alpha = 0.42 * (1 - age) * np.exp(-(down[:, None] ** 2 + across**2) / (0.4 * radius**2))[..., None]
-                part = picture[top:bottom, left:right]
-                part[:] = part + (np.array((206, 178, 184)) - part) * alpha
+        """Puffs that rise, widen and fade."""
+        x, y = self._chimney
+        left, right = (int(np.clip(place * self._height, 0, self._width)) for place in (x - 0.06, x + 0.20))
+        top, bottom = (int(np.clip(place * self._height, 0, self._horizon)) for place in (y - 0.24, y + 0.01))
+        if left >= right or top >= bottom:
+            return
+        number = np.arange(8, dtype=np.float32)
+        age = (np.float32(seconds / 7) + number / 8) % 1
+        middle_x = x + 0.10 * age**1.5 + 0.012 * np.sin(seconds * 0.9 + number * 2.1) * age
+        width = 0.4 * (0.008 + 0.030 * age) ** 2
+        across = (np.arange(left, right, dtype=np.float32)[:, None] + 0.5) / self._height - middle_x  # (W, puffs)
+        down = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5) / self._height - (y - 0.17 * age)  # (H, puffs)
+        # a puff is round: its rows times its columns
+        thickness = (0.5 * (1 - age) * np.exp(-(down**2) / width)) @ np.exp(-(across**2) / width).T
+        part = picture[top:bottom, left:right]
+        part[:] = _mix(part, SMOKE, 0.7 * thickness)
 
     # the water
 
     def _prepare_water(self) -> None:
         rows = self._height - self._horizon
-        y = (np.arange(rows, dtype=np.float32) + 0.5)[:, None] / max(1, rows)  # 0 far, 1 near
-        x = ((np.arange(self._width, dtype=np.float32) + 0.5) / self._height)[None]
+        y = (np.arange(rows, dtype=np.float32) + 0.5)[:, None] / rows  # 0 far, 1 near
+        x = (np.arange(self._width, dtype=np.float32) + 0.5)[None] / self._height
         far = 1 / (y + 0.10)
         wander = self._noise(rows, self._width, (0.22, 0.05), 3)
-        self._phases = (
-            (far * 21 + x * 5 + wander * 5).astype(np.float32),
-            (far * 34 - x * 9 * (0.4 + y) + wander * 9 + 2).astype(np.float32),
-            (far * 12 + x * 16 / far + wander * 3).astype(np.float32),
-        )
-        mirrored = self._horizon - 1 - y * rows * 0.92
-        self._mirror = np.broadcast_to(mirrored, (rows, self._width)).astype(np.float32)
-        self._columns = np.broadcast_to(np.arange(self._width, dtype=np.float32), (rows, self._width)).copy()
-        self._swell = ((0.004 + 0.040 * y) * self._height * 0.5).astype(np.float32)  # of the reflection, pixels
-        column = np.exp(-(((x - self._sun[0]) / (0.045 + 0.16 * y)) ** 2))
-        self._glitter = (255 * (0.10 + 1.1 * column) * np.clip(1.15 - 0.45 * y, 0, 1)).astype(np.float32)
-        depth = (0.16 + 0.50 * y**0.8)[..., None] * np.ones((1, self._width, 1), np.float32)
-        self._depth = Layer(np.full((rows, self._width, 3), DEEP_WATER, np.uint8), depth[..., 0])
+        self._phases = [  # of three trains of waves: where they are, how fast they run
+            ((far * 21 + x * 5 + wander * 5).astype(np.float32), 1.9),
+            ((far * 34 - x * 9 * (0.4 + y) + wander * 7 + 2).astype(np.float32), -1.5),
+            ((far * 12 + x * 16 / far + wander * 3).astype(np.float32), 1.1),
+        ]
+        self._mirror = np.repeat(self._horizon - 1 - y * rows * 0.92, self._width, axis=1).astype(np.float32)
+        self._columns = np.repeat(np.arange(self._width, dtype=np.float32)[None], rows, axis=0)
+        self._swell = ((0.004 + 0.030 * y) * 0.5 * self._height).astype(np.float32)  # pixels
+        self._deep = Layer(np.full((rows, self._width, 3), DEEP_WATER), np.repeat(0.14 + 0.50 * y**0.8, self._width, axis=1))
+        sun = np.exp(-(((x - self._sun[0]) / (0.035 + 0.15 * y)) ** 2))
+        self._glitter = (255 * (0.08 + 1.5 * sun) * np.clip(1.2 - 0.5 * y, 0, 1)).astype(np.float32)
+        self._rarity = (1.05 - 0.75 * sun).astype(np.float32)  # how steep a wave must be to shine
+        self._warmth = (np.arange(256)[:, None] * np.array((1, 0.82, 0.54)))[None].astype(np.uint8)  # (1, 256, 3)
 
     def _draw_water(self, picture: Image, seconds: float) -> None:
-        """The land and sky upside down, wavering, with the sun on the ripples."""
-        one, two, three = (
-            np.sin(phase + np.float32(seconds * speed)) for phase, speed in zip(self._phases, (1.9, -1.5, 1.1), strict=True)
-        )
-        slope = one + 0.7 * two + 0.6 * three
+        """Land and sky upside down, wavering, darker where it is near, with the sun on the ripples."""
+        one, two, three = (np.sin(phase + np.float32(seconds * speed)) for phase, speed in self._phases)
+        slope = one + np.float32(0.7) * two + np.float32(0.6) * three
+        moved = slope * self._swell
         water = picture[self._horizon :]
-        rows = np.clip(self._mirror + slope * self._swell, 0, self._horizon - 1)
-        cv2.remap(picture[: self._horizon], self._columns + 0.35 * slope * self._swell, rows, cv2.INTER_LINEAR, water, cv2.BORDER_REFLECT)
-        self._depth.over(water)
-        sparkle = np.clip((slope - 0.95) * 0.9, 0, 1) * self._glitter
-        light = cv2.merge([sparkle, sparkle * 0.80, sparkle * 0.52])
-        cv2.add(water, np.clip(light, 0, 255).astype(np.uint8), dst=water)
+        columns, rows = self._columns + np.float32(0.35) * moved, self._mirror + moved
+        cv2.remap(picture[: self._horizon], columns, rows, cv2.INTER_LINEAR, water, cv2.BORDER_REFLECT)
+        self._deep.over(water)
+        sparkle = np.clip((slope - self._rarity) * self._glitter, 0, 255).astype(np.uint8)
+        cv2.add(water, cv2.LUT(cv2.merge([sparkle, sparkle, sparkle]), self._warmth), water)
 
-    def _draw_boat(self) -> tuple[Image, Floats]:
-        """(side, side, 3) and its alpha; the water line is at 0.8 of the height."""
-        side = max(8, round(0.30 * self._height)) * OVERSAMPLING
-        canvas, alpha = np.zeros((side, side, 3), np.uint8), np.zeros((side, side), np.float32)
-        parts = (
+    def _paint_boat(self) -> tuple[Layer, Layer]:
+        """The boat, square, its water line at 0.8 of the height; and as the water shows it, not yet upside down."""
+        side = max(8, round(0.30 * self._height))
+        fine = side * DETAIL
+        canvas, mask = np.zeros((fine, fine, 3), np.float32), np.zeros((fine, fine), np.float32)
+        parts: list[tuple[Points, Color]] = [
             ([(0.50, 0.06), (0.515, 0.06), (0.52, 0.76), (0.495, 0.76)], (92, 60, 44)),  # mast
-            ([(0.53, 0.10), (0.56, 0.30), (0.84, 0.66), (0.53, 0.68)], (246, 232, 208)),  # main sail
-            ([(0.53, 0.40), (0.66, 0.47), (0.84, 0.66), (0.53, 0.68)], (224, 190, 168)),
-            ([(0.485, 0.12), (0.47, 0.40), (0.22, 0.67), (0.485, 0.66)], (206, 74, 52)),  # jib
-            ([(0.485, 0.44), (0.40, 0.51), (0.22, 0.67), (0.485, 0.66)], (168, 48, 44)),
-            ([(0.14, 0.71), (0.90, 0.71), (0.80, 0.82), (0.24, 0.82)], (58, 36, 40)),  # hull
+            ([(0.53, 0.10), (0.58, 0.26), (0.70, 0.48), (0.84, 0.66), (0.53, 0.68)], (246, 232, 208)),  # main sail
+            ([(0.53, 0.42), (0.64, 0.48), (0.84, 0.66), (0.53, 0.68)], (226, 192, 168)),
+            ([(0.485, 0.12), (0.43, 0.34), (0.34, 0.52), (0.22, 0.67), (0.485, 0.66)], (210, 76, 52)),  # jib
+            ([(0.485, 0.46), (0.38, 0.53), (0.22, 0.67), (0.485, 0.66)], (170, 48, 44)),
+            ([(0.14, 0.71), (0.90, 0.71), (0.80, 0.82), (0.24, 0.82)], (62, 38, 42)),  # hull
             ([(0.14, 0.71), (0.90, 0.71), (0.885, 0.735), (0.155, 0.735)], (232, 206, 170)),
-        )
-        for points, shade in parts:
-            outline = (np.array(points) * side * 16).astype(np.int32)
-            cv2.fillPoly(canvas, [outline], shade, cv2.LINE_AA, 4)
-            cv2.fillPoly(alpha, [outline], 1.0, cv2.LINE_8, 4)
-        for x, y, size, shade in ((0.36, 0.665, 0.028, (238, 196, 160)), (0.36, 0.70, 0.036, (60, 84, 120))):  # the sailor
-            cv2.circle(canvas, (round(x * side), round(y * side)), round(size * side), shade, -1, cv2.LINE_AA)
-            cv2.circle(alpha, (round(x * side), round(y * side)), round(size * side), 1.0, -1)
-        return self._smaller(canvas, OVERSAMPLING), self._smaller(alpha, OVERSAMPLING)
+        ]
+        for outline, color in parts:
+            points = _fixed(outline, fine)
+            cv2.fillPoly(canvas, [points], color, cv2.LINE_8, FIXED_POINT)
+            cv2.fillPoly(mask, [points], 1.0, cv2.LINE_8, FIXED_POINT)
+        alpha = np.asarray(_scaled(mask, side, side), np.float32)
+        color_ = _scaled(canvas, side, side) / np.maximum(alpha, 0.01)[..., None]
+        fade = np.clip((np.arange(side) / side + 0.15), 0, 1)[:, None]  # the mast's top is farthest below
+        return Layer(color_, alpha), Layer(color_ * 0.72, alpha * 0.68 * fade)
 
-    def _draw_boats(self, picture: Image, seconds: float) -> None:
-        aspect = self._width / self._height
-        for size, speed, start, line in ((0.42, 0.012, 0.86, 0.615), (1.0, 0.045, 0.42, 0.735)):  # a far one and a near one
-            x = (start * aspect + seconds * speed + 0.3) % (aspect + 0.6) - 0.3
-            y = line + 0.004 * size * np.sin(seconds * 1.5 + start)
-            tilt = 0.045 * np.sin(seconds * 1.1 + start * 3)
-            self._stamp(picture, x, y, size, tilt, seconds)
-
-    def _stamp(self, picture: Image, x: float, y: float, size: float, tilt: float, seconds: float) -> None:
-        """The boat, its water line at (x, y), and below it its reflection."""
-        color, alpha = self._boat
-        side = len(alpha)
+    def _draw_boat(self, picture: Image, line: float, size: float, place: float, seconds: float) -> None:
+        """With its water line at that height, going round from right to left margin; below it its reflection."""
+        side = len(self._boat.light)
         reach = max(4, round(side * size))
-        left, line = x * self._height - reach / 2, y * self._height
+        left = ((place * self._aspect + 0.3) % (self._aspect + 0.6) - 0.3) * self._height - reach / 2
+        foot = (line + 0.004 * size * float(np.sin(seconds * 1.5 + line))) * self._height
+        tilt = np.float32(0.045 * np.sin(seconds * 1.1 + line * 9))
         x0, x1 = max(0, int(left) - 2), min(self._width, int(left) + reach + 3)
-        if x0 >= x1:
-            return
-        for upright in (False, True):
-            y0, y1 = (int(line - 0.9 * reach), int(line + 0.1 * reach)) if upright else (int(line), int(line + 0.72 * reach))
-            y0, y1 = max(0, y0), min(self._height, y1)
-            if y0 >= y1:
+        boats = ((self._boat_below, foot, foot + 0.72 * reach), (self._boat, foot - 0.9 * reach, foot + 0.1 * reach))
+        for layer, top, bottom in boats:
+            y0, y1 = max(0, int(top)), min(self._height, int(bottom))
+            if x0 >= x1 or y0 >= y1:
                 continue
-            rows = np.arange(y0, y1, dtype=np.float32)[:, None] + 0.5 - np.float32(line)
-            columns = np.arange(x0, x1, dtype=np.float32)[None] + 0.5 - np.float32(left + reach / 2)
-            if upright:
-                u, v, strength = columns - tilt * rows, rows + tilt * columns, np.float32(1)
+            v = np.arange(y0, y1, dtype=np.float32)[:, None] + np.float32(0.5 - foot)
+            u = np.arange(x0, x1, dtype=np.float32)[None] + np.float32(0.5 - left - reach / 2)
+            if layer is self._boat:
+                u, v = u - tilt * v, v + tilt * u
             else:
-                wave = np.sin(rows / reach * 46 - seconds * 3.2) * (0.012 + 0.05 * rows / reach) * reach
-                u, v = columns + wave + tilt * rows, -rows * 1.25
-                strength = (0.62 * np.clip(1.1 - 1.5 * rows / reach, 0, 1)).astype(np.float32)
-            u, v = np.broadcast_arrays(u, v)
-            u = (u / size + side / 2 - 0.5).astype(np.float32)
-            v = (v / size + side * 0.80 - 0.5).astype(np.float32)
-            seen = cv2.remap(color, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            weight = cv2.remap(alpha, u, v, cv2.INTER_LINEAR, borderValue=0) * strength
-            part = picture[y0:y1, x0:x1]
-            part[:] = part + (seen * (1.0 if upright else 0.72) - part) * weight[..., None]
+                ripple = np.sin(v * np.float32(46 / reach) - np.float32(seconds * 3.2)) * (np.float32(0.012 * reach) + 0.05 * v)
+                u, v = u + ripple + tilt * v, -1.25 * v + 0 * u
+            u = u / np.float32(size) + np.float32(side / 2 - 0.5)
+            v = v / np.float32(size) + np.float32(side * 0.80 - 0.5)
+            light = cv2.remap(layer.light, u, v, cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+            shade = cv2.remap(layer.shade, u, v, cv2.INTER_LINEAR, borderValue=(255, 255, 255))
+            _blend(picture[y0:y1, x0:x1], np.asarray(light, np.uint8), np.asarray(shade, np.uint8))
 
     # the foreground
 
-    def _draw_bank(self) -> Layer:
-        scale = OVERSAMPLING
-        y, x = self._grid(self._height, scale)
-        aspect = self._width / self._height
-        edge = self._noise(1, x.shape[1], (0.16, 1), 4)[0][None] * 0.022
-        right = 0.985 - 0.20 * np.clip((x - 0.62 * aspect) / (0.38 * aspect), 0, 1) ** 1.3 - edge
-        left = 0.99 - 0.12 * np.clip(1 - x / (0.34 * aspect), 0, 1) ** 1.4 - edge
-        ridge = np.minimum(right, left)
-        light = np.clip((y - ridge) / 0.10, 0, 1)[..., None]
-        texture = self._noise(*y.shape, (0.035, 0.012), 4)[..., None]
-        earth = np.array((112, 92, 52)) + (np.array((26, 34, 30)) - np.array((112, 92, 52))) * light + texture * np.array((52, 44, 24))
-        return Layer(
-            self._smaller(np.clip(earth, 0, 255).astype(np.uint8), scale), self._smaller((y > ridge).astype(np.float32), scale)
-        )
+    def _paint_bank(self) -> Layer:
+        """Of the picture's bottom."""
+        top = min(self._height - 1, round(0.74 * self._height))
+        y, x = self._grid(top, self._height)
+        edge = self._noise(1, self._width, (0.16, 1), 4) * 0.022
+        right = 0.985 - 0.20 * np.clip((x / self._aspect - 0.62) / 0.38, 0, 1) ** 1.3
+        left = 0.99 - 0.12 * np.clip(1 - x / self._aspect / 0.34, 0, 1) ** 1.4
+        depth = y - np.minimum(left, right) + edge
+        earth = _mix(np.full((*y.shape, 3), (120, 98, 54), np.float32), (26, 34, 30), depth / 0.10)
+        earth += self._noise(len(y), self._width, (0.035, 0.012), 4)[..., None] * np.array((56, 48, 26))
+        return Layer(earth, depth * self._height + 0.5)
 
-    def _place_reeds(self) -> list[tuple[float, float, float, float, Color]]:
-        """Of each: x, y of its foot, height, lean, colour. The far ones first."""
-        aspect = self._width / self._height
-        reeds = []
-        for _ in range(74):
-            near = self._rng.uniform(0, 1)
-            on_right = self._rng.uniform() < 0.62
-            x = aspect * (1 - 0.30 * self._rng.uniform() ** 1.4 if on_right else 0.20 * self._rng.uniform() ** 1.6)
-            tint = np.array((42, 62, 40)) + (np.array((176, 146, 62)) - np.array((42, 62, 40))) * self._rng.uniform() ** 1.7
-            height = self._rng.uniform(0.10, 0.26) * (0.75 + 0.5 * near) * (1.25 if on_right else 0.8)
-            red, green, blue = (tint * (0.72 + 0.28 * near)).astype(int).tolist()
-            reeds.append((x, 0.92 + 0.11 * near, height, self._rng.uniform(-0.05, 0.05), (red, green, blue)))
-        return sorted(reeds, key=lambda reed: reed[1])
+    def _plant_reeds(self) -> None:
+        count = 60
+        near = np.sort(self._rng.uniform(0, 1, count))  # the far ones are drawn first
+        on_right = self._rng.uniform(0, 1, count) < 0.6
+        spread = self._rng.uniform(0, 1, count)
+        self._reed_x = self._aspect * np.where(on_right, 1 - 0.30 * spread**1.4, 0.20 * spread**1.6)
+        self._reed_y = 0.92 + 0.11 * near
+        self._reed_height = self._rng.uniform(0.10, 0.26, count) * (0.75 + 0.5 * near) * np.where(on_right, 1.25, 0.8)
+        self._reed_lean = self._rng.uniform(-0.05, 0.05, count)
+        warm = self._rng.uniform(0, 1, count) ** 1.7
+        colors = _mix(np.full((count, 3), REED_SHADE, np.float32), REED_LIGHT, warm) * (0.7 + 0.3 * near)[:, None]
+        self._reed_colors: list[Color] = [(int(r), int(g), int(b)) for r, g, b in colors]
 
     def _draw_reeds(self, picture: Image, seconds: float) -> None:
-        for number, (x, y, height, lean, color) in enumerate(self._reeds):
-            gust = np.sin(seconds * 1.3 - x * 2.5) * 0.6 + np.sin(seconds * 2.3 + number) * 0.25
-            bend = (lean + 0.16 * height * gust) * np.array([0, 0.07, 0.28, 0.62, 1.0])
-            points = [(x + b, y - height * up) for b, up in zip(bend, (0, 0.25, 0.5, 0.75, 0.98), strict=True)]
-            self._polyline(picture, points[:4], 0.0075, color)
-            self._polyline(picture, points[2:], 0.0045, color)
-            if number % 5 == 0:  # a bulrush
-                self._polyline(picture, points[3:], 0.016, (96, 58, 36))
+        gust = 0.6 * np.sin(seconds * 1.3 - self._reed_x * 2.5) + 0.25 * np.sin(seconds * 2.3 + np.arange(len(self._reed_x)))
+        bend = self._reed_lean + 0.16 * self._reed_height * gust
+        up = np.array([0, 0.35, 0.7, 1.0])
+        middle = self._reed_x[:, None] + bend[:, None] * up**2  # (reeds, 4)
+        y = self._reed_y[:, None] - self._reed_height[:, None] * up
+        half = 0.0042 * np.array([1, 0.9, 0.6, 0.1])
+        left, right = np.stack([middle - half, y], -1), np.stack([middle + half, y], -1)[:, ::-1]
+        blades = _fixed(np.concatenate([left, right], 1), self._height)  # (reeds, 8, 2)
+        thickness = max(1, round(0.014 * self._height))
+        for number, (blade, color) in enumerate(zip(blades, self._reed_colors, strict=True)):
+            cv2.fillPoly(picture, [blade], color, cv2.LINE_AA, FIXED_POINT)
+            if number % 5 == 0:
+                start, end = blade[2].tolist(), ((2 * blade[2] + blade[3]) // 3).tolist()
+                cv2.line(picture, start, end, BULRUSH, thickness, cv2.LINE_AA, FIXED_POINT)
 
     # brushes
 
-    def _grid(self, rows: int, scale: int) -> tuple[Floats, Floats]:
-        """y, x of the pixels' middles: (rows * scale, width * scale) each."""
-        y = (np.arange(rows * scale, dtype=np.float32) + 0.5) / (self._height * scale)
-        x = (np.arange(self._width * scale, dtype=np.float32) + 0.5) / (self._height * scale)
-        grid_x, grid_y = np.meshgrid(x, y)
-        return grid_y, grid_x
+    def _grid(self, top: int, bottom: int) -> tuple[Floats, Floats]:
+        """y (rows, 1) and x (1, width) of the middles of the pixels in these rows."""
+        y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
+        x = (np.arange(self._width, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
+        return np.repeat(y[:, None], self._width, 1), np.repeat(x[None], len(y), 0)
 
-    def _noise(self, rows: int, columns: int, size: tuple[float, float], octaves: int, wrap: bool = False) -> Floats:
-        """(rows, columns) of soft noise, mostly within -1..1; size: (width, height) of its largest spots."""
+    def _noise(self, rows: int, columns: int, spot: tuple[float, float], octaves: int, wrap: bool = False) -> Floats:
+        """(rows, columns) of soft noise, mostly within -1..1, the same at all sizes; spot: width, height of its largest."""
         total = np.zeros((rows, columns), np.float32)
-        # columns cover the picture's width, whatever their number
-        width = (2 if wrap else 1) * self._width / self._height
         for octave in range(octaves):
-            cells_x = max(2, round(width / size[0] * 2**octave))
-            cells_y = max(2, round(rows / columns * width / size[1] * 2**octave))
-            cells = self._rng.standard_normal((cells_y, cells_x)).astype(np.float32)
-            if wrap:
+            across = max(2, round(columns / self._height / spot[0] * 2**octave))
+            down = max(2, round(rows / self._height / spot[1] * 2**octave))
+            cells = self._rng.standard_normal((down, across)).astype(np.float32)
+            if wrap:  # the ends meet: two cells of the other end beyond each
+                margin = round(2 * columns / across)
                 cells = np.hstack([cells[:, -2:], cells, cells[:, :2]])
-            margin = round(2 * columns / cells_x) if wrap else 0
+            else:
+                margin = 0
             spots = cv2.resize(cells, (columns + 2 * margin, rows), interpolation=cv2.INTER_CUBIC)
             total += spots[:, margin : margin + columns] * 0.5**octave
-        return total * 0.5
+        return total * np.float32(0.5)
 
-    def _smaller(self, canvas: NDArray[np.generic], scale: int) -> "NDArray[np.generic]":
-        size = (canvas.shape[1] // scale, canvas.shape[0] // scale)
-        return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA))  # type: ignore[call-overload]
 
-    def _polygon(self, canvas: NDArray[np.generic], points: list[tuple[float, float]], color: object) -> None:
-        """On an oversampled canvas."""
-        outline = (np.array(points) * self._height * OVERSAMPLING * 16).astype(np.int32)
-        cv2.fillPoly(canvas, [outline], color, cv2.LINE_8, 4)  # type: ignore[call-overload]
+def _blend(target: Image, light: Image, shade: Image) -> None:
+    """target * shade / 255 + light, in place."""
+    cv2.multiply(target, shade, target, 1 / 255)
+    cv2.add(target, light, target)
 
-    def _disc(self, canvas: NDArray[np.generic], point: tuple[float, float], radius: float, color: object) -> None:
-        """On an oversampled canvas."""
-        scale = self._height * OVERSAMPLING * 16
-        x, y, r = (round(value * scale) for value in (*point, radius))
-        cv2.circle(canvas, (x, y), r, color, -1, cv2.LINE_8, 4)  # type: ignore[call-overload]
 
-    def _polyline(self, picture: Image, points: list[tuple[float, float]], width: float, color: Color) -> None:
-        """On the picture itself, smooth."""
-        line = (np.array(points) * self._height * 16).astype(np.int32)
-        cv2.polylines(picture, [line], False, color, max(1, round(width * self._height)), cv2.LINE_AA, 4)
+def _mix(color: NDArray[Any], other: Color, weight: NDArray[Any]) -> NDArray[Any]:
+    """(..., 3) towards another colour, by a weight (...) that is clipped to 0..1."""
+    mixed: NDArray[Any] = color + (np.array(other, np.float32) - color) * np.clip(weight, 0, 1)[..., None]
+    return mixed
+
+
+def _scaled(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _fixed(points: Points | NDArray[Any], scale: float) -> NDArray[np.int32]:
+    """Pixel coordinates as OpenCV's drawing takes them with `shift`."""
+    return np.asarray(np.round(np.asarray(points) * scale * 2**FIXED_POINT), np.int32)
