@@ -1,5 +1,10 @@
 """Fixtures for all tests: real clips, made by PyAV."""
 
+import os
+
+# several threads to an operator wait for each other longer than they work, on small pictures and shared cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import cv2  # noqa: F401  # before av, or windows hang on Linux
 
 from collections.abc import Callable, Sequence  # isort: skip
@@ -11,10 +16,12 @@ import av
 import numpy as np
 import pytest
 
+from livestyle.frame import Image
+
 Clip = Callable[..., Path]
 
 
-def picture(number: int, width: int = 64, height: int = 48) -> np.ndarray:
+def picture(number: int, width: int = 64, height: int = 48) -> Image:
     """(H, W, 3) uint8 RGB: a smooth scene, its brightness falling with the number."""
     y, x = np.mgrid[0:height, 0:width]
     scene = np.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], axis=-1)
@@ -43,8 +50,9 @@ def make_clip(tmp_path: Path) -> Clip:
         **tags: Any,
     ) -> Path:
         path = tmp_path / name
-        with av.open(f"file:{path}", "w", container_options={"movie_timescale": "48000"} if path.suffix == ".mp4" else {}) as output:
-            video = output.add_stream(codec, rate=10, options=options or {})
+        exact = {"movie_timescale": "48000"} if path.suffix in (".mp4", ".mov") else {}
+        with av.open(f"file:{path}", "w", container_options=exact) as output:
+            video: Any = output.add_stream(codec, rate=10, options=options or {})
             context = video.codec_context
             context.width, context.height, context.pix_fmt, context.time_base = *size, pix_fmt, time_base
             context.sample_aspect_ratio = aspect
@@ -54,7 +62,7 @@ def make_clip(tmp_path: Path) -> Clip:
                 video.set_display_rotation(rotation, hflip=flipped)
             audio = output.add_stream(sound, rate=48_000) if sound else None
             output.start_encoding()
-            packets = []
+            packets: list[Any] = []
             for number, tick in enumerate(ticks):
                 frame = images(number) if images else av.VideoFrame.from_ndarray(picture(number, *size)).reformat(format=pix_fmt)
                 frame.pts, frame.time_base = tick, time_base
@@ -74,12 +82,32 @@ def _sound(audio: Any, start: float, end: float) -> list[Any]:
     context = audio.codec_context
     context.open(strict=False)
     step = context.frame_size or 1024
-    packets = []
+    packets: list[Any] = []
     for first in range(int(start * 48_000), int(end * 48_000), step):
         wave = np.sin(np.arange(first, first + step) * 0.05) * 0.3
         samples = wave.astype(np.float32) if "flt" in context.format.name else (wave * 32_767).astype(np.int16)
-        rows = np.stack([samples, samples]) if context.format.is_planar else np.repeat(samples, 2)[None]
+        rows: Any = np.stack([samples, samples]) if context.format.is_planar else np.repeat(samples, 2)[None]
         frame = av.AudioFrame.from_ndarray(rows, format=context.format.name, layout="stereo")
         frame.sample_rate, frame.pts, frame.time_base = 48_000, first, Fraction(1, 48_000)
         packets += audio.encode(frame)
-    return packets + audio.encode(None)
+    packets += audio.encode(None)
+    return packets
+
+
+@pytest.fixture(scope="session")
+def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained styles, not to be changed. ash and birch share a lite body; coal has its own; ash is there for full too."""
+    import torch
+
+    from livestyle import style
+    from livestyle.network import Full, Lite
+
+    folder = tmp_path_factory.mktemp("styles")
+    torch.manual_seed(0)
+    shared, own, full = Lite(), Lite(), Full()
+    style.save(folder / "trees.lite-body.safetensors", shared, None, {}, with_body=True)
+    for name, network, with_body in (("ash", shared, False), ("birch", shared, False), ("coal", own, True), ("ash", full, True)):
+        rows = network.plain_rows() + 0.3 * torch.randn(2, network.row_length)
+        path = folder / f"{name}.{network.architecture}.safetensors"
+        style.save(path, network, rows, {"origin": f"{name}, drawn at random"}, with_body)
+    return folder
