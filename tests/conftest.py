@@ -47,6 +47,7 @@ def make_clip(tmp_path: Path) -> Clip:
         rotation: int = 0,
         flipped: bool = False,
         aspect: Fraction = Fraction(1),
+        metadata: dict[str, str] | None = None,
         **tags: Any,
     ) -> Path:
         path = tmp_path / name
@@ -58,6 +59,7 @@ def make_clip(tmp_path: Path) -> Clip:
             context.sample_aspect_ratio = aspect
             for tag, value in tags.items():
                 setattr(context, tag, value)
+            video.metadata.update(metadata or {})
             if rotation or flipped:
                 video.set_display_rotation(rotation, hflip=flipped)
             audio = output.add_stream(sound, rate=48_000) if sound else None
@@ -85,7 +87,9 @@ def _sound(audio: Any, start: float, end: float) -> list[Any]:
     packets: list[Any] = []
     for first in range(int(start * 48_000), int(end * 48_000), step):
         wave = np.sin(np.arange(first, first + step) * 0.05) * 0.3
-        samples = wave.astype(np.float32) if "flt" in context.format.name else (wave * 32_767).astype(np.int16)
+        samples: Any = wave.astype(np.float32) if "flt" in context.format.name else (wave * 32_767).astype(np.int16)
+        if "s32" in context.format.name:
+            samples = samples.astype(np.int32) << 16
         rows: Any = np.stack([samples, samples]) if context.format.is_planar else np.repeat(samples, 2)[None]
         frame = av.AudioFrame.from_ndarray(rows, format=context.format.name, layout="stereo")
         frame.sample_rate, frame.pts, frame.time_base = 48_000, first, Fraction(1, 48_000)

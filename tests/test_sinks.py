@@ -1,6 +1,6 @@
 """What every sink has to do. To add one: a function (folder, info) -> (sink, files it leaves when complete), in SINKS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from livestyle.sinks.video import VideoWriter
 
 INFO = StreamInfo(64, 48, rate=Fraction(10), time_base=Fraction(1, 10))
 
-Factory = Callable[[Path, StreamInfo], tuple[Sink, list[str]]]
+Opened = tuple[Sink, list[str]]
+Factory = Callable[[Path, StreamInfo], Opened]
 
 
-def video_writer(name: str, **options: str) -> Factory:
-    return lambda folder, info: (VideoWriter(folder / name, info, **options), [name])
+def video_writer(name: str) -> Factory:
+    return lambda folder, info: (VideoWriter(folder / name, info), [name])
 
 
 SINKS: dict[str, Factory] = {
@@ -29,21 +30,21 @@ SINKS: dict[str, Factory] = {
 
 
 @pytest.fixture(params=SINKS)
-def opened(request, tmp_path):
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     sink, files = SINKS[request.param](tmp_path, INFO)
     yield sink, files
     sink.close(RuntimeError("the test is over"))
 
 
-def frame(number):
+def frame(number: int) -> Frame:
     return Frame(np.full((48, 64, 3), number * 20, np.uint8), Fraction(number, 10))
 
 
-def names(folder):
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_complete_leaves_its_files(opened, tmp_path):
+def test_complete_leaves_its_files(opened: Opened, tmp_path: Path) -> None:
     sink, files = opened
     for number in range(5):
         sink.write(frame(number))
@@ -52,14 +53,14 @@ def test_complete_leaves_its_files(opened, tmp_path):
     assert all((tmp_path / name).stat().st_size for name in files)
 
 
-def test_an_error_leaves_nothing(opened, tmp_path):
+def test_an_error_leaves_nothing(opened: Opened, tmp_path: Path) -> None:
     sink, _ = opened
     sink.write(frame(0))
     sink.close(ValueError("something else broke"))
     assert names(tmp_path) == []
 
 
-def test_an_interrupt_keeps_what_was_written(opened, tmp_path):
+def test_an_interrupt_keeps_what_was_written(opened: Opened, tmp_path: Path) -> None:
     sink, files = opened
     for number in range(5):
         sink.write(frame(number))
@@ -69,7 +70,7 @@ def test_an_interrupt_keeps_what_was_written(opened, tmp_path):
     assert not set(left) & set(files)
 
 
-def test_closes_twice(opened, tmp_path):
+def test_closes_twice(opened: Opened, tmp_path: Path) -> None:
     sink, files = opened
     sink.write(frame(0))
     sink.close()
@@ -78,7 +79,7 @@ def test_closes_twice(opened, tmp_path):
     assert names(tmp_path) == files
 
 
-def test_leaves_the_frame_alone(opened):
+def test_leaves_the_frame_alone(opened: Opened) -> None:
     sink, _ = opened
     given = frame(3)
     copy = given.image.copy()
@@ -86,13 +87,13 @@ def test_leaves_the_frame_alone(opened):
     assert np.array_equal(given.image, copy)
 
 
-def test_refuses_a_frame_of_another_size(opened):
+def test_refuses_a_frame_of_another_size(opened: Opened) -> None:
     sink, _ = opened
     with pytest.raises(OutputError, match="32x24"):
         sink.write(Frame(np.zeros((24, 32, 3), np.uint8), Fraction(0)))
 
 
-def test_without_a_frame_there_is_no_file(opened, tmp_path):
+def test_without_a_frame_there_is_no_file(opened: Opened, tmp_path: Path) -> None:
     sink, _ = opened
     with pytest.raises(OutputError):
         sink.close()

@@ -188,16 +188,16 @@ class Tracks:
         """Sound that has a packet soon after the beginning."""
         sounds = {stream.index for stream in self._input.streams.audio}
         found: set[int] = set()
-        while found < sounds:
+        while not found >= sounds:
             packet = next(self._packets, None)
             if packet is None:
                 break
             self._waiting.append(packet)
             time = _time(packet) - self._origin_seconds
-            if time >= 0 and packet.stream.index in sounds:
-                found.add(packet.stream.index)
             if time > FIRST_PACKET_SECONDS:
                 break
+            if time >= 0:
+                found.add(packet.stream.index)
         return found
 
     def _track(self, stream: Stream, sound: str, subtitles: str, window: Window) -> Track | None:

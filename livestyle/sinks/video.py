@@ -17,16 +17,17 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.filter import Graph
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from livestyle.errors import OutputError
+from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.media import EXACT, matrix_of_untagged
+from livestyle.media import matrix_of_untagged
 from livestyle.sinks.tracks import Tracks, Window
 
 IN_FLIGHT_SECONDS = Fraction(1, 2)
@@ -165,9 +166,9 @@ class VideoWriter:
         self._window = Window(info.origin_seconds, None)
         self._rate = info.rate or Fraction(30)
         self._time_base = info.time_base or ANY_TIME_BASE
-        self._matrix = matrix_of_untagged(info.width, info.height)
-        self._reformatter = VideoReformatter()
         self._layout = _layout(pix_fmt or "yuv420p", info)
+        self._matrix = matrix_of_untagged(self._layout.width, self._layout.height)
+        self._converter = _rgb_to_yuv(self._layout, self._matrix, self._time_base)
         if (self._layout.width, self._layout.height) != (info.width, info.height):
             even = f"{self._layout.width}x{self._layout.height}"
             self.notes.append(f"{info.width}x{info.height} became {even} by repeating the last row or column")
@@ -197,10 +198,8 @@ class VideoWriter:
             ticks = self._last_ticks + 1
             self._nudged += 1
         self._last_ticks = ticks
-        picture = self._to_yuv(frame)
-        picture.pts, picture.time_base = ticks, self._time_base
         with self._translated_errors():
-            self._mux(self._video.encode(picture))
+            self._mux(self._video.encode(self._to_yuv(frame, ticks)))
 
     def close(self, error: BaseException | None = None) -> None:
         if self._closed:
@@ -280,26 +279,28 @@ class VideoWriter:
             ) from None
         return cast(VideoStream, stream)
 
+    def _reopen_tracks(self, output: OutputContainer) -> Tracks:
+        try:
+            return self._open_tracks(cast(Path, self._sound_from), output, late=True)
+        except InputError as error:  # it was there when the run began; then what the fragments hold of it
+            self.damage.append(f"sound that begins late, and subtitles, are lost: {error}")
+            return Tracks(self._partial, output, sound="aac", subtitles="mov_text", window=Window(Fraction(0), None))
+
     def _open_tracks(self, sound_from: Path, output: OutputContainer, late: bool) -> Tracks:
         container = self._container
         return Tracks(sound_from, output, sound=container.sound, subtitles=container.subtitles, window=self._window, late=late)
 
     # writing
 
-    def _to_yuv(self, frame: Frame) -> VideoFrame:
+    def _to_yuv(self, frame: Frame, ticks: int) -> VideoFrame:
         right, below = self._layout.width - self._info.width, self._layout.height - self._info.height
         image = frame.image
         if right or below:
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-        return self._reformatter.reformat(
-            VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24"),
-            format=self._layout.name,
-            src_colorspace=self._matrix,
-            dst_colorspace=self._matrix,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=EXACT,
-        )
+        picture = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
+        picture.pts, picture.time_base = ticks, self._time_base
+        self._converter.push(picture)
+        return cast(VideoFrame, self._converter.pull())
 
     def _mux(self, packets: "list[Packet[Any]]") -> None:
         for packet in packets:
@@ -350,7 +351,7 @@ class VideoWriter:
                 video.codec_context.codec_tag = "hvc1"
             tracks = None
             if self._sound_from is not None:
-                tracks = self._tracks = self._open_tracks(self._sound_from, output, late=True)
+                tracks = self._tracks = self._reopen_tracks(output)
             count = 0
             for packet in source.demux(video=0):
                 if packet.dts is None:
@@ -433,6 +434,23 @@ def _layout(pix_fmt: str, info: StreamInfo) -> VideoFormat:
 def _ticks(packet: "Packet[Any]") -> int:
     assert packet.dts is not None  # every encoder and the fragments give it
     return packet.dts
+
+
+def _rgb_to_yuv(layout: VideoFormat, matrix: Colorspace, time_base: Fraction) -> Graph:
+    """Limited range, and colours where decoders look for them: beside the left one of two pixels."""
+    graph = Graph()
+    chain = [
+        graph.add_buffer(width=layout.width, height=layout.height, format=VideoFormat("rgb24"), time_base=time_base),
+        graph.add(
+            "scale",
+            "flags=bicubic+accurate_rnd+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
+            f"out_color_matrix={'bt709' if matrix == Colorspace.ITU709 else 'bt601'}",
+        ),
+        graph.add("format", f"pix_fmts={layout.name}"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*chain).configure()
+    return graph
 
 
 @contextmanager

@@ -1,0 +1,708 @@
+"""The video file source and sink: real files, with all that is odd about them."""
+
+import itertools
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.frame import VideoFrame
+
+from livestyle.errors import InputError, OutputError
+from livestyle.frame import Frame, Image, StreamInfo
+from livestyle.sinks.video import VideoWriter, partial_path
+from livestyle.sources.video import VideoFile
+
+Clip = Callable[..., Path]
+UNEVEN = [0, 700, 1000, 3000, 3001, 9000]
+LOSSLESS = {"crf": "0", "preset": "ultrafast"}
+INFO = StreamInfo(64, 48, rate=Fraction(10), time_base=Fraction(1, 10))
+
+
+def read(path: Path, **options: Any) -> tuple[VideoFile, list[Frame]]:
+    """The source, read to its end and closed, and its frames."""
+    source = VideoFile(path, **options)
+    frames = []
+    while (frame := source.read()) is not None:
+        frames.append(frame)
+    source.close()
+    return source, frames
+
+
+def times(path: Path) -> list[Fraction]:
+    return [frame.pts_seconds for frame in read(path)[1]]
+
+
+def repaint(path: Path, target: Path, start: Fraction | int = 0, duration: Fraction | None = None, **options: Any) -> VideoWriter:
+    """Every frame as it is, with the sound: what the video command does with a network that returns its input."""
+    source = VideoFile(path, start_seconds=start, duration_seconds=duration)
+    sink = VideoWriter(target, source.info, sound_from=path, duration_seconds=duration, **options)
+    while (frame := source.read()) is not None:
+        sink.write(frame)
+    source.close()
+    sink.close()
+    return sink
+
+
+def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
+    with av.open(f"file:{path}") as container:
+        streams = [stream for stream in container.streams if stream.type == kind]
+        if not streams:
+            return []
+        return [(packet.pts * packet.time_base, bytes(packet)) for packet in container.demux(streams) if packet.pts is not None]
+
+
+def flat(*values: int, pix_fmt: str = "yuv420p") -> Callable[[int], VideoFrame]:
+    """Pictures of one colour, in the pixel format's own numbers."""
+
+    def make(_: int) -> VideoFrame:
+        frame = VideoFrame(64, 48, pix_fmt)
+        wide = any(component.bits > 8 for component in frame.format.components)
+        for plane, value in zip(frame.planes, values, strict=True):
+            row = np.full(plane.line_size // (2 if wide else 1), value, np.uint16 if wide else np.uint8)
+            plane.update(np.tile(row, plane.height).tobytes())
+        return frame
+
+    return make
+
+
+def color(frame: Frame) -> list[int]:
+    """Of a picture of one colour."""
+    assert frame.image.std(axis=(0, 1)).max() < 1
+    return [int(value) for value in frame.image[24, 32]]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# reading
+
+
+@pytest.mark.parametrize("ticks", [UNEVEN, [500, 1200, 1300, 4000]], ids=["uneven", "late start"])
+def test_times_are_those_of_the_file(make_clip: Clip, ticks: list[int]) -> None:
+    assert times(make_clip(ticks=ticks, time_base=Fraction(1, 1000))) == [Fraction(tick, 1000) for tick in ticks]
+
+
+# which corner of the upright picture shows the coded picture's top left one: counter-clockwise turns
+@pytest.mark.parametrize(
+    ("rotation", "flipped", "corner"),
+    [
+        (0, False, (0, 0)),
+        (90, False, (-1, 0)),
+        (180, False, (-1, -1)),
+        (-90, False, (0, -1)),
+        (0, True, (0, -1)),
+        (90, True, (-1, -1)),
+    ],
+)
+def test_pictures_are_upright(make_clip: Clip, rotation: int, flipped: bool, corner: tuple[int, int]) -> None:
+    def one_white_corner(_: int) -> VideoFrame:
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[:16, :16] = 255
+        return VideoFrame.from_ndarray(image).reformat(format="yuv420p")
+
+    path = make_clip(images=one_white_corner, rotation=rotation, flipped=flipped, aspect=Fraction(4, 3))
+    source, frames = read(path)
+    turned = rotation % 180 != 0
+    assert (source.info.width, source.info.height) == ((48, 64) if turned else (64, 48))
+    assert source.info.pixel_aspect == (Fraction(3, 4) if turned else Fraction(4, 3))
+    corners = {(row, column): int(frames[0].image[row, column, 0]) for row in (0, -1) for column in (0, -1)}
+    assert max(corners, key=lambda where: corners[where]) == corner
+    assert sorted(corners.values())[-2] < 40
+
+
+# Y'CbCr (100, 90, 180) to R'G'B' by the three standards' coefficients
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"colorspace": 1, "color_range": 1}, (191, 78, 18)),
+        ({"colorspace": 6, "color_range": 1}, (181, 70, 21)),
+        ({"colorspace": 9, "color_range": 1}, (185, 71, 16)),
+        ({"colorspace": 1, "color_range": 2}, (182, 83, 29)),
+        ({}, (181, 70, 21)),  # untagged and small: BT.601
+    ],
+)
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
+def test_colors_by_matrix_and_range(make_clip: Clip, tags: dict[str, int], expected: tuple[int, ...], pix_fmt: str) -> None:
+    scale = 4 if pix_fmt.endswith("10le") else 1
+    images = flat(100 * scale, 90 * scale, 180 * scale, pix_fmt=pix_fmt)
+    path = make_clip(images=images, pix_fmt=pix_fmt, options={"crf": "1"}, **tags)
+    assert np.abs(np.subtract(color(read(path)[1][0]), expected)).max() <= 2
+
+
+@pytest.mark.parametrize("matrix", ["BT.601", "BT.709"])
+def test_untagged_is_what_players_take(make_clip: Clip, matrix: str) -> None:
+    size = (64, 48) if matrix == "BT.601" else (64, 720)
+
+    def red(_: int) -> VideoFrame:
+        frame = VideoFrame(*size, "yuv420p")
+        for plane, value in zip(frame.planes, (81, 90, 240) if matrix == "BT.601" else (63, 102, 240), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        return frame
+
+    image = read(make_clip(size=size, images=red, ticks=[0]))[1][0].image
+    assert np.abs(image[20, 20].astype(int) - (255, 0, 0)).max() <= 3
+
+
+# BT.2408: reference white, 203 cd/m², is 58 % in PQ and 75 % in HLG. 60 % of its light is left as it is: in PQ 52.5 %
+@pytest.mark.parametrize(
+    ("transfer", "signal", "light"),
+    [(16, 0.525, 0.6), (16, 0.0, 0), (16, 0.7518, 1), (18, 1.0, 1), (18, 0.0, 0)],
+)
+def test_high_dynamic_range_is_tone_mapped(make_clip: Clip, transfer: int, signal: float, light: float) -> None:
+    images = flat(round(64 + 876 * signal), 512, 512, pix_fmt="yuv420p10le")
+    tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": transfer}
+    source, frames = read(make_clip(images=images, pix_fmt="yuv420p10le", options={"crf": "1"}, **tags))
+    assert any("tone-mapped" in note for note in source.notes)
+    assert color(frames[0]) == pytest.approx([round(255 * light ** (1 / 2.4))] * 3, abs=4)
+
+
+def test_transparency_is_over_black(make_clip: Clip) -> None:
+    def half(_: int) -> VideoFrame:
+        image = np.full((48, 64, 4), 200, np.uint8)
+        image[:, :, 3] = 128
+        return VideoFrame.from_ndarray(image, format="rgba").reformat(format="argb")
+
+    source, frames = read(make_clip("clip.mov", codec="qtrle", pix_fmt="argb", images=half))
+    assert color(frames[0]) == [100, 100, 100]
+    assert any("transparency" in note for note in source.notes)
+
+
+def test_transparency_of_vp9(make_clip: Clip) -> None:
+    def clear(_: int) -> VideoFrame:
+        frame = VideoFrame(64, 48, "yuva420p")
+        for plane, value in zip(frame.planes, (180, 128, 128, 0), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        return frame
+
+    path = make_clip("clip.webm", codec="libvpx-vp9", pix_fmt="yuva420p", images=clear, metadata={"alpha_mode": "1"})
+    assert read(path)[1][0].image.max() <= 2
+
+
+def test_scaled_to_the_asked_size(make_clip: Clip) -> None:
+    asked = []
+
+    def size(width: int, height: int) -> tuple[int, int]:
+        asked.append((width, height))
+        return 24, 32
+
+    source, frames = read(make_clip(rotation=90), size=size)
+    assert asked == [(48, 64)]
+    assert frames[0].image.shape == (32, 24, 3)
+    assert (source.info.width, source.info.height) == (24, 32)
+
+
+def test_other_video_streams_are_named(make_clip: Clip) -> None:
+    path = make_clip().with_name("two.mkv")
+    with av.open(str(make_clip())) as single, av.open(str(path), "w") as output:
+        streams = [output.add_stream_from_template(single.streams.video[0], opaque=True) for _ in range(2)]
+        for packet in single.demux(video=0):
+            for stream in streams if packet.size else []:
+                packet.stream = stream
+                output.mux(packet)
+    source, frames = read(path)
+    assert len(frames) == 10
+    assert source.notes == ["video stream 1 is left out: the first one is painted"]
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "avi"])
+@pytest.mark.parametrize("start", [Fraction(1, 20), Fraction(1), Fraction(13, 10)])
+def test_start_finds_the_frame_itself(make_clip: Clip, container: str, start: Fraction) -> None:
+    path = make_clip(f"clip.{container}", ticks=range(20), options={"g": "8"})
+    whole = read(path)[1]
+    beginning = whole[0].pts_seconds if container == "ts" else Fraction(0)  # AVI cannot say when the first picture is shown
+    kept = [frame for frame in whole if frame.pts_seconds >= beginning + start]
+    source, frames = read(path, start_seconds=start)
+    assert source.info.origin_seconds == kept[0].pts_seconds
+    assert [frame.pts_seconds for frame in frames] == [frame.pts_seconds - kept[0].pts_seconds for frame in kept]
+    assert all(np.array_equal(frame.image, same.image) for frame, same in zip(frames, kept, strict=True))
+    assert source.damage == []
+
+
+def test_duration_counts_from_the_first_frame(make_clip: Clip) -> None:
+    path = make_clip(ticks=range(5, 25))
+    assert len(read(path, duration_seconds=Fraction(1, 2))[1]) == 5
+    source, frames = read(path, start_seconds=1, duration_seconds=Fraction(3, 10))
+    assert source.info.origin_seconds == Fraction(3, 2)  # the file begins at 0.5
+    assert [frame.pts_seconds for frame in frames] == [0, Fraction(1, 10), Fraction(1, 5)]
+
+
+def test_start_after_the_end(make_clip: Clip) -> None:
+    with pytest.raises(InputError, match="no picture at or after 9 s"):
+        VideoFile(make_clip(), start_seconds=9)
+
+
+@pytest.mark.parametrize("name", ["-y.mp4", "a b.mp4", "水墨.mp4", "%03d.mp4", "a:b.mp4", "http:x.mp4", "x.m3u8", "no suffix"])
+def test_any_name_is_a_name(make_clip: Clip, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_clip().rename(name)
+    assert len(read(Path(name))[1]) == 10
+    output = Path(name).with_suffix(".mkv")
+    repaint(Path(name), output)
+    assert len(read(output)[1]) == 10
+
+
+# damage
+
+
+def packet_places(path: Path) -> list[tuple[int, int]]:
+    with av.open(str(path)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos is not None]
+
+
+def test_reads_on_past_a_broken_packet(make_clip: Clip) -> None:
+    path = make_clip(options={"g": "1", "bf": "0"})
+    position, size = packet_places(path)[4]
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = b"\xff" * size
+    path.write_bytes(data)
+    source, frames = read(path)
+    assert [frame.pts_seconds * 10 for frame in frames] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert source.damage == ["1 packet could not be decoded"]
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_cut_off_file_is_read_as_far_as_it_goes(make_clip: Clip, container: str) -> None:
+    path = make_clip(f"whole.{container}", ticks=range(30), options={"g": "1", "bf": "0"})
+    if container == "mp4":  # with the index in front
+        front = path.with_name("front.mp4")
+        repaint(path, front)
+        path = front
+    position, _ = packet_places(path)[15]
+    path.write_bytes(path.read_bytes()[:position])
+    source, frames = read(path)
+    assert 10 <= len(frames) <= 15
+    assert any("cut off" in line for line in source.damage)
+
+
+def test_nothing_decodable(make_clip: Clip) -> None:
+    path = make_clip(options={"g": "1", "bf": "0"})
+    data = bytearray(path.read_bytes())
+    for position, size in packet_places(path):
+        data[position : position + size] = b"\xff" * size
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="not one picture"):
+        VideoFile(path)
+
+
+PLAYLISTS = {
+    "hls.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n",
+    "hls.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nclip.ts\n#EXT-X-ENDLIST\n",
+    "list.ffconcat": "ffconcat version 1.0\nfile clip.ts\n",
+    "list.mkv": "ffconcat version 1.0\nfile clip.ts\n",
+    "dash.mpd": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>',
+    "stream.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_playlists_are_refused(make_clip: Clip, name: str, tmp_path: Path) -> None:
+    make_clip("clip.ts")
+    (tmp_path / name).write_text(PLAYLISTS[name])
+    with pytest.raises(InputError, match="playlist"):
+        VideoFile(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.mp4", None, "No such file"),
+        ("empty.mp4", b"", "empty"),
+        ("text.mp4", b"Dear diary, today I saw a wave.\n" * 50, "text"),
+        ("picture.mp4", b"\x89PNG\r\n\x1a\n" + bytes(100), "livestyle image"),
+        ("noise.mp4", bytes(range(256)) * 20, "not a video"),
+    ],
+)
+def test_what_is_no_video(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        VideoFile(tmp_path / name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="folder"):
+        VideoFile(tmp_path)
+
+
+def test_sound_alone_is_no_video(make_clip: Clip, tmp_path: Path) -> None:
+    repaint(make_clip("clip.mkv", sound="aac"), tmp_path / "both.mkv")
+    with av.open(str(tmp_path / "both.mkv")) as source, av.open(str(tmp_path / "sound.m4a"), "w") as output:
+        stream = output.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    with pytest.raises(InputError, match="no video stream"):
+        VideoFile(tmp_path / "sound.m4a")
+
+
+# writing
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+@pytest.mark.parametrize(
+    ("first", "time_base"),
+    [(0, Fraction(1, 1000)), (533, Fraction(1, 90_000)), (7, Fraction(1001, 30_000))],
+)
+def test_times_are_written_exactly(tmp_path: Path, container: str, first: int, time_base: Fraction) -> None:
+    path = tmp_path / f"out.{container}"
+    expected = [(first + tick) * time_base for tick in UNEVEN + list(range(9010, 9300, 10))]
+    sink = VideoWriter(path, StreamInfo(64, 48, rate=Fraction(24), time_base=time_base), preset="medium")
+    for time in expected:
+        sink.write(Frame(np.zeros((48, 64, 3), np.uint8), time))
+    sink.close()
+    assert times(path) == expected
+
+
+def test_matroska_rounds_to_milliseconds(tmp_path: Path) -> None:
+    expected = [Fraction(number, 30) for number in range(1, 20)]
+    sink = VideoWriter(tmp_path / "out.mkv", StreamInfo(64, 48, rate=Fraction(30), time_base=Fraction(1, 30)))
+    for time in expected:
+        sink.write(Frame(np.zeros((48, 64, 3), np.uint8), time))
+    sink.close()
+    written = times(tmp_path / "out.mkv")
+    off = [abs((a - written[0]) - (b - expected[0])) for a, b in zip(written, expected, strict=True)]
+    assert max(off) <= Fraction(1, 1000)
+
+
+def test_camera_times_without_rate_or_time_base(tmp_path: Path) -> None:
+    given = [Fraction(number) / 30 + Fraction(number % 3, 977) for number in range(20)]
+    sink = VideoWriter(tmp_path / "out.mp4", StreamInfo(64, 48, live=True))
+    for time in given:
+        sink.write(Frame(np.zeros((48, 64, 3), np.uint8), time))
+    sink.close()
+    assert max(abs(a - b) for a, b in zip(times(tmp_path / "out.mp4"), given, strict=True)) <= Fraction(1, 180_000)
+
+
+def test_times_that_do_not_grow_lose_no_frame(tmp_path: Path) -> None:
+    sink = VideoWriter(tmp_path / "out.mp4", StreamInfo(64, 48, rate=Fraction(10), time_base=Fraction(1, 1000)))
+    for tick in (0, 100, 100, 50, 200):
+        sink.write(Frame(np.zeros((48, 64, 3), np.uint8), Fraction(tick, 1000)))
+    sink.close()
+    assert [time * 1000 for time in times(tmp_path / "out.mp4")] == [0, 100, 101, 102, 200]
+    assert any(note.startswith("2 pictures") for note in sink.notes)
+
+
+@pytest.mark.parametrize(("height", "matrix"), [(48, 6), (720, 1)])
+def test_colors_come_back_and_are_tagged(tmp_path: Path, height: int, matrix: int) -> None:
+    y, x = np.mgrid[0:height, 0:64]
+    image = np.stack([x * 4, y * 255 / height, 255 - x * 2 - y * 100 / height], axis=-1).astype(np.uint8)
+    sink = VideoWriter(tmp_path / "out.mp4", StreamInfo(64, height, rate=Fraction(10), time_base=Fraction(1, 10)), crf=0)
+    sink.write(Frame(image, Fraction(0)))
+    sink.close()
+    assert np.abs(read(tmp_path / "out.mp4")[1][0].image.astype(int) - image).mean() < 1
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == (matrix, 1, 1, 1)
+
+
+def test_odd_sizes_become_even(tmp_path: Path) -> None:
+    image: Image = np.full((7, 5, 3), 60, np.uint8)
+    image[:, 4] = 200
+    info = StreamInfo(5, 7, rate=Fraction(10), time_base=Fraction(1, 10))
+    sink = VideoWriter(tmp_path / "out.mp4", info, crf=0, pix_fmt="yuv422p")
+    sink.write(Frame(image, Fraction(0)))
+    sink.close()
+    assert any("5x7 became 6x7" in note for note in sink.notes)
+    written = read(tmp_path / "out.mp4")[1][0].image
+    assert written.shape == (7, 6, 3)
+    assert np.abs(written[:, 4:].astype(int) - 200).max() <= 2
+    sink = VideoWriter(tmp_path / "full.mp4", info, pix_fmt="yuv444p")
+    sink.write(Frame(image, Fraction(0)))
+    sink.close()
+    assert sink.notes == []
+    assert read(tmp_path / "full.mp4")[1][0].image.shape == (7, 5, 3)
+
+
+def test_pixel_aspect_is_kept(make_clip: Clip, tmp_path: Path) -> None:
+    repaint(make_clip(aspect=Fraction(128, 117)), tmp_path / "out.mp4")
+    assert read(tmp_path / "out.mp4")[0].info.pixel_aspect == Fraction(128, 117)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("mp4", "hevc"), ("mp4", "av1"), ("mkv", "vp9"), ("webm", "av1"), ("mov", "libx264")],
+)
+def test_codecs(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> None:
+    clip = make_clip(ticks=range(25))
+    target = tmp_path / f"out.{container}"
+    repaint(clip, target, codec=codec)
+    assert [round(time * 10) for time in times(target)] == list(range(25))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("out.wmv", {}, r"\.mp4.*\.mov.*\.mkv.*\.webm"),
+        ("out", {}, r"\.mp4"),
+        ("out.mp4", {"codec": "divx"}, "h264.*hevc"),
+        ("out.webm", {"codec": "h264"}, "vp9.*av1"),
+        ("out.mp4", {"preset": "warp"}, "warp"),
+        ("out.mp4", {"pix_fmt": "yuv999"}, "yuv999"),
+        ("nowhere/out.mp4", {}, "no folder"),
+    ],
+)
+def test_what_cannot_be_written(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OutputError, match=message):
+        VideoWriter(tmp_path / name, INFO, **options)
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_no_output(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(OutputError, match="folder"):
+        VideoWriter(tmp_path / "out.mp4", INFO)
+
+
+def test_the_index_is_in_front(make_clip: Clip, tmp_path: Path) -> None:
+    repaint(make_clip(sound="aac"), tmp_path / "out.mp4")
+    data = (tmp_path / "out.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert b"moof" not in data
+
+
+def test_an_existing_file_stays_until_the_new_one_is_complete(make_clip: Clip, tmp_path: Path) -> None:
+    clip = make_clip()
+    (tmp_path / "out.mp4").write_bytes(b"old")
+    sink = VideoWriter(tmp_path / "out.mp4", INFO)
+    sink.write(read(clip)[1][0])
+    assert (tmp_path / "out.mp4").read_bytes() == b"old"
+    sink.close()
+    assert len(read(tmp_path / "out.mp4")[1]) == 1
+
+
+# sound and subtitles
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("codec", ["aac", "libmp3lame", "libopus"])
+@pytest.mark.parametrize("first", [0, 533])
+def test_sound_is_copied_and_stays_in_time(make_clip: Clip, tmp_path: Path, container: str, codec: str, first: int) -> None:
+    ticks = [first + tick for tick in range(0, 1000, 40)]
+    clip = make_clip(ticks=ticks, time_base=Fraction(1, 1000), sound=codec)
+    target = tmp_path / f"out.{container}"
+    sink = repaint(clip, target)
+    before, after = packets(clip, "audio"), packets(target, "audio")
+    assert [data for _, data in after] == [data for _, data in before]
+    offset = times(target)[0] - times(clip)[0]  # Matroska has no times before 0 and shifts all streams by the sound's priming
+    assert offset == 0 or container == "mkv"
+    assert max(abs(b - a - offset) for (a, _), (b, _) in zip(before, after, strict=True)) <= Fraction(1, 1000)
+    assert sink.damage == []
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_sound_is_cut_with_the_picture(make_clip: Clip, tmp_path: Path, container: str) -> None:
+    clip = make_clip(ticks=range(40), sound="aac", sound_seconds=(0, 4), options={"g": "7"})
+    target = tmp_path / f"out.{container}"
+    repaint(clip, target, start=Fraction(12, 10), duration=Fraction(2))
+    kept = [(time, data) for time, data in packets(clip, "audio") if Fraction(12, 10) <= time < Fraction(32, 10)]
+    written = packets(target, "audio")
+    assert [data for _, data in written] == [data for _, data in kept]
+    assert max(abs(b - (a - Fraction(12, 10))) for (a, _), (b, _) in zip(kept, written, strict=True)) <= Fraction(1, 1000)
+    assert len(times(target)) == 20
+
+
+@pytest.mark.parametrize("sound_seconds", [(2.5, 3), (0, 0.5)], ids=["begins late", "ends early"])
+def test_sound_in_a_part_only(make_clip: Clip, tmp_path: Path, sound_seconds: tuple[float, float]) -> None:
+    clip = make_clip("clip.mkv", ticks=range(40), sound="aac", sound_seconds=sound_seconds)
+    sink = VideoWriter(tmp_path / "out.mp4", VideoFile(clip).info, sound_from=clip)
+    for number in range(20):
+        sink.write(Frame(np.full((48, 64, 3), number, np.uint8), Fraction(number, 10)))
+    shutil.copy(partial_path(tmp_path / "out.mp4"), tmp_path / "killed.mp4")
+    sink.close()
+    assert len(times(tmp_path / "killed.mp4")) >= 11
+    assert [data for _, data in packets(tmp_path / "out.mp4", "audio")] == [data for _, data in packets(clip, "audio")]
+
+
+def test_no_sound_after_the_start(make_clip: Clip, tmp_path: Path) -> None:
+    clip = make_clip(ticks=range(40), sound="aac", sound_seconds=(0, 0.5))
+    repaint(clip, tmp_path / "out.mp4", start=2)
+    assert times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(20)]
+    assert packets(tmp_path / "out.mp4", "audio") == []
+
+
+def test_sound_that_does_not_fit_is_converted(make_clip: Clip, tmp_path: Path) -> None:
+    clip = make_clip("clip.mkv", sound="pcm_s16le")
+    sink = repaint(clip, tmp_path / "out.webm")
+    assert sink.notes == ["audio stream 1 (pcm_s16le) is converted to libopus"]
+    with av.open(str(tmp_path / "out.webm")) as container:
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    assert sound.shape[1] == pytest.approx(48_000, abs=2_000)
+    assert 0.15 < np.sqrt((sound[:, 5_000:40_000] ** 2).mean()) < 0.25  # a sine of 0.3
+
+
+def test_broken_sound_does_not_lose_the_picture(make_clip: Clip, tmp_path: Path) -> None:
+    clip = make_clip(sound="aac")
+    output = tmp_path / "out.mp4"
+    source = VideoFile(clip)
+    sink = VideoWriter(output, source.info, sound_from=clip)
+    while (frame := source.read()) is not None:
+        sink.write(frame)
+    source.close()
+    clip.write_bytes(b"gone")
+    sink.close()
+    assert len(times(output)) == 10
+    assert any("sound" in line for line in sink.damage)
+
+
+def with_subtitles(clip: Path, codec: str, texts: list[bytes]) -> Path:
+    """The clip with a subtitle each half second, shown for 0.4 s."""
+    path = clip.with_name(f"titled{clip.suffix}")
+    with av.open(str(clip)) as source, av.open(str(path), "w") as output:
+        video = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        titles = output.add_mux_stream(codec, time_base=Fraction(1, 1000))
+        titles.metadata["language"] = "fra"
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                output.mux(packet)
+        for number, text in enumerate(texts):
+            title: av.Packet[Any] = av.Packet(text)
+            title.pts = title.dts = number * 500
+            title.duration, title.time_base, title.stream = 400, Fraction(1, 1000), titles
+            output.mux(title)
+    return path
+
+
+def mov_text(text: str) -> bytes:
+    return len(text.encode()).to_bytes(2, "big") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("mp4", "mp4", mov_text("vague")),
+        ("mp4", "mkv", b"vague"),
+        ("mkv", "mkv", b"<i>vague</i>"),
+        ("mkv", "mp4", mov_text("vague")),
+    ],
+)
+def test_subtitles_are_copied_or_converted(make_clip: Clip, tmp_path: Path, source: str, target: str, expected: bytes) -> None:
+    codec, first = ("mov_text", mov_text("vague")) if source == "mp4" else ("subrip", b"<i>vague</i>")
+    clip = with_subtitles(make_clip(f"clip.{source}", ticks=range(20)), codec, [first, first, first])
+    output = tmp_path / f"out.{target}"
+    sink = repaint(clip, output)
+    shown = [(time, data) for time, data in packets(output, "subtitle") if len(data) > 2]  # MP4 fills the gaps with empty ones
+    assert [data for _, data in shown] == [expected] * 3
+    assert [time for time, _ in shown] == [0, Fraction(1, 2), 1]
+    assert any("converted" in note for note in sink.notes) == (source != target)
+    with av.open(str(output)) as container:
+        assert container.streams.subtitles[0].language == "fra"
+
+
+# ending badly
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_interrupted_keeps_every_frame(make_clip: Clip, tmp_path: Path, container: str) -> None:
+    clip = make_clip(sound="aac")
+    sink = VideoWriter(tmp_path / f"out.{container}", INFO, sound_from=clip)
+    for frame in read(clip)[1]:
+        sink.write(frame)
+    sink.close(KeyboardInterrupt())
+    assert len(times(tmp_path / f"out.partial.{container}")) == 10
+    assert not (tmp_path / f"out.{container}").exists()
+
+
+KILLED = """
+import sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from livestyle.frame import Frame, StreamInfo
+from livestyle.sinks.video import VideoWriter
+
+path, preset, rate, sound = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+info = StreamInfo(64, 48, rate=Fraction(rate), time_base=Fraction(1, rate))
+sink = VideoWriter(path, info, preset=preset, sound_from=Path(sound))
+noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+for number in range(4 * rate):
+    sink.write(Frame(np.roll(noise, number, axis=1), Fraction(number, rate)))
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("container", "preset", "rate"),
+    [("mp4", "veryfast", 30), ("mp4", "medium", 10), ("mp4", "veryslow", 30), ("mkv", "slow", 25), ("mov", "slow", 5)],
+)
+def test_killed_plays_up_to_the_last_second(make_clip: Clip, tmp_path: Path, container: str, preset: str, rate: int) -> None:
+    sound = make_clip(sound="aac", sound_seconds=(0, 4))
+    arguments = [str(tmp_path / f"out.{container}"), preset, str(rate), str(sound)]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        process.send_signal(signal.SIGKILL)
+    assert names(tmp_path) == ["clip.mp4", f"out.partial.{container}"]
+    partial = tmp_path / f"out.partial.{container}"
+    assert times(partial)[-1] - times(partial)[0] >= 3 - Fraction(1, rate)
+    assert packets(partial, "audio")[-1][0] >= 2.8
+
+
+FULL_DISK = """
+import resource, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from livestyle.errors import OutputError
+from livestyle.frame import Frame, StreamInfo
+from livestyle.sinks.video import VideoWriter
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))  # no room left, as far as this process sees
+sink = VideoWriter(Path(sys.argv[1]), StreamInfo(320, 240, rate=Fraction(10), time_base=Fraction(1, 10)))
+rng = np.random.default_rng(0)
+try:
+    for number in range(40):
+        sink.write(Frame(rng.integers(0, 256, (240, 320, 3), dtype=np.uint8), Fraction(number, 10)))
+    sink.close()
+except OutputError as error:
+    sink.close(error)
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_full_disk_leaves_nothing(tmp_path: Path, container: str) -> None:
+    target = tmp_path / f"out.{container}"
+    arguments = [sys.executable, "-c", FULL_DISK, str(target), "100000"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"cannot write {target}: ")
+    assert names(tmp_path) == []
+
+
+# ../shared
+
+
+VIDEOS = Path(__file__).resolve().parents[2] / "shared" / "videos"
+
+
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="../shared is not here")
+@pytest.mark.parametrize(
+    ("name", "count", "damage"),
+    [
+        ("video_90.mov", 3, []),
+        ("fire2.mp4", 25, []),
+        ("corrupted.mp4", 49, ["1 packet could not be decoded"]),
+        ("nasa_13013.mp4", 50, []),
+    ],
+)
+def test_real_clips(tmp_path: Path, name: str, count: int, damage: list[str]) -> None:
+    source, frames = read(VIDEOS / name, duration_seconds=None if count < 50 else Fraction(2))
+    assert len(frames) == count
+    assert source.damage[:1] == damage
+    assert all(before.pts_seconds < after.pts_seconds for before, after in itertools.pairwise(frames))
+    repaint(VIDEOS / name, tmp_path / "out.mp4", duration=None if count < 50 else Fraction(2))
+    assert times(tmp_path / "out.mp4") == [frame.pts_seconds for frame in frames]
