@@ -24,8 +24,8 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
         x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
     if x.shape[2] == 1:
         x, top, bottom = F.pad(x, (0, 0, top, bottom), mode="replicate"), 0, 0
+    h, w = x.shape[2:]  # one bounce is one side long, so that every bounce is about the picture's own edges
     while left or right or top or bottom:
-        h, w = x.shape[2:]
         pads = min(left, w - 1), min(right, w - 1), min(top, h - 1), min(bottom, h - 1)
         x = F.pad(x, pads, mode="reflect")
         left, right, top, bottom = left - pads[0], right - pads[1], top - pads[2], bottom - pads[3]

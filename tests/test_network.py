@@ -1,0 +1,211 @@
+"""The networks' contract, their layers against the paper, and their parts against numpy and double precision."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from livestyle.network import NETWORKS, Full, Lite, RowReader, Transformer, conditional_instance_norm, reflect_pad
+
+SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (7, 5), (10, 11), (16, 16), (23, 30), (33, 18)]
+
+
+@pytest.fixture(scope="module", params=list(NETWORKS))
+def network(request: pytest.FixtureRequest) -> Transformer:
+    torch.manual_seed(0)
+    return NETWORKS[request.param]().eval().requires_grad_(False)
+
+
+def random_rows(network: Transformer, count: int) -> Tensor:
+    """(count, 2, K)."""
+    generator = torch.Generator().manual_seed(1)
+    return network.plain_rows() + 0.5 * torch.randn(count, 2, network.row_length, generator=generator)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_any_size_keeps_shape_and_range(network: Transformer, size: tuple[int, int]) -> None:
+    painted = network(torch.rand(2, 3, *size), random_rows(network, 1)[0])
+    assert painted.shape == (2, 3, *size)
+    assert painted.min() >= 0  # not so if not finite
+    assert painted.max() <= 1
+
+
+def test_rows_a_picture_equal_shared_rows_one_by_one(network: Transformer) -> None:
+    pictures, rows = torch.rand(3, 3, 17, 22), random_rows(network, 3)
+    together = network(pictures, rows)
+    for picture, row, painted in zip(pictures, rows, together, strict=True):
+        torch.testing.assert_close(network(picture[None], row)[0], painted, rtol=0, atol=1e-4)
+
+
+def test_rows_change_the_painting(network: Transformer) -> None:
+    picture, (one, other) = torch.rand(1, 3, 24, 24), random_rows(network, 2)
+    assert (network(picture, one) - network(picture, other)).abs().mean() > 0.01
+
+
+def test_norms_use_up_the_rows(network: Transformer) -> None:
+    rows = network.plain_rows()
+    assert rows.shape == (2, network.row_length)
+    with pytest.raises(RuntimeError):  # the last norm goes short
+        network(torch.rand(1, 3, 16, 16), rows[:, :-1])
+    changed = rows.clone()
+    changed[1, -1] += 1  # nobody reads what is too much
+    assert not torch.equal(network(torch.linspace(0, 1, 768).view(1, 3, 16, 16), rows), network(torch.zeros(1, 3, 16, 16), changed))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_nearly_even_pictures_keep_their_precision(network: Transformer, layout: torch.memory_format) -> None:
+    generator = torch.Generator().manual_seed(2)
+    picture = (200 + torch.randint(-1, 2, (1, 3, 64, 64), generator=generator)) / 255
+    rows = random_rows(network, 1)[0]
+    painted = network.to(memory_format=layout)(picture.to(memory_format=layout), rows)
+    exact = NETWORKS[network.architecture]().double()
+    exact.load_state_dict(network.state_dict())
+    assert (painted - exact(picture.double(), rows.double())).abs().max() < 2 / 255
+
+
+def test_full_has_the_paper_s_layers() -> None:
+    # Johnson et al. 2016, supplementary material, table 1; a weight and a bias a convolution
+    layers = [(3, 32, 9), (32, 64, 3), (64, 128, 3), *[(128, 128, 3)] * 10, (128, 64, 3), (64, 32, 3), (32, 3, 9)]
+    convolutions = [module for module in Full().modules() if isinstance(module, nn.Conv2d)]
+    assert [(conv.in_channels, conv.out_channels, conv.kernel_size[0]) for conv in convolutions] == layers
+    assert [conv.stride[0] for conv in convolutions] == [1, 2, 2] + [1] * 13
+    assert {conv.padding_mode for conv in convolutions} == {"reflect"}
+    assert sum(parameter.numel() for parameter in Full().parameters()) == 1_676_035
+    assert Full().norm_channels == tuple(outputs for _, outputs, _ in layers)
+
+
+def test_full_sizes_of_the_layers() -> None:
+    seen: list[tuple[int, ...]] = []
+    network = Full()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _module, _inputs, output: seen.append(tuple(output.shape[1:])))
+    network(torch.zeros(1, 3, 20, 12), network.plain_rows())  # 40 x 32 with the margin
+    assert seen[:3] == [(32, 40, 32), (64, 20, 16), (128, 10, 8)]
+    assert set(seen[3:13]) == {(128, 10, 8)}
+    assert seen[13:] == [(64, 20, 16), (32, 40, 32), (3, 40, 32)]
+
+
+def test_lite_is_light() -> None:
+    with torch.device("meta"):
+        network = Lite()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, 360, 640), network.plain_rows())
+    assert 2e9 < counter.get_total_flops() <= 3.5e9  # two a multiply-add
+
+
+# Weights by hand: every convolution hands its input on, every norm is far from the ReLU's bend. What
+# comes out is the picture, a little softer, in another contrast; it must lie where it lay.
+
+
+def set_kernel(conv: nn.Conv2d, taps: list[float], pairs: list[tuple[int, int]]) -> None:
+    """conv: channel `o` is channel `i`, for the pairs (o, i), under a separable kernel."""
+    nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    line = torch.tensor(taps)
+    for o, i in pairs:
+        conv.weight[o, i] = torch.outer(line, line)
+
+
+def passing_on_full() -> tuple[Full, Tensor]:
+    network = Full().requires_grad_(False)
+    colours = [(c, c) for c in range(3)]
+    set_kernel(network.down1, [0, 0, 0, 0, 1, 0, 0, 0, 0], colours)
+    set_kernel(network.down2, [0.25, 0.5, 0.25], colours)
+    set_kernel(network.down3, [0.25, 0.5, 0.25], colours)
+    # on a nearest upsampling of samples taken at every second pixel, this is linear interpolation
+    set_kernel(network.up1, [0, 0.5, 0.5], colours)
+    set_kernel(network.up2, [0, 0.5, 0.5], colours)
+    set_kernel(network.out, [0, 0, 0, 0, 1, 0, 0, 0, 0], colours)
+    rows = network.plain_rows()
+    rows[1] = 20
+    rows[:, 224 : 224 + 1280] = 0  # the residual blocks add nothing
+    rows[0, -3:], rows[1, -3:] = 0.1, 0  # where tanh is straight
+    return network, rows
+
+
+def passing_on_lite(fine: bool) -> tuple[Lite, Tensor]:
+    """One grey channel of each of the 16 pixels of a quarter-size pixel (fine), or the mean of each 8 x 8 (coarse)."""
+    network = Lite().requires_grad_(False)
+    phases = range(16)
+    set_kernel(network.stem, [0, 1, 0], [(p, p) for p in phases])  # the first 16 of the 48 are the red ones
+    set_kernel(network.down, [0.25, 0.5, 0.25], [(0, p) for p in phases])
+    set_kernel(network.widen, [1], [] if fine else [(16, 0)])
+    set_kernel(network.up, [0, 1, 0] if fine else [0, 0.5, 0.5], [(p, p) for p in (phases if fine else [16])])
+    every_pixel = [(16 * colour + p, p if fine else 16) for colour in range(3) for p in phases]
+    set_kernel(network.out, [0, 0.1**0.5, 0], every_pixel)
+    rows = network.plain_rows()
+    rows[1] = 20
+    rows[:, 96 : 96 + 512] = 0
+    nn.init.constant_(network.out.bias, -2)  # sigmoid is straight about zero
+    return network, rows
+
+
+def centroid(picture: Tensor) -> tuple[float, float]:
+    """(H, W) -> the row and column of the weight above the rim."""
+    weight = (picture - picture[0].mean()).double()
+    rows, columns = torch.arange(len(weight)).double(), torch.arange(weight.shape[1]).double()
+    return float((weight.sum(1) * rows).sum() / weight.sum()), float((weight.sum(0) * columns).sum() / weight.sum())
+
+
+@pytest.mark.parametrize("size", [(96, 96), (97, 90), (95, 99)], ids=str)
+@pytest.mark.parametrize("way", ["full", "lite, fine", "lite, coarse"])
+def test_nothing_is_shifted(way: str, size: tuple[int, int]) -> None:
+    network, rows = passing_on_full() if way == "full" else passing_on_lite(way == "lite, fine")
+    y, x = torch.meshgrid(torch.arange(size[0]) - 47.3, torch.arange(size[1]) - 44.8, indexing="ij")
+    blob = 0.1 + 0.8 * torch.exp(-(y**2 + x**2) / (2 * 9**2)).expand(1, 3, *size)
+    painted = network(blob, rows)
+    assert painted.amax() - painted.amin() > 0.1
+    if way == "lite, fine":  # whose sixteen phases are normalised one by one
+        assert divmod(int(painted[0, 0].argmax()), size[1]) == pytest.approx((47.3, 44.8), abs=1)
+    else:
+        assert centroid(painted[0, 0]) == pytest.approx((47.3, 44.8), abs=0.1)
+
+
+def test_the_fine_way_of_lite_keeps_single_pixels() -> None:
+    network, rows = passing_on_lite(fine=True)
+    picture = torch.zeros(1, 3, 41, 38)
+    picture[..., 13, 22] = 1
+    painted = network(picture, rows)[0, 0]
+    assert divmod(int(painted.argmax()), 38) == (13, 22)
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (3, 0, 0, 5), (10, 10, 10, 10), (0, 17, 26, 1), (1, 40, 0, 33)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (6, 1), (2, 3), (10, 11)], ids=str)
+def test_reflect_pad_is_numpy_s(size: tuple[int, int], pads: tuple[int, int, int, int]) -> None:
+    picture = torch.rand(1, 2, *size)
+    left, right, top, bottom = pads
+    expected = np.pad(picture.numpy(), ((0, 0), (0, 0), (top, bottom), (left, right)), mode="reflect")
+    np.testing.assert_array_equal(reflect_pad(picture, *pads).numpy(), expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_conditional_instance_norm_by_hand(layout: torch.memory_format) -> None:
+    x, rows = torch.randn(2, 5, 12, 9) * 3 + 1, torch.randn(2, 2, 5)
+    exact = x.double().numpy()
+    mean, variance = exact.mean((2, 3), keepdims=True), exact.var((2, 3), keepdims=True)
+    normal = (exact - mean) / np.sqrt(variance + 1e-5)
+    a_picture = normal * rows[:, 0, :, None, None].numpy() + rows[:, 1, :, None, None].numpy()
+    shared = normal * rows[0, 0, :, None, None].numpy() + rows[0, 1, :, None, None].numpy()
+    x = x.to(memory_format=layout)
+    np.testing.assert_allclose(conditional_instance_norm(x, RowReader(rows)).numpy(), a_picture, atol=1e-4)
+    np.testing.assert_allclose(conditional_instance_norm(x, RowReader(rows[0])).numpy(), shared, atol=1e-4)
+
+
+def test_rows_are_taken_in_order() -> None:
+    reader = RowReader(torch.arange(10.0).view(2, 5))
+    assert reader.take(2).tolist() == [[0, 1], [5, 6]]
+    assert reader.take(3).tolist() == [[2, 3, 4], [7, 8, 9]]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_statistics_do_not_overflow(precision: torch.dtype, layout: torch.memory_format) -> None:
+    x = (torch.randn(1, 4, 48, 48) * 8000 + 20000).to(precision).to(memory_format=layout)  # whose squares fp16 cannot hold
+    rows = torch.stack([torch.ones(4), torch.zeros(4)]).to(precision)
+    normal = conditional_instance_norm(x, RowReader(rows)).float()
+    expected = F.instance_norm(x.double()).float()
+    torch.testing.assert_close(normal, expected, rtol=0.01, atol=0.02)
