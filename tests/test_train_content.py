@@ -43,6 +43,12 @@ def test_a_crop_depends_on_seed_and_number_alone() -> None:
     assert 0 <= first[0][0].min() < first[0][0].max() <= 1
 
 
+def test_every_epoch_crops_anew(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), drawn.stripes())
+    crops = ContentCrops(tmp_path, 32, 2.0, seed=0)
+    assert not torch.equal(crops[0][0], crops[1][0])
+
+
 def test_zoom_of_one_takes_the_middle_as_the_original_does(tmp_path: Path) -> None:
     picture = np.zeros((32, 96, 3), np.uint8)
     picture[:, 32:64] = (0, 0, 255)  # the middle third is red, in OpenCV's order
