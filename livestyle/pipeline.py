@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from livestyle.channel import Channel
 from livestyle.engines import Ticket
-from livestyle.frame import Frame, Source
+from livestyle.frame import Frame, Image, Source
 from livestyle.stylizer import Stylizer
 
 
@@ -67,20 +67,35 @@ def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
+class Failed:
+    """The ticket of a batch that could not be read or started: in line with the others, so that they come first."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def result(self) -> list[Image]:
+        raise self._error
+
+
+def submitted(frames: Iterable[Frame], stylizer: Stylizer, size: int) -> Iterator[tuple[list[Frame], Ticket]]:
+    """Each batch, and the ticket for its painting. An error is the last ticket."""
+    try:
+        for batch in batched(frames, size):
+            yield batch, stylizer.submit([frame.image for frame in batch])
+    except Exception as error:
+        yield [], Failed(error)
+
+
 def paint(frames: Iterable[Frame], stylizer: Stylizer, pace: Pace) -> Iterator[Frame]:
     """The painted frames, in order, times unchanged. An error comes after the frames before it."""
     pending: deque[tuple[list[Frame], Ticket]] = deque()
     try:
-        for batch in batched(frames, pace.batch):
-            pending.append((batch, stylizer.submit([frame.image for frame in batch])))
+        for work in submitted(frames, stylizer, pace.batch):
+            pending.append(work)
             if len(pending) > pace.in_flight:
                 yield from _fetch(*pending.popleft())
         while pending:
             yield from _fetch(*pending.popleft())
-    except Exception:
-        while pending:
-            yield from _fetch(*pending.popleft())
-        raise
     finally:
         for _, ticket in pending:  # whoever wanted them has gone: the engine wants its buffers back
             with suppress(Exception):

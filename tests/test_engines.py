@@ -1,0 +1,201 @@
+"""One contract suite for all engines: whatever the device, the same painting."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from livestyle.engines import Engine, Look, choose_device, open_engine
+from livestyle.engines.cpu import PlainEngine, PooledEngine
+from livestyle.engines.painting import check_memory
+from livestyle.errors import DeviceError, TooLargeError
+from livestyle.frame import Image
+from livestyle.gallery import Gallery
+from livestyle.network import Full, Lite
+from livestyle.style import load_body, load_style
+
+
+def cuda() -> Engine:
+    try:
+        return open_engine(choose_device("cuda"))
+    except DeviceError as error:
+        pytest.skip(str(error))
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "pooled": PooledEngine,
+    "plain": lambda: PlainEngine(torch.device("cpu")),
+    "cuda": cuda,
+}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    opened = ENGINES[request.param]()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module", params=[("ash", "lite"), ("ash", "full")], ids=lambda pair: pair[1])
+def look(request: pytest.FixtureRequest, style_folder: Path) -> Look:
+    gallery, (name, model) = Gallery([style_folder]), request.param
+    header = gallery.models(name)[model]
+    return Look(load_body(gallery.body(header)), load_style(header).rows)
+
+
+@pytest.fixture
+def frames() -> list[Image]:
+    """Smooth, so that half precision is comparable; each of another brightness."""
+    y, x = np.mgrid[0:12, 0:19]
+    scene = np.stack([x * 12, y * 20, 200 - x * 4 - y * 6], axis=-1)
+    return [(scene * (0.4 + 0.1 * number)).astype(np.uint8) for number in range(6)]
+
+
+def apart(one: Image, other: Image) -> float:
+    """The largest difference in grey levels."""
+    return float(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+def test_a_batch_equals_one_by_one(engine: Engine, look: Look, frames: list[Image]) -> None:
+    before = [frame.copy() for frame in frames]
+    together = engine.submit(frames, look).result()
+    assert len(together) == len(frames)
+    for frame, painted in zip(frames, together, strict=True):
+        alone = engine.submit([frame], look).result()[0]
+        assert (painted.shape, painted.dtype) == (frame.shape, np.uint8)
+        assert painted.flags.c_contiguous
+        assert apart(alone, painted) <= 1
+    assert all(np.array_equal(frame, old) for frame, old in zip(frames, before, strict=True))
+    assert apart(together[0], together[-1]) > 3  # or the order would not show
+
+
+def test_tickets_in_flight_keep_their_frames(engine: Engine, look: Look, frames: list[Image]) -> None:
+    expected = engine.submit(frames, look).result()
+    for _ in range(4):  # more than there are buffers
+        tickets = [engine.submit(frames[start : start + 2], look) for start in (0, 2, 4)]
+        painted = [image for ticket in tickets for image in ticket.result()]
+        assert max(apart(*pair) for pair in zip(expected, painted, strict=True)) <= 1
+
+
+def test_results_are_the_caller_s_to_keep(engine: Engine, look: Look, frames: list[Image]) -> None:
+    first = engine.submit(frames[:1], look).result()[0]
+    kept = first.copy()
+    for frame in frames:
+        engine.submit([frame], look).result()
+    assert np.array_equal(first, kept)
+
+
+def test_a_frame_may_change_once_its_result_is_there(engine: Engine, look: Look, frames: list[Image]) -> None:
+    painted = engine.submit(frames[:2], look).result()
+    kept = [image.copy() for image in painted]
+    frames[0][:] = 0
+    assert all(np.array_equal(image, copy) for image, copy in zip(painted, kept, strict=True))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (30, 17)], ids=str)
+def test_sizes_may_change(engine: Engine, look: Look, frames: list[Image], size: tuple[int, int]) -> None:
+    engine.submit(frames, look).result()
+    other = np.resize(frames[0], (*size, 3))
+    assert engine.submit([other, other], look).result()[1].shape == other.shape
+    assert engine.submit(frames[:1], look).result()[0].shape == frames[0].shape
+
+
+def test_the_look_is_the_batch_s_own(engine: Engine, look: Look, frames: list[Image]) -> None:
+    other = replace(look, rows=look.rows * 1.4)
+    one, two = engine.submit(frames[:2], look), engine.submit(frames[:2], other)
+    first, second = one.result(), two.result()
+    assert apart(first[0], second[0]) > 3
+    assert apart(first[0], engine.submit(frames[:2], look).result()[0]) <= 1
+
+
+def test_engines_paint_alike(engine: Engine, look: Look, frames: list[Image]) -> None:
+    for change in ({}, {"strength": 0.3}, {"keep_colors": True}):
+        changed = replace(look, **change)  # type: ignore[arg-type]
+        reference = PlainEngine(torch.device("cpu")).submit(frames, changed).result()
+        painted = engine.submit(frames, changed).result()
+        # 1 in the same precision; half precision on its way through sixteen norms may differ here and there
+        assert np.mean([np.abs(a.astype(int) - b.astype(int)).mean() for a, b in zip(reference, painted, strict=True)]) <= 1
+
+
+def test_no_strength_is_the_photo(engine: Engine, look: Look) -> None:
+    every_level = np.arange(256 * 3, dtype=np.uint16).reshape(16, 16, 3).astype(np.uint8)
+    for frames in ([every_level], [every_level, 255 - every_level]):
+        painted = engine.submit(frames, replace(look, strength=0.0)).result()
+        assert all(np.array_equal(*pair) for pair in zip(painted, frames, strict=True))
+
+
+@pytest.mark.filterwarnings("error")
+def test_read_only_frames(engine: Engine, look: Look, frames: list[Image]) -> None:
+    for frame in frames:
+        frame.flags.writeable = False
+    engine.submit(frames, look).result()
+    engine.submit(frames[:1], look).result()
+
+
+def test_gradients_are_not_kept(engine: Engine, look: Look, frames: list[Image]) -> None:
+    network = Lite()  # as a trainer leaves it: its weights want gradients
+    assert engine.submit(frames, Look(network, network.plain_rows())).result()[0].shape == frames[0].shape
+
+
+def test_too_large_is_refused_before_it_is_allocated(engine: Engine, look: Look, frames: list[Image]) -> None:
+    huge = np.broadcast_to(np.uint8(0), (3_000_000, 4_000_000, 3))  # 36 TB, of one byte
+    with pytest.raises(TooLargeError, match="use --size"):
+        engine.submit([huge], look)
+    assert engine.submit(frames[:1], look).result()[0].shape == frames[0].shape  # and nothing is broken
+
+
+def test_the_size_that_is_named_fits() -> None:
+    for network, count in ((Lite(), 1), (Lite(), 3), (Full(), 2)):
+        frame, free = np.broadcast_to(np.uint8(0), (900, 1600, 3)), 10**8
+        with pytest.raises(TooLargeError) as caught:
+            check_memory(network, frame, count, free)
+        width, height = (int(side) for side in str(caught.value).rsplit(" ", 1)[1].split("x"))
+        assert math.isclose(width / height, 16 / 9, rel_tol=0.02)
+        check_memory(network, np.broadcast_to(np.uint8(0), (height, width, 3)), count, free)
+        larger = np.broadcast_to(np.uint8(0), (int(height * 1.1), int(width * 1.1), 3))
+        with pytest.raises(TooLargeError):  # not needlessly small
+            check_memory(network, larger, count, free)
+    check_memory(Lite(), np.zeros((16, 16, 3), np.uint8), 1, psutil.virtual_memory().available)
+
+
+def test_memory_by_hand() -> None:
+    network = Lite()
+    frame = np.zeros((10, 20, 3), np.uint8)
+    check_memory(network, frame, 4, 4 * 200 * network.bytes_per_pixel)
+    with pytest.raises(TooLargeError, match="20x10 needs about"):
+        check_memory(network, frame, 4, 4 * 200 * network.bytes_per_pixel - 1)
+
+
+def test_a_broken_look_is_told_by_the_ticket(engine: Engine, look: Look, frames: list[Image]) -> None:
+    short = replace(look, rows=look.rows[:, :50])
+    for count in (1, 2, 2, 2, 2):  # and it keeps no buffer: there are three
+        with pytest.raises(RuntimeError, match="weight"):
+            engine.submit(frames[:count], short).result()
+    assert len(engine.submit(frames, look).result()) == len(frames)
+
+
+def test_devices() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "gpu", "cuda:99", "cuda:x", "cpu,cuda", "meta", "xpu", "CPU "])
+def test_devices_that_are_not_there(name: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        choose_device(name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_cuda_where_there_is_none() -> None:
+    try:
+        choose_device("cuda")
+    except DeviceError as error:
+        assert "use --device cpu" in str(error)  # noqa: PT017
+    else:
+        pytest.skip("there is a GPU")
