@@ -17,6 +17,7 @@ import psutil
 import torch
 
 from livestyle.engines.cpu import cores, cpu_precision
+from livestyle.engines.cuda import gpu_name
 from livestyle.frame import Frame
 from livestyle.pipeline import Pipeline, offline, paint, read_all
 from livestyle.sinks.video import VideoWriter
@@ -94,7 +95,7 @@ def measure(style: str, model: str, device: str, sizes: Iterable[str], frames: i
             )
         report.style_change_ms = measure_style_change(stylizer)
         say(f"style change: {report.style_change_ms:.3f} ms")
-        report.video = measure_video(stylizer)
+        report.video = measure_video(stylizer, min(frames, CLIP_FRAMES))
         say(
             f"video 640x360: {report.video.together_fps:.1f} fps; alone: decoding {report.video.decode_fps:.0f}, "
             f"painting {report.video.paint_fps:.1f}, encoding {report.video.encode_fps:.0f}; "
@@ -102,7 +103,7 @@ def measure(style: str, model: str, device: str, sizes: Iterable[str], frames: i
         )
         report.growth_frames, report.growth_mib = frames, measure_growth(stylizer, frames)
         say(f"memory: {report.growth_mib:+.1f} MiB from frame {settled(frames)} to {frames} of 640x360")
-    report.rss_720p_mib = measure_rss_720p(style, model, device)
+    report.rss_720p_mib = measure_rss_720p(style, model, device, min(frames, 60))
     say(f"memory: {report.rss_720p_mib:.0f} MiB for a 720p video")
     report.start_up_seconds = measure_start_up(style, model, device)
     say(f"start-up: {report.start_up_seconds:.2f} s to the first painted photo")
@@ -113,7 +114,7 @@ def describe_machine(stylizer: Stylizer) -> dict[str, str]:
     """What the figures were measured on."""
     device = stylizer.engine.device
     on_gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if on_gpu else processor_name()
+    name = gpu_name(device) if on_gpu else processor_name()
     precision = "fp16" if on_gpu else str(cpu_precision()).removeprefix("torch.")
     return {
         "device": f"{name}" if on_gpu else f"{name}, {cores()} cores",
@@ -194,24 +195,24 @@ def measure_style_change(stylizer: Stylizer) -> float:
     return statistics.median(times) * 1000
 
 
-def measure_video(stylizer: Stylizer) -> VideoFigures:
+def measure_video(stylizer: Stylizer, count: int) -> VideoFigures:
     """Each stage alone, then all together as `livestyle video` runs them, on the same clip."""
     pace = offline(stylizer.engine.batch)
     with tempfile.TemporaryDirectory() as folder:
         clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
-        frames = scene_frames("640x360", CLIP_FRAMES)
+        frames = scene_frames("640x360", count)
         info = DemoScene(640, 360).info
         write_all(frames, VideoWriter(clip, info))
-        decode = CLIP_FRAMES / seconds_of(lambda: exhaust(read_all(VideoFile(clip))))
+        decode = count / seconds_of(lambda: exhaust(read_all(VideoFile(clip))))
         paintings: list[Frame] = []
-        paint_fps = CLIP_FRAMES / seconds_of(lambda: paintings.extend(paint(frames, stylizer, pace)))
-        encode = CLIP_FRAMES / seconds_of(lambda: write_all(paintings, VideoWriter(painted, info)))
+        paint_fps = count / seconds_of(lambda: paintings.extend(paint(frames, stylizer, pace)))
+        encode = count / seconds_of(lambda: write_all(paintings, VideoWriter(painted, info)))
 
         def run() -> None:
             with Pipeline(VideoFile(clip), stylizer, pace) as pipeline:
                 write_all(pipeline, VideoWriter(painted, info))
 
-        together = CLIP_FRAMES / seconds_of(run)
+        together = count / seconds_of(run)
     return VideoFigures(decode, paint_fps, encode, together, together / min(decode, paint_fps, encode))
 
 
@@ -256,8 +257,8 @@ from livestyle.sinks.video import VideoWriter
 from livestyle.sources.demo import DemoScene
 from livestyle.stylizer import Stylizer
 from pathlib import Path
-style, model, device, folder = sys.argv[1:]
-scene = DemoScene(1280, 720, seconds=2)
+style, model, device, frames, folder = sys.argv[1:]
+scene = DemoScene(1280, 720, seconds=int(frames) / 30)
 with Stylizer(style, model, device) as stylizer, Pipeline(scene, stylizer, offline(stylizer.engine.batch)) as pipeline:
     write_all(pipeline, VideoWriter(Path(folder, "painted.mp4"), scene.info))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -265,12 +266,12 @@ print(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
 """
 
 
-def measure_rss_720p(style: str, model: str, device: str) -> float:
-    """Peak memory of a process of its own that paints two seconds of 720p, MiB; 0 where the system does not tell."""
+def measure_rss_720p(style: str, model: str, device: str, frames: int) -> float:
+    """Peak memory of a process of its own that paints a video of 720p, MiB; 0 where the system does not tell."""
     if sys.platform == "win32":
         return 0.0
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", RSS_720P, style, model, device, folder]
+        command = [sys.executable, "-c", RSS_720P, style, model, device, str(frames), folder]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -25,6 +25,11 @@ def gpu_count() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def gpu_name(device: torch.device) -> str:
+    """As its maker calls it."""
+    return str(torch.cuda.get_device_name(device))
+
+
 class Slot:
     """The buffers of one batch, and the event that says it is back."""
 

@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from livestyle.errors import DeviceError, InputError
 from livestyle.frame import Frame, Image, StreamInfo
+from livestyle.sources.opencv import silent
 
 INDICES = range(10)
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -126,7 +126,7 @@ class Camera:
 def find_cameras() -> list[Found]:
     """The cameras among the first ten that can be opened."""
     found = []
-    with _silence():
+    with silent():
         for index in INDICES:
             if sys.platform == "linux" and not Path(f"/dev/video{index}").exists():
                 continue
@@ -150,26 +150,15 @@ def _open(camera: str) -> cv2.VideoCapture:
             raise InputError(f"cannot open {camera}: a camera's URL begins with {', '.join(URL_SCHEMES)}")
         patience_ms = PATIENCE_SECONDS * 1000
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms]
-        with _silence():
+        with silent():
             capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
         if not capture.isOpened():
             raise InputError(f"cannot open {camera}: no answer, or no video there; check the address, or use --camera demo")
         return capture
-    with _silence():
+    with silent():
         capture = cv2.VideoCapture(int(camera)) if camera.isdecimal() else cv2.VideoCapture(camera, cv2.CAP_V4L2)
     if not capture.isOpened():
         there = ", ".join(map(str, find_cameras()))
         found = f"cameras found: {there}" if there else "no camera found"
         raise DeviceError(f"cannot open camera {camera}; {found}; without one, use --camera demo")
     return capture
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """OpenCV tells on stderr of everything that it tried in vain."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)

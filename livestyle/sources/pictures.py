@@ -8,6 +8,7 @@ import numpy as np
 
 from livestyle.errors import InputError
 from livestyle.frame import Image
+from livestyle.sources.opencv import silent
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -51,10 +52,11 @@ def decode_picture(data: bytes, name: str) -> Picture:
         raise InputError(f"{name} is empty")
     buffer = np.frombuffer(data, np.uint8)
     try:
-        # unchanged: the only way to the alpha channel; it leaves the EXIF orientation alone
-        pixels = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-        if pixels is not None and (pixels.ndim == 2 or pixels.shape[2] != 4):
-            pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        with silent():
+            # unchanged: the only way to the alpha channel; it leaves the EXIF orientation alone
+            pixels = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+            if pixels is not None and (pixels.ndim == 2 or pixels.shape[2] != 4):
+                pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise InputError(f"cannot read {name}: {error.err}") from error
     if pixels is None:

@@ -1,0 +1,415 @@
+"""The commands as a person calls them: words in, exit code, lines and files out."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from livestyle import __version__
+from livestyle.cli import COMMANDS, main
+from livestyle.gallery import Gallery
+from livestyle.sinks.pictures import write_picture
+from livestyle.sources.pictures import read_picture
+from livestyle.stylizer import Stylizer
+
+# its fixtures come from conftest: make_clip
+
+STYLES = ["cubist", "denoised_starry", "feathers", "mosaic", "scream", "udnie", "wave"]
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line on stderr."""
+        assert self.err.count("\n") == 1, self.err
+        assert "Traceback" not in self.err
+        return self.err
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """run("image", "photo.jpg", ...) in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 (no terminal; closed with the test)
+
+    def call(*words: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["livestyle", *map(str, words)])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        captured = capfd.readouterr()
+        return Result(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+def photo(path: Path, width: int = 40, height: int = 30) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    y, x = np.mgrid[0:height, 0:width]
+    write_picture(path, np.stack([x * 255 / width, y * 255 / height, x * 0 + 90], axis=-1).astype(np.uint8))
+    return path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# the program
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    result = run("--help")
+    assert result.code == 0
+    assert all(command in result.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run: Run, command: str) -> None:
+    result = run(command, "--help")
+    assert result.code == 0
+    assert result.out.startswith(f"Usage: livestyle {command}")
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out == f"livestyle {__version__}\n"
+
+
+def test_unknown_command(run: Run) -> None:
+    result = run("paint")
+    assert result.code == 2
+    assert "paint" in result.error
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(run: Run, shell: str) -> None:
+    assert "_LIVESTYLE_COMPLETE" in run("completion", shell).out
+
+
+def test_completion_knows_the_styles() -> None:
+    words = {"COMP_WORDS": "livestyle image --style wa", "COMP_CWORD": "3", "_LIVESTYLE_COMPLETE": "bash_complete"}
+    program = [sys.executable, "-m", "livestyle"]
+    done = subprocess.run(program, env=os.environ | words, capture_output=True, text=True, check=False)
+    assert "plain,wave" in done.stdout
+
+
+def test_debug_shows_the_traceback(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["livestyle", "image", "nosuch.jpg", "--debug"])
+    with pytest.raises(Exception, match=r"nosuch\.jpg"):
+        main()
+
+
+def test_bundled_styles(run: Run) -> None:
+    listed = json.loads(run("styles", "--json").out)
+    assert [row["style"] for row in listed["styles"] if row["model"] == "lite"] == STYLES
+    table = run("styles").out
+    assert all(name in table for name in STYLES)
+
+
+# pictures
+
+
+def test_a_photo_goes_where_the_old_program_wrote(run: Run, tmp_path: Path) -> None:
+    source = photo(tmp_path / "img/test.jpg")
+    assert run("image", source, "--style", "udnie").code == 0
+    painted = read_picture(tmp_path / "generated/res_udnie_test.jpg").image
+    assert painted.shape == (30, 40, 3)
+    with Stylizer("udnie") as stylizer:
+        expected = stylizer(read_picture(source).image)
+    assert np.abs(painted.astype(int) - expected).mean() < 5  # JPEG
+
+
+def test_output_and_json(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    result = run("image", "a.png", "-o", "b.png", "--json", "--quiet", "--style", "wave:.7,udnie:.3")
+    assert json.loads(result.out)["written"] == ["b.png"]
+    assert result.err == ""
+    assert (tmp_path / "b.png").exists()
+
+
+def test_several_photos_and_a_folder(run: Run, tmp_path: Path) -> None:
+    for name in ("in/a.jpg", "in/b.png", "c.jpg"):
+        photo(tmp_path / name)
+    assert run("image", "in", "c.jpg", "-o", "out").code == 0
+    assert files(tmp_path / "out") == ["a.jpg", "b.png", "c.jpg"]
+
+
+def test_a_broken_photo_among_good_ones(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_text("not a picture")
+    result = run("image", "a.jpg", "b.jpg", "-o", "out", "--quiet")
+    assert result.code == 1
+    assert "b.jpg" in result.error
+    assert files(tmp_path / "out") == ["a.jpg"]
+
+
+def test_stdin_to_stdout(tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.jpg")
+    command = [sys.executable, "-m", "livestyle", "image", "-", "-o", "-", "--style", "wave"]
+    done = subprocess.run(command, input=source.read_bytes(), capture_output=True, check=True, cwd=tmp_path)
+    painted = cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_COLOR)
+    assert painted is not None
+    assert painted.shape == (30, 40, 3)
+
+
+def test_transparency_is_kept(run: Run, tmp_path: Path) -> None:
+    alpha = np.arange(40 * 30, dtype=np.uint16).reshape(30, 40).astype(np.uint8)
+    write_picture(tmp_path / "a.png", np.full((30, 40, 3), 99, np.uint8), alpha)
+    assert run("image", "a.png", "-o", "b.png").code == 0
+    painted = read_picture(tmp_path / "b.png").alpha
+    assert painted is not None
+    assert np.array_equal(painted, alpha)
+
+
+def test_exif_orientation_is_obeyed(run: Run, tmp_path: Path) -> None:
+    data = photo(tmp_path / "a.jpg").read_bytes()
+    tag = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"  # orientation 6: turn a quarter clockwise
+    exif = b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01" + tag + b"\x00\x00\x00\x00"
+    (tmp_path / "turned.jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
+    assert run("image", "turned.jpg", "-o", "b.png").code == 0
+    assert read_picture(tmp_path / "b.png").image.shape == (40, 30, 3)
+
+
+@pytest.mark.parametrize(("size", "expected"), [("15", (15, 20)), ("20x100", (15, 20)), ("100x15", (15, 20)), ("60", (60, 80))])
+def test_size_fits_inside(run: Run, tmp_path: Path, size: str, expected: tuple[int, int]) -> None:
+    photo(tmp_path / "a.png")
+    assert run("image", "a.png", "-o", "b.png", "--size", size).code == 0
+    assert read_picture(tmp_path / "b.png").image.shape[:2] == expected
+
+
+def test_strength_zero_is_the_photo(run: Run, tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png")
+    assert run("image", "a.png", "-o", "b.png", "--strength", "0").code == 0
+    assert np.array_equal(read_picture(tmp_path / "b.png").image, read_picture(source).image)
+
+
+def test_sheet(run: Run, tmp_path: Path) -> None:
+    for name in ("in/a.jpg", "in/b.jpg"):
+        photo(tmp_path / name)
+    assert run("image", "in", "-o", "sheet.png", "--all-styles", "--size", "30").code == 0
+    sheet = read_picture(tmp_path / "sheet.png").image
+    assert sheet.shape[1] >= (1 + len(STYLES)) * 40
+    assert 2 * 30 < sheet.shape[0] < 2 * 30 + 120
+
+
+@pytest.mark.parametrize("name", ["-dash.png", "with space.png", "画.png", "per%03dcent.png"])
+def test_any_name(run: Run, tmp_path: Path, name: str) -> None:
+    photo(tmp_path / name)
+    assert run("image", "-o", "b.png", "--", name).code == 0
+    assert (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nosuch.jpg"], "nosuch.jpg"),
+        (["empty.jpg"], "empty"),
+        (["text.jpg"], "text.jpg"),
+        (["cut.png"], "cut.png"),
+        (["folder"], "no pictures"),
+        (["a.png", "--style", "wav"], "did you mean wave"),
+        (["a.png", "--style", "wave:x"], "wave:.7,udnie:.3"),
+        (["a.png", "--style", "text.safetensors"], "text.safetensors"),
+        (["a.png", "--style", "pickle.safetensors"], "pickle"),
+        (["a.png", "--model", "full"], "lite"),
+        (["a.png", "--device", "cuda:77"], "cuda:77"),
+        (["a.png", "--device", "abacus"], "abacus"),
+        (["a.png", "--strength", "2"], "strength"),
+        (["a.png", "--size", "big"], "1280x720"),
+        (["a.png", "--size", "0"], "size"),
+        (["a.png", "-o", "a.png"], "input itself"),
+        (["a.png", "-o", "link.png"], "input itself"),
+        (["a.png", "-o", "b.gif"], ".png"),
+        (["a.png", "-o", "exists.png"], "-y"),
+        (["a.png", "-o", "exists.png", "-n"], "exists"),
+        (["a.png", "-o", "empty.jpg/b.png"], "empty.jpg"),
+        (["a.png", "a.png", "-o", "b.png"], "folder"),
+    ],
+)
+def test_bad_words_and_files(run: Run, tmp_path: Path, words: list[str], says: str) -> None:
+    photo(tmp_path / "a.png")
+    photo(tmp_path / "exists.png")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("no picture at all")
+    (tmp_path / "text.safetensors").write_text("no style at all")
+    (tmp_path / "pickle.safetensors").write_bytes(b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.png").symlink_to("a.png")
+    before = files(tmp_path)
+    result = run("image", *words)
+    assert result.code == 2
+    assert says in result.error
+    assert files(tmp_path) == before
+
+
+def test_overwriting_when_told(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    old = photo(tmp_path / "b.png", 10, 10).read_bytes()
+    assert run("image", "a.png", "-o", "b.png", "-y").code == 0
+    assert (tmp_path / "b.png").read_bytes() != old
+
+
+def test_a_picture_too_large_for_memory_names_the_size_that_fits(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "a.png", 400, 300)
+    monkeypatch.setattr("livestyle.network.Lite.bytes_per_pixel", 10**9)
+    result = run("image", "a.png", "-o", "b.png")
+    assert result.code == 2
+    assert "--size" in result.error
+    assert not (tmp_path / "b.png").exists()
+
+
+# videos
+
+
+def picture_times(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+
+
+def test_video(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    source = make_clip("in.mp4", range(10), sound="aac")
+    result = run("video", "in.mp4", "out.mp4", "--style", "feathers", "--json", "--quiet")
+    assert result.code == 0
+    (summary,) = json.loads(result.out)["files"]
+    assert summary["frames"] == 10
+    assert picture_times(tmp_path / "out.mp4") == picture_times(source)
+    assert files(tmp_path) == ["in.mp4", "out.mp4"]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+
+
+def test_video_options(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    make_clip("in.mp4", range(20))
+    words = ["--start", "0.5", "--duration", "1", "--size", "24", "--crf", "30", "--preset", "ultrafast", "--keep-colors"]
+    assert run("video", "in.mp4", "out.mkv", *words).code == 0
+    times = picture_times(tmp_path / "out.mkv")
+    assert times == pytest.approx([number / 10 for number in range(10)], abs=0.001)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (32, 24)
+
+
+def test_several_videos_and_skip_existing(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("in/a.mp4", "in/b.mkv"):
+        make_clip(name, range(3))
+    assert run("video", "in", "-o", "out").code == 0
+    assert files(tmp_path / "out") == ["a.mp4", "b.mkv"]
+    (tmp_path / "out/a.mp4").unlink()
+    old = (tmp_path / "out/b.mkv").stat().st_mtime_ns
+    assert run("video", "in", "-o", "out", "--skip-existing").code == 0
+    assert files(tmp_path / "out") == ["a.mp4", "b.mkv"]
+    assert (tmp_path / "out/b.mkv").stat().st_mtime_ns == old
+
+
+def test_a_damaged_video_gives_what_could_be_read(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    data = bytearray(make_clip("in.mkv", range(30), options={"g": "5"}).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 60] = bytes(60)
+    (tmp_path / "in.mkv").write_bytes(data)
+    result = run("video", "in.mkv", "out.mp4", "--quiet")
+    assert result.code == 1
+    assert "damaged: in.mkv" in result.err
+    assert 20 < len(picture_times(tmp_path / "out.mp4")) <= 30
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nosuch.mp4", "out.mp4"], "nosuch.mp4"),
+        (["empty.mp4", "out.mp4"], "empty"),
+        (["text.mp4", "out.mp4"], "text.mp4"),
+        (["list.mp4", "out.mp4"], "list.mp4"),
+        (["folder", "out.mp4"], "-o"),
+        (["in.mp4"], "output"),
+        (["in.mp4", "in.mp4", "-y"], "input itself"),
+        (["in.mp4", "link.mp4", "-y"], "input itself"),
+        (["in.mp4", "exists.mp4"], "-y"),
+        (["in.mp4", "out.xyz"], ".mkv"),
+        (["in.mp4", "out.mp4", "--codec", "abc"], "h264"),
+        (["in.mp4", "nosuch/out.mp4"], "nosuch"),
+        (["in.mp4", "out.mp4", "--style", "scram"], "scream"),
+        (["in.mp4", "out.mp4", "--start", "99"], "99"),
+        (["in.mp4", "out.mp4", "--start", "soon"], "soon"),
+    ],
+)
+def test_bad_words_and_videos(run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: list[str], says: str) -> None:
+    make_clip("in.mp4", range(3))
+    (tmp_path / "exists.mp4").write_text("something")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video at all\n" * 100)
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile in.mp4\n")
+    (tmp_path / "link.mp4").symlink_to("in.mp4")
+    (tmp_path / "folder").mkdir()
+    before = files(tmp_path)
+    result = run("video", *words)
+    assert result.code == 2
+    assert says in result.error
+    assert files(tmp_path) == before
+
+
+def start_long_video(make_clip: Callable[..., Path], folder: Path) -> subprocess.Popen[bytes]:
+    """A run that takes many seconds, its partial file already there and growing."""
+    make_clip("in.mp4", range(2000), size=(320, 240), options={"preset": "ultrafast"})
+    process = subprocess.Popen([sys.executable, "-m", "livestyle", "video", "in.mp4", "out.mp4"], cwd=folder)
+    partial = folder / "out.partial.mp4"
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size > 200_000):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        process_waits()
+    return process
+
+
+def process_waits() -> None:
+    """Let the other process run."""
+    os.sched_yield() if hasattr(os, "sched_yield") else None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_interrupted_or_killed(tmp_path: Path, make_clip: Callable[..., Path], sent: signal.Signals, code: int) -> None:
+    process = start_long_video(make_clip, tmp_path)
+    process.send_signal(sent)
+    assert process.wait(timeout=60) == code
+    assert files(tmp_path) == ["in.mp4", "out.partial.mp4"]
+    times = picture_times(tmp_path / "out.partial.mp4")
+    assert 5 < len(times) < 2000
+    assert times == [number / 10 for number in range(len(times))]
+
+
+# the rest
+
+
+def test_demo(run: Run, tmp_path: Path) -> None:
+    result = run("demo", "--size", "32", "--json", "--quiet")
+    assert json.loads(result.out)["styles"] == Gallery().names
+    assert len(picture_times(tmp_path / "demo.mp4")) == len(STYLES) * 60
+
+
+def test_bench(run: Run) -> None:
+    figures = json.loads(run("bench", "--size", "256x256", "--frames", "4", "--json", "--quiet").out)
+    assert figures["networks"][0]["gflop"] == pytest.approx(3.33 * 256 * 256 / (640 * 360), rel=0.01)
+    assert figures["video"]["together_fps"] > 0
