@@ -493,6 +493,9 @@ def test_sound_is_copied_and_stays_in_time(make_clip: Clip, tmp_path: Path, cont
     clip = make_clip(ticks=ticks, time_base=Fraction(1, 1000), sound=codec)
     target = tmp_path / f"out.{container}"
     sink = repaint(clip, target)
+    if container == "mov" and codec == "libopus":
+        assert sink.notes == ["audio stream 1 (opus) is converted to aac"]
+        return
     before, after = packets(clip, "audio"), packets(target, "audio")
     assert [data for _, data in after] == [data for _, data in before]
     offset = times(target)[0] - times(clip)[0]  # Matroska has no times before 0 and shifts all streams by the sound's priming
@@ -532,12 +535,13 @@ def test_no_sound_after_the_start(make_clip: Clip, tmp_path: Path) -> None:
     assert packets(tmp_path / "out.mp4", "audio") == []
 
 
-def test_sound_that_does_not_fit_is_converted(make_clip: Clip, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("container", "encoder"), [("webm", "libopus"), ("mp4", "aac")])
+def test_sound_that_does_not_fit_is_converted(make_clip: Clip, tmp_path: Path, container: str, encoder: str) -> None:
     clip = make_clip("clip.mkv", sound="pcm_s16le")
-    sink = repaint(clip, tmp_path / "out.webm")
-    assert sink.notes == ["audio stream 1 (pcm_s16le) is converted to libopus"]
-    with av.open(str(tmp_path / "out.webm")) as container:
-        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    sink = repaint(clip, tmp_path / f"out.{container}")
+    assert sink.notes == [f"audio stream 1 (pcm_s16le) is converted to {encoder}"]
+    with av.open(str(tmp_path / f"out.{container}")) as written:
+        sound = np.concatenate([frame.to_ndarray() for frame in written.decode(audio=0)], axis=1)
     assert sound.shape[1] == pytest.approx(48_000, abs=2_000)
     assert 0.15 < np.sqrt((sound[:, 5_000:40_000] ** 2).mean()) < 0.25  # a sine of 0.3
 

@@ -1,5 +1,6 @@
 """Sound and subtitles, taken from one file to another: packet for packet where it can hold them, else converted."""
 
+import io
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from livestyle.media import open_media
 
 TEXT_CODECS = ("mov_text", "subrip", "srt", "text", "webvtt", "ass", "ssa")
 FIRST_PACKET_SECONDS = 1
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 READ_ERRORS_IN_A_ROW = 100
 
@@ -85,8 +87,7 @@ class ConvertedSound:
         rate = source.sample_rate if codec == "aac" and source.sample_rate in AAC_RATES else 48_000
         self._stream = cast(AudioStream, output.add_stream(codec, rate=rate))
         encoder = self._stream.codec_context
-        if source.layout.nb_channels in (1, 2, 6):
-            encoder.layout = source.layout
+        encoder.layout = LAYOUTS.get(source.layout.nb_channels, "stereo")
         encoder.bit_rate = 96_000 * encoder.layout.nb_channels
         encoder.open()
         _copy_tags(stream, self._stream)
@@ -135,6 +136,19 @@ class ConvertedText:
 
     def finish(self) -> Iterator["Packet[Any]"]:
         return iter(())
+
+
+def _holds(container: str, stream: Stream) -> bool:
+    """Whether such a container takes the stream as it is. Found by trying: what FFmpeg lists is more than it can write."""
+    try:
+        # MP4 looks at its streams when it writes the index, so let it do that at once; AC-3 it cannot then, but can later
+        options = {} if stream.codec_context.name in ("ac3", "eac3") else {"movflags": "empty_moov"}
+        with av.open(io.BytesIO(), "w", format=container, container_options=options) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _text(data: bytes, codec: str) -> str:
@@ -207,7 +221,7 @@ class Tracks:
             self.notes.append(f"{name} cannot be kept")
             return None
         try:
-            if codec in self._output.supported_codecs:
+            if _holds(self._output.format.name, stream):
                 return Copied(stream, self._output, window)
             if stream.type == "audio":
                 self.notes.append(f"{name} ({codec}) is converted to {sound}")

@@ -330,7 +330,8 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     if decoder is None:
         raise InputError("the video is in a format that this build of FFmpeg cannot decode")
     # FFmpeg's own VP8 and VP9 decoders drop the transparency that Matroska keeps beside the picture
-    if stream.metadata.get("alpha_mode") == "1" and (library := {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(decoder.name)):
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1" and (library := {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(decoder.name)):
         extradata = decoder.extradata
         decoder = cast(VideoCodecContext, CodecContext.create(library, "r"))
         decoder.extradata = extradata
