@@ -27,6 +27,8 @@ def open_media(path: Path) -> InputContainer:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a video file in it")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file but a pipe or a device")
         with path.open("rb") as file:
             head = file.read(1024)
     except OSError as error:

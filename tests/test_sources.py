@@ -81,3 +81,9 @@ def test_closes_twice_and_early(source: Source) -> None:
     source.read()
     source.close()
     source.close()
+
+
+def test_a_video_file_that_is_closed_has_no_more_frames(make_clip: Callable[..., Path]) -> None:
+    source = VideoFile(make_clip())
+    source.close()
+    assert source.read() is None

@@ -152,10 +152,11 @@ def test_untagged_is_what_players_take(make_clip: Clip, matrix: str) -> None:
     assert np.abs(image[20, 20].astype(int) - (255, 0, 0)).max() <= 3
 
 
-# BT.2408: reference white, 203 cd/m², is 58 % in PQ and 75 % in HLG. 60 % of its light is left as it is: in PQ 52.5 %
+# BT.2408: reference white, 203 cd/m², is 58 % in PQ and 75 % in HLG; it becomes 0.6 + 0.4 (1 + 1 / 10.8²) / 2 = 0.802.
+# 60 % of its light is left as it is: in PQ 52.5 %; 1000 cd/m², 75 % in PQ and 100 % in HLG, is white
 @pytest.mark.parametrize(
     ("transfer", "signal", "light"),
-    [(16, 0.525, 0.6), (16, 0.0, 0), (16, 0.7518, 1), (18, 1.0, 1), (18, 0.0, 0)],
+    [(16, 0.525, 0.6), (16, 0.0, 0), (16, 0.7518, 1), (16, 0.5807, 0.802), (18, 0.75, 0.802), (18, 1.0, 1), (18, 0.0, 0)],
 )
 def test_high_dynamic_range_is_tone_mapped(make_clip: Clip, transfer: int, signal: float, light: float) -> None:
     images = flat(round(64 + 876 * signal), 512, 512, pix_fmt="yuv420p10le")

@@ -121,6 +121,7 @@ class VideoFile:
 
     def close(self) -> None:
         self._waiting = None
+        self._assessed = True  # the container cannot be asked any more
         self._decoded.close()
         self._container.close()
 
