@@ -1,5 +1,6 @@
 """The commands as a person calls them: words in, exit code, lines and files out."""
 
+import contextlib
 import json
 import os
 import signal
@@ -113,7 +114,7 @@ def test_completion_knows_the_styles() -> None:
     assert "plain,wave" in done.stdout
 
 
-def test_debug_shows_the_traceback(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["livestyle", "image", "nosuch.jpg", "--debug"])
     with pytest.raises(Exception, match=r"nosuch\.jpg"):
         main()
@@ -325,13 +326,13 @@ def test_several_videos_and_skip_existing(run: Run, tmp_path: Path, make_clip: C
 
 
 def test_a_damaged_video_gives_what_could_be_read(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
-    data = bytearray(make_clip("in.mkv", range(30), options={"g": "5"}).read_bytes())
+    data = bytearray(make_clip("in.mp4", range(30), options={"g": "5"}).read_bytes())
     middle = len(data) // 2
     data[middle : middle + 60] = bytes(60)
-    (tmp_path / "in.mkv").write_bytes(data)
-    result = run("video", "in.mkv", "out.mp4", "--quiet")
+    (tmp_path / "in.mp4").write_bytes(data)
+    result = run("video", "in.mp4", "out.mp4", "--quiet")
     assert result.code == 1
-    assert "damaged: in.mkv" in result.err
+    assert "damaged: in.mp4" in result.err
     assert 20 < len(picture_times(tmp_path / "out.mp4")) <= 30
 
 
@@ -372,20 +373,16 @@ def test_bad_words_and_videos(run: Run, tmp_path: Path, make_clip: Callable[...,
 
 def start_long_video(make_clip: Callable[..., Path], folder: Path) -> subprocess.Popen[bytes]:
     """A run that takes many seconds, its partial file already there and growing."""
-    make_clip("in.mp4", range(2000), size=(320, 240), options={"preset": "ultrafast"})
+    make_clip("in.mp4", range(600), size=(320, 240), options={"preset": "ultrafast"})
     process = subprocess.Popen([sys.executable, "-m", "livestyle", "video", "in.mp4", "out.mp4"], cwd=folder)
     partial = folder / "out.partial.mp4"
     deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.stat().st_size > 200_000):
-        assert process.poll() is None
+    while not (partial.exists() and partial.stat().st_size > 100_000):
         assert time.monotonic() < deadline
-        process_waits()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            pytest.fail("it ended by itself")
     return process
-
-
-def process_waits() -> None:
-    """Let the other process run."""
-    os.sched_yield() if hasattr(os, "sched_yield") else None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -396,8 +393,9 @@ def test_interrupted_or_killed(tmp_path: Path, make_clip: Callable[..., Path], s
     assert process.wait(timeout=60) == code
     assert files(tmp_path) == ["in.mp4", "out.partial.mp4"]
     times = picture_times(tmp_path / "out.partial.mp4")
-    assert 5 < len(times) < 2000
-    assert times == [number / 10 for number in range(len(times))]
+    assert 5 < len(times) < 600
+    kept = len(times) - 2 * (sent == signal.SIGKILL)  # then the last two may lack the one between, encoded after both
+    assert times[:kept] == [number / 10 for number in range(kept)]
 
 
 # the rest

@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from livestyle.errors import OutputError, TrainingError
+from livestyle.interrupt import ctrl_c_noted
 from livestyle.network import NETWORKS
 from livestyle.train.checkpoint import is_finite, load_checkpoint, remove_checkpoints, save_checkpoint, steps_in
 from livestyle.train.config import Config
 from livestyle.train.content import ContentCrops, collate, start_worker
 from livestyle.train.export import body_file, export, style_files_of
-from livestyle.train.interrupt import ctrl_c_noted
 from livestyle.train.log import Log, NoLog, open_log
 from livestyle.train.loss_network import load_loss_network
 from livestyle.train.objective import Objective, Painter

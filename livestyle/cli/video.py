@@ -173,6 +173,7 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
 
 def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool) -> dict[str, Any]:
     """Run one file through the house; the summary. Leaves nothing behind on an error, what is playable on Ctrl-C."""
+    from livestyle.interrupt import ctrl_c_noted
     from livestyle.pipeline import Pipeline, offline
 
     started = time.monotonic()
@@ -182,11 +183,14 @@ def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool
         with (
             Pipeline(source, stylizer, offline(stylizer.engine.batch)) as pipeline,
             tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True) as bar,
+            ctrl_c_noted() as interrupted,
         ):
             for frame in pipeline:
                 sink.write(frame)
                 frames += 1
                 bar.update()
+                if interrupted():  # between frames, so that none is lost
+                    raise KeyboardInterrupt
     except BaseException as error:
         sink.close(error)
         raise

@@ -1,4 +1,4 @@
-"""Ctrl-C, put off until the step is done."""
+"""Ctrl-C, put off until what is under way is done: a frame written, a step trained."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ INSISTS = 3  # torchrun passes on the Ctrl-C that the terminal has sent already:
 
 @contextmanager
 def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C came. The third one raises KeyboardInterrupt at once, as usual."""
+    """Gives a function that says whether Ctrl-C, or SIGTERM, came. The third one raises KeyboardInterrupt at once."""
     came = 0
 
     def note(_number: int, _frame: FrameType | None) -> None:
@@ -23,8 +23,9 @@ def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():  # which alone gets signals
         yield lambda: False
         return
-    previous = signal.signal(signal.SIGINT, note)
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: came > 0
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
