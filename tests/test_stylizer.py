@@ -39,7 +39,8 @@ def test_in_the_words_of_the_package() -> None:
 
 def test_a_picture_at_once(style_folder: Path, photo: Image) -> None:
     painted = livestyle.stylize(photo, style=str(style_folder / "birch.lite.safetensors"), device="cpu")
-    assert (painted.shape, painted.dtype) == (photo.shape, np.uint8)
+    assert painted.shape == photo.shape
+    assert painted.dtype == np.uint8
 
 
 def test_a_new_style_counts_from_the_next_frame(stylizer: Stylizer, photo: Image) -> None:
@@ -183,7 +184,8 @@ def test_changes_of_the_look_add_up(stylizer: Stylizer) -> None:
 def test_many_frames_are_one_by_one(stylizer: Stylizer, photo: Image, count: int) -> None:
     frames = np.stack([np.roll(photo, 5 * number, axis=0) for number in range(5)])[:count]
     painted = stylizer(frames)
-    assert (painted.shape, painted.dtype) == (frames.shape, np.uint8)
+    assert painted.shape == frames.shape
+    assert painted.dtype == np.uint8
     for frame, result in zip(frames, painted, strict=True):
         assert np.abs(stylizer(frame).astype(int) - result).max() <= 1
 
