@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "frame": set(),
     "channel": set(),
+    "interrupt": set(),
     "network": set(),
     "media": {"errors"},
     "style": {"errors", "network"},
@@ -26,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": {"channel", "engines", "errors", "frame", "stylizer"},
     "sources": {"channel", "errors", "frame", "media"},
     "sinks": {"errors", "frame", "media"},
-    "train": {"errors", "network", "style"},
+    "train": {"errors", "interrupt", "network", "style"},
     "conf": set(),
     "models": set(),
     "sheet": {"frame"},
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
 HOMES = {
     "av": {"livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"},
     "cv2": {
-        *("livestyle/sources/camera.py", "livestyle/sources/demo.py", "livestyle/sources/pictures.py"),
+        *("livestyle/sources/camera.py", "livestyle/sources/demo.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
         *("livestyle/sinks/window.py", "livestyle/sinks/pictures.py", "livestyle/sinks/snapshot.py", "livestyle/sheet.py"),
     },
     "torch.cuda": {"livestyle/engines/cuda.py"},
