@@ -116,7 +116,7 @@ class Full(Transformer):
     """
 
     architecture = "full"
-    bytes_per_pixel = 700
+    bytes_per_pixel = 850
     margin = 10  # reflected before, cropped after: keeps the borders alive
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class Lite(Transformer):
     """
 
     architecture = "lite"
-    bytes_per_pixel = 140
+    bytes_per_pixel = 120
 
     def __init__(self) -> None:
         super().__init__()
