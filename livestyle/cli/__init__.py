@@ -61,10 +61,10 @@ def main() -> NoReturn:
         sys.exit(result if isinstance(result, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as stop:
         if debug:
             raise
-        click.echo("interrupted", err=True)
+        click.echo(str(stop) or "interrupted", err=True)
         sys.exit(130)
     except (LivestyleError, click.ClickException) as error:
         if debug:
