@@ -77,12 +77,12 @@ def webcam(
         has_display = False
         tell([f"{str(error).split(';')[0]}; recording without a window, Ctrl-C ends it"], quiet)
 
-    from livestyle.cli.session import Recorder, Session
-    from livestyle.pipeline import LIVE, Pipeline
-    from livestyle.sources.live import Mirrored, Pausable
-
     source = open_source(camera, size)
     try:
+        from livestyle.cli.session import Recorder, Session
+        from livestyle.pipeline import LIVE, Pipeline
+        from livestyle.sources.live import Mirrored, Pausable
+
         pausable = Pausable(Mirrored(source) if mirror else source)
         with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
             styles = stylizer.load_all()

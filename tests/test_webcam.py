@@ -1,0 +1,394 @@
+"""The webcam command without a window: cameras, files and the scene as cameras, recordings, and what goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from livestyle.cli.session import KEYS, Meter, Recorder, Session, free_path, help_lines
+from livestyle.cli.webcam import webcam
+from livestyle.errors import DeviceError, InputError, LivestyleError, OutputError
+from livestyle.frame import Frame, StreamInfo
+from livestyle.gallery import Gallery
+from livestyle.network import NETWORKS
+from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit
+from livestyle.sources.camera import Camera
+from livestyle.sources.demo import DemoScene
+from livestyle.sources.live import Mirrored, Paced, Pausable
+from livestyle.style import save
+from livestyle.stylizer import Stylizer
+
+STYLES = ["aaa1", "aaa2", "aaa3"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with three styles that no training made, and no display."""
+    torch.manual_seed(5)
+    network = NETWORKS["lite"]()
+    for name in STYLES:
+        rows = network.plain_rows() + torch.randn(2, network.row_length) * 0.3
+        save(tmp_path / "models" / f"{name}.safetensors", network, rows, {}, with_body=name == STYLES[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    code = webcam.main(["--style", STYLES[0], "--quiet", *words], standalone_mode=False)
+    assert isinstance(code, int)
+    return code
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("livestyle")]
+
+
+def read_video(path: Path) -> tuple[list[Fraction], list[np.ndarray]]:
+    with av.open(str(path)) as video:
+        frames = list(video.decode(video=0))
+    times = [frame.pts * frame.time_base for frame in frames if frame.pts is not None and frame.time_base is not None]
+    return times, [frame.to_ndarray(format="rgb24") for frame in frames]
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+# the command
+
+
+def test_records_without_a_display(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--camera", "demo", "--size", "64x36", "--record", "out.mp4", "--seconds", "0.5", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    times, images = read_video(folder / "out.mp4")
+    assert times[0] == 0
+    assert all(time < Fraction(1, 2) for time in times)
+    assert images[0].shape == (36, 64, 3)
+    assert summary["frames"] == len(images)
+    assert summary["recordings"] == ["out.mp4"]
+    assert threads() == []
+
+
+def test_a_video_file_is_a_camera(folder: Path, make_clip: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    clip = make_clip(ticks=range(5))
+    assert run("--camera", str(clip), "--strength", "0", "--mirror", "--record", "out.mp4", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["frames"] >= 1
+    _, images = read_video(folder / "out.mp4")
+    _, originals = read_video(clip)
+    assert np.abs(images[0][:, ::-1].astype(int) - originals[0]).mean() < 6  # strength 0 is the photo
+
+
+def test_does_not_overwrite_a_recording(folder: Path) -> None:
+    (folder / "out.mp4").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists"):
+        run("--camera", "demo", "--record", "out.mp4", "-n")
+    assert (folder / "out.mp4").read_bytes() == b"mine"
+
+
+def test_a_failure_leaves_no_thread_and_no_file(folder: Path, make_clip: Callable[..., Path]) -> None:
+    with pytest.raises(OutputError):
+        run("--camera", "demo", "--size", "64x36", "--record", "nowhere/out.mp4")
+    with pytest.raises(LivestyleError):
+        run("--camera", "demo", "--size", "64x36", "--record", "out.mp4", "--style", "no such style")
+    assert threads() == []
+    assert sorted(path.name for path in folder.iterdir()) == ["models"]
+
+
+def test_no_camera_says_what_there_is(folder: Path) -> None:
+    with pytest.raises(DeviceError, match=r"cannot open camera /dev/no-camera; .*found.*--camera demo"):
+        run("--camera", "/dev/no-camera", "--record", "out.mp4")
+
+
+def test_no_display_names_record(folder: Path) -> None:
+    with pytest.raises(DeviceError, match=r"no display .*--record"):
+        run("--camera", "demo")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a display can be missing so")
+def test_a_dead_display_is_no_crash(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":4711")
+    with pytest.raises(DeviceError, match=r"display cannot be used .*--record"):
+        check_display()
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.org/a.mp4", "concat://a"])
+def test_other_urls_are_refused(folder: Path, url: str) -> None:
+    with pytest.raises(InputError, match="rtsp, rtsps, http, https"):
+        run("--camera", url, "--record", "out.mp4")
+
+
+def test_a_playlist_is_refused(folder: Path) -> None:
+    (folder / "a.mp4").write_text("#EXTM3U\n#EXTINF:1,\nother.ts\n")
+    with pytest.raises(InputError, match="playlist"):
+        run("--camera", "a.mp4", "--record", "out.mp4")
+
+
+def test_a_url_where_nobody_answers(folder: Path) -> None:
+    with pytest.raises(InputError, match="no answer"):
+        Camera("http://127.0.0.1:9/camera")
+
+
+def test_ctrl_c_completes_the_recording(folder: Path) -> None:
+    words = ["webcam", "--camera", "demo", "--size", "64x36", "--style", STYLES[0], "--record", "out.mp4"]
+    process = subprocess.Popen([sys.executable, "-m", "livestyle", *words], stderr=subprocess.PIPE, text=True)
+    try:
+        partial, deadline = folder / "out.partial.mp4", time.monotonic() + 60
+        while not (partial.exists() and partial.stat().st_size > 2000):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert len(read_video(folder / "out.mp4")[0]) > 1
+    assert not partial.exists()
+
+
+# what the keys do
+
+
+@pytest.fixture
+def stylizer(folder: Path) -> Stylizer:
+    return Stylizer(STYLES[0], "lite", "cpu", gallery=Gallery([folder / "models"]))
+
+
+class Person:
+    """Before a session, with all its parts."""
+
+    def __init__(self, stylizer: Stylizer, folder: Path) -> None:
+        self.clock = Clock()
+        self.stylizer = stylizer
+        self.source = Pausable(Paced(DemoScene(48, 32, rate=10), self.clock, self.clock.sleep))
+        self.screen = NoWindow()
+        self.recorder = Recorder(self.source.info)
+        self.session = Session(stylizer, stylizer.load_all(), self.source, self.screen, self.recorder, folder, self.clock)
+
+    def see(self, count: int = 1) -> Frame:
+        """So many frames, painted and taken; the last one."""
+        for _ in range(count):
+            frame = self.source.read()
+            assert frame is not None
+            painted = Frame(self.stylizer(frame.image), frame.pts_seconds, frame.captured_at)
+            self.session.take(painted)
+        return painted
+
+    def press(self, *keys: str) -> Overlay:
+        """Press keys, see a frame; what is written over it."""
+        for key in keys:
+            self.session.press(key)
+        self.see()
+        return self.screen.overlay
+
+
+@pytest.fixture
+def person(stylizer: Stylizer, tmp_path: Path) -> Person:
+    return Person(stylizer, tmp_path)
+
+
+def test_keys_pick_the_style(person: Person) -> None:
+    styles = []
+    for key in ("2", "n", "n", "p", "1", "9"):
+        assert person.press(key).status.startswith(str(person.stylizer.style))
+        styles.append(person.stylizer.style)
+    assert styles == ["aaa2", "aaa3", "aaa1", "aaa3", "aaa1", "aaa1"]
+    assert person.screen.overlay.message == "there are 3 styles"
+    assert person.screen.title == "livestyle: aaa1"
+
+
+def test_next_after_a_blend(person: Person) -> None:
+    person.stylizer.style = {"aaa1": 0.5, "aaa2": 0.5}
+    person.press("n")
+    assert person.screen.title == "livestyle: aaa1"
+    person.stylizer.style = "aaa1:.5,aaa2:.5"
+    person.press("p")
+    assert person.screen.title == "livestyle: aaa3"
+
+
+def test_keys_change_strength_and_colours(person: Person) -> None:
+    assert "strength 80%" in person.press("-", "-").status
+    assert "strength" not in person.press("+", "+", "+").status
+    assert person.stylizer.strength == 1
+    assert "photo's colours" in person.press("c").status
+    assert "photo's colours" not in person.press("c").status
+    for _ in range(12):
+        person.press("-")
+    assert person.stylizer.strength == 0
+
+
+def test_a_pause_holds_the_picture_and_not_the_style(person: Person) -> None:
+    before = person.see()
+    assert "paused" in person.press("space").status
+    assert np.array_equal(person.see().image, before.image)
+    person.press("2")
+    assert not np.array_equal(person.see().image, before.image)
+    person.press("1")
+    assert np.array_equal(person.see().image, before.image)
+    person.press("space")
+    assert not np.array_equal(person.see().image, before.image)
+
+
+def test_nothing_of_a_pause_is_recorded(person: Person, tmp_path: Path) -> None:
+    person.see(3)
+    assert person.press("r").recording == "0:00"
+    person.see(3)
+    person.press("space")
+    person.see(10)
+    person.press("space")
+    person.see(2)
+    person.press("r")
+    times, _ = read_video(tmp_path / "webcam-001.mp4")
+    assert times == [Fraction(number, 10) for number in range(7)]  # 1 + 3, then 1 + 2, a tenth apart
+    assert person.recorder.seconds == pytest.approx(0.6)
+
+
+def test_recordings_and_pictures_are_numbered(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "webcam-001.png").write_bytes(b"mine")
+    (tmp_path / "webcam-001.partial.mp4").write_bytes(b"of a run that was killed")
+    person.see()
+    person.press("s", "r")
+    assert person.press("r", "s").message.endswith("webcam-003.png")
+    assert (tmp_path / "webcam-001.png").read_bytes() == b"mine"
+    assert [path.name for path in person.session.pictures] == ["webcam-002.png", "webcam-003.png"]
+    assert [path.name for path in person.recorder.paths] == ["webcam-002.mp4"]
+    assert free_path(tmp_path, "mp4").name == "webcam-003.mp4"
+
+
+def test_what_cannot_be_written_is_told_and_no_end(person: Person, tmp_path: Path) -> None:
+    person.see()
+    person.session._folder = tmp_path / "nowhere"
+    assert "cannot write" in person.press("s").message
+    assert "cannot write" in person.press("r").message
+    assert person.recorder.paths == []
+    assert not person.recorder.is_on
+
+
+def test_r_twice_before_a_frame_leaves_nothing(person: Person, tmp_path: Path) -> None:
+    person.session.press("r")
+    assert person.press("r").message == "nothing was recorded"
+    assert list(tmp_path.glob("webcam*")) == []
+
+
+def test_help_shows_every_key(person: Person) -> None:
+    page = person.press("h").page
+    assert all(line in page for line in help_lines())
+    assert any("2 aaa2" in line for line in page)
+    assert person.press("h").page == ()
+
+
+def test_each_key_means_one_thing() -> None:
+    keys = [key for entry in KEYS for key in entry.keys]
+    assert len(keys) == len(set(keys))
+    assert set("123456789npcsrfhq+-") | {"space", "esc"} <= set(keys)
+
+
+# parts
+
+
+def test_paced_gives_each_frame_at_its_time() -> None:
+    clock = Clock()
+    source = Paced(DemoScene(16, 16, rate=4, seconds=1), clock, clock.sleep)
+    frames = [source.read() for _ in range(4)]
+    assert [frame.captured_at for frame in frames if frame] == [100.0, 100.25, 100.5, 100.75]
+    assert source.read() is None
+    assert source.info.live
+
+
+def test_paced_does_not_wait_when_it_is_late() -> None:
+    clock = Clock()
+    source = Paced(DemoScene(16, 16, rate=4, seconds=2), clock, clock.sleep)
+    source.read()
+    clock.now += 0.6  # two frames are due by now
+    shown = [frame.captured_at for frame in (source.read(), source.read(), source.read()) if frame]
+    assert shown == pytest.approx([100.6, 100.6, 100.75])
+
+
+def test_mirrored() -> None:
+    plain, mirrored = DemoScene(32, 16).read(), Mirrored(DemoScene(32, 16)).read()
+    assert plain is not None
+    assert mirrored is not None
+    assert np.array_equal(mirrored.image[:, ::-1], plain.image)
+    assert mirrored.image.flags.c_contiguous
+
+
+def test_meter() -> None:
+    clock = Clock()
+    meter = Meter(clock)
+    assert (meter.fps, meter.mean_fps, meter.median_delay_ms) == (0, 0, None)
+    for delay in (0.010, 0.050, 0.030):
+        clock.now += 0.5
+        meter.count(Frame(np.zeros((1, 1, 3), np.uint8), Fraction(0), captured_at=clock.now - delay))
+    assert meter.fps == pytest.approx(2)
+    assert meter.mean_fps == pytest.approx(2)
+    assert meter.delay_ms == pytest.approx(30)
+    assert meter.median_delay_ms == 30
+
+
+def test_scene_moves_and_repeats_itself_exactly() -> None:
+    one, two = DemoScene(64, 36, rate=2, seconds=2), DemoScene(64, 36, rate=4, seconds=2)
+    slow, fast = [one.read() for _ in range(5)], [two.read() for _ in range(9)]
+    assert slow[4] is None
+    assert fast[8] is None
+    for left, right in zip(slow[:4], fast[:8:2], strict=True):
+        assert left is not None
+        assert right is not None
+        assert left.pts_seconds == right.pts_seconds
+        assert np.array_equal(left.image, right.image)
+    assert not np.array_equal(slow[0].image, slow[1].image)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 200), (200, 33)])
+def test_scene_at_any_size(size: tuple[int, int]) -> None:
+    frame = DemoScene(*size).read()
+    assert frame is not None
+    assert frame.image.shape == (size[1], size[0], 3)
+
+
+def test_fit_keeps_the_shape() -> None:
+    canvas = fit(np.full((10, 20, 3), 200, np.uint8), 100, 100)
+    assert canvas.shape == (100, 100, 3)
+    assert (canvas[25:75] == 200).all()
+    assert (canvas[:25] == 0).all()
+    assert (canvas[75:] == 0).all()
+
+
+@pytest.mark.parametrize("size", [(90, 160), (360, 640), (2160, 3840), (2, 2)])
+def test_the_overlay_stays_in_its_lines(size: tuple[int, int]) -> None:
+    canvas = np.full((*size, 3), 100, np.uint8)
+    draw(canvas, Overlay(status="wave   30 fps   20 ms", recording="1:05", message="saved webcam-001.png"))
+    middle = canvas[int(size[0] * 0.25) : int(size[0] * 0.75)]
+    if size[0] > 2:
+        assert (middle == 100).all()
+        assert (canvas[:2, :2] < 100).all()
+    draw(canvas, Overlay(page=help_lines()))
+
+
+def test_a_recorder_that_never_started_is_quiet() -> None:
+    recorder = Recorder(StreamInfo(8, 8))
+    recorder.write(Frame(np.zeros((8, 8, 3), np.uint8), Fraction(0)))
+    recorder.stop()
+    assert recorder.paths == []
