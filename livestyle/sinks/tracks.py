@@ -162,7 +162,7 @@ def _text(data: bytes, codec: str) -> str:
 
 def _copy_tags(source: Stream, target: Stream) -> None:
     target.metadata.update({key: value for key, value in source.metadata.items() if key in ("language", "title")})
-    target.disposition = source.disposition
+    target.disposition = cast(Any, source.disposition.value)  # PyAV 17 takes the number only
 
 
 class Tracks:

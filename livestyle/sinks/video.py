@@ -22,7 +22,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from livestyle.errors import InputError, OutputError
@@ -265,7 +265,7 @@ class VideoWriter:
         context.sample_aspect_ratio = self._info.pixel_aspect.limit_denominator(65_535)
         context.color_range = ColorRange.MPEG
         context.colorspace = 1 if self._matrix == Colorspace.ITU709 else 6
-        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.color_primaries = context.color_trc = 1  # BT.709 (ISO 23091-2)
         context.thread_type = "SLICE"
         context.thread_count = min(8, os.cpu_count() or 1)
         if self._is_hevc and self._container.fragmented:

@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -25,18 +25,11 @@ from livestyle.frame import Frame, Image, StreamInfo
 from livestyle.media import EXACT, matrix_of_untagged, open_media
 from livestyle.sources.tone_mapping import ToneMapper
 
-MATRICES = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
-"""swscale's matrix by the number that a stream is tagged with (ISO 23091-2)."""
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""swscale's number of a matrix by the number that a stream is tagged with (ISO 23091-2)."""
 
-HDR = {ColorTrc.SMPTE2084.value: "PQ", ColorTrc.ARIB_STD_B67.value: "HLG"}
+HDR = {16: "PQ", 18: "HLG"}
+"""Transfer functions, numbered likewise."""
 
 ONE_PACKET_ONE_PICTURE = {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9"}
 """In MP4 and Matroska. Where it holds, packets without a picture are lost pictures, errors or not."""
@@ -156,7 +149,7 @@ class VideoFile:
         self._scaled_size = (height, width) if self._transposed else (width, height)
 
         self._tone_mapper = None
-        if transfer := HDR.get(picture.color_trc):
+        if transfer := HDR.get(self._decoder.color_trc):
             self._tone_mapper = ToneMapper(hlg=transfer == "HLG")
             self.notes.append(f"high dynamic range ({transfer}) is tone-mapped to the standard range")
         if _has_alpha(picture):
