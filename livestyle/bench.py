@@ -249,29 +249,25 @@ def measure_growth(stylizer: Stylizer, frames: int) -> float:
     return (last - after_200) / MIB
 
 
-RSS_720P = """
+PEAK = """
 import resource, sys
-from livestyle.bench import write_all
-from livestyle.pipeline import Pipeline, offline
-from livestyle.sinks.video import VideoWriter
-from livestyle.sources.demo import DemoScene
-from livestyle.stylizer import Stylizer
-from pathlib import Path
-style, model, device, frames, folder = sys.argv[1:]
-scene = DemoScene(1280, 720, seconds=int(frames) / 30)
-with Stylizer(style, model, device) as stylizer, Pipeline(scene, stylizer, offline(stylizer.engine.batch)) as pipeline:
-    write_all(pipeline, VideoWriter(Path(folder, "painted.mp4"), scene.info))
+from livestyle.cli import cli
+cli.main(sys.argv[1:], standalone_mode=False)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
 """
 
 
 def measure_rss_720p(style: str, model: str, device: str, frames: int) -> float:
-    """Peak memory of a process of its own that paints a video of 720p, MiB; 0 where the system does not tell."""
+    """Peak memory of `livestyle video` on a 720p file, MiB; 0 where the system does not tell."""
     if sys.platform == "win32":
         return 0.0
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", RSS_720P, style, model, device, str(frames), folder]
+        clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
+        scene = DemoScene(1280, 720, seconds=frames / 30)
+        write_all(read_all(scene), VideoWriter(clip, scene.info))
+        command = [sys.executable, "-c", PEAK, "video", str(clip), str(painted), "--quiet"]
+        command += ["--style", style, "--model", model, "--device", device]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -41,7 +41,7 @@ HOMES = {
     "av": {"livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"},
     "cv2": {
         *("livestyle/sources/camera.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
-        *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py", "livestyle/sinks/snapshot.py"),
+        *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py"),
         "livestyle/sheet.py",
     },
     "torch.cuda": {"livestyle/engines/cuda.py"},

@@ -10,7 +10,7 @@ from pathlib import Path
 from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.pipeline import Pipeline
-from livestyle.sinks.snapshot import save_png
+from livestyle.sinks.pictures import write_picture
 from livestyle.sinks.video import VideoWriter, partial_path
 from livestyle.sinks.window import Overlay, Screen
 from livestyle.sources.live import Pausable
@@ -233,7 +233,7 @@ class Session:
     def save_picture(self, key: str) -> None:
         if self._shown is not None:
             path = free_path(self._folder, "png")
-            save_png(path, self._shown.image)
+            write_picture(path, self._shown.image)
             self.pictures.append(path)
             self._say(f"saved {path}")
 
