@@ -107,10 +107,10 @@ def test_completion(run: Run, shell: str) -> None:
     assert "_LIVESTYLE_COMPLETE" in run("completion", shell).out
 
 
-def test_completion_knows_the_styles() -> None:
+def test_completion_knows_the_styles(tmp_path: Path) -> None:
     words = {"COMP_WORDS": "livestyle image --style wa", "COMP_CWORD": "3", "_LIVESTYLE_COMPLETE": "bash_complete"}
     program = [sys.executable, "-m", "livestyle"]
-    done = subprocess.run(program, env=os.environ | words, capture_output=True, text=True, check=False)
+    done = subprocess.run(program, env=os.environ | words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "plain,wave" in done.stdout
 
 

@@ -3,10 +3,12 @@
 On Linux, `import cv2` comes before `import av`, or the window hangs.
 """
 
+import ctypes
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +62,7 @@ class Window:
 
     def __init__(self, title: str, width: int, height: int) -> None:
         check_display()
+        _load_x11()
         self.notes: list[str] = []
         self.overlay = Overlay()
         self.title = title
@@ -144,6 +147,17 @@ def check_display() -> None:
     if result.returncode:
         said = [line for line in result.stderr.splitlines() if "display" in line.lower() or "plugin" in line.lower()]
         raise DeviceError(f"the display cannot be used ({said[0] if said else 'a window did not open'}); {OTHERWISE}")
+
+
+def _load_x11() -> None:
+    """Have Qt use the system's libX11-xcb, in place of the one in the opencv-python wheel.
+
+    That one writes into a structure of libX11, which is the system's, as an older libX11 had it. Xlib then takes events
+    that are Qt's, and a window whose first ones are taken is never painted: about one in ten stayed black.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # where there is none, that is as good as it gets
+            ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 def fit(image: Image, width: int, height: int) -> Image:
