@@ -11,6 +11,7 @@ import pytest
 
 from livestyle.frame import Frame, Source
 from livestyle.sources.demo import DemoScene
+from livestyle.sources.live import Mirrored, Paced, Pausable
 from livestyle.sources.video import VideoFile
 
 Factory = Callable[[Callable[..., Path]], Source]
@@ -21,6 +22,9 @@ SOURCES: dict[str, Factory] = {
     "part of a video file": lambda make_clip: VideoFile(make_clip(), **PART),
     "video file, scaled": lambda make_clip: VideoFile(make_clip(), size=lambda width, height: (width // 2, height // 2)),
     "demo scene": lambda make_clip: DemoScene(64, 48, seconds=0.2),
+    "video file, paced": lambda make_clip: Paced(VideoFile(make_clip()), clock=lambda: 0, sleep=lambda seconds: None),
+    "demo scene, mirrored": lambda make_clip: Mirrored(DemoScene(64, 48, seconds=0.2)),
+    "demo scene, to be paused": lambda make_clip: Pausable(DemoScene(64, 48, seconds=0.2)),
 }
 
 

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -150,12 +153,79 @@ def test_a_url_where_nobody_answers(folder: Path) -> None:
         Camera("http://127.0.0.1:9/camera")
 
 
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of a server that gives the files of the folder, and under /live five pictures without an end."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != "/live":
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            for number in range(5):
+                _, data = cv2.imencode(".jpg", np.full((48, 64, 3), (0, 0, 50 * number), np.uint8))  # red
+                head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
+            return None
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_stream_is_a_camera_until_it_stops(served: str) -> None:
+    clock = Clock()
+    camera = Camera(f"{served}/live", size=lambda width, height: (width // 2, height // 2), clock=clock, sleep=clock.sleep)
+    assert (camera.info.width, camera.info.height, camera.info.live) == (32, 24, True)
+    clock.now += 2
+    reds = []
+    for _ in range(4):
+        frame = camera.read()
+        assert frame is not None
+        assert frame.captured_at == 102
+        assert frame.pts_seconds == 0  # the clock stands still
+        assert frame.image.shape == (24, 32, 3)
+        assert frame.image[..., 2].mean() < 10
+        reds.append(round(frame.image[..., 0].mean() / 50))
+    with pytest.raises(DeviceError, match="has stopped giving pictures"):
+        camera.read()
+    assert reds == [1, 2, 3, 4]  # the first was looked at for its size
+    assert clock.now > 102 + 5
+    camera.close()
+
+
+def test_a_file_behind_a_url_has_its_own_times(served: str, make_clip: Callable[..., Path]) -> None:
+    make_clip(ticks=[0, 1, 2, 5])
+    camera = Camera(f"{served}/clip.mp4")
+    frames = [camera.read() for _ in range(5)]
+    assert [frame and frame.pts_seconds for frame in frames] == [0, Fraction(1, 10), Fraction(1, 5), Fraction(1, 2), None]
+    assert not camera.info.live
+    assert camera.info.frame_count == 4
+    camera.close()
+
+
+def test_the_film_before_the_camera_is_not_recorded_over(folder: Path, make_clip: Callable[..., Path]) -> None:
+    clip = make_clip()
+    before = clip.read_bytes()
+    with pytest.raises(OutputError, match="input itself"):
+        run("--camera", str(clip), "--record", str(clip), "-y")
+    assert clip.read_bytes() == before
+
+
 def test_ctrl_c_completes_the_recording(folder: Path) -> None:
     words = ["webcam", "--camera", "demo", "--size", "64x36", "--style", STYLES[0], "--record", "out.mp4"]
     process = subprocess.Popen([sys.executable, "-m", "livestyle", *words], stderr=subprocess.PIPE, text=True)
     try:
-        partial, deadline = folder / "out.partial.mp4", time.monotonic() + 60
-        while not (partial.exists() and partial.stat().st_size > 2000):
+        growing, deadline = folder / "out.partial.mp4", time.monotonic() + 60
+        while not (growing.exists() and growing.stat().st_size > 2000):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             os.sched_yield()
@@ -166,7 +236,7 @@ def test_ctrl_c_completes_the_recording(folder: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in said
     assert len(read_video(folder / "out.mp4")[0]) > 1
-    assert not partial.exists()
+    assert not growing.exists()
 
 
 # what the keys do

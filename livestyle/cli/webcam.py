@@ -13,6 +13,7 @@ from livestyle.cli.options import (
     open_stylizer,
     overwrite_options,
     print_json,
+    refuse_same_file,
     report_options,
     size_option,
     style_option,
@@ -67,6 +68,7 @@ def webcam(
     if list_cameras:
         return _list_cameras(as_json)
     if record is not None:
+        refuse_same_file(Path(camera), record)
         may_write(record, overwrite)
     has_display = True
     try:

@@ -19,6 +19,7 @@ URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 PATIENCE_SECONDS = 5
 """A camera that gives nothing for so long has stopped."""
 RETRY_SECONDS = 0.05
+TIME_BASE = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -64,27 +65,33 @@ class Camera:
                 self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, ask[0])
                 self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, ask[1])
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what waits in a buffer is late
-            # the stream's end is only known of a file behind a URL
-            self._frames_left = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None
+            # a URL may also name a file, which has an end and times of its own
+            frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None
+            self._is_file = frame_count is not None
             self._first_at: float | None = None
             first = self._grab()  # drivers are wrong about sizes, pictures are not
             if first is None:
                 raise self._stopped("gives no picture")
             height, width = first[0].shape[:2]
+            # a camera's is old when the reading begins
+            self._pending = first if self._is_file else None
+            self._first_at = None
             width, height = size(width, height) if size else (width, height)
             rate = self._capture.get(cv2.CAP_PROP_FPS)
             self.info = StreamInfo(
                 width,
                 height,
                 rate=Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else None,
-                live=self._frames_left is None,
+                frame_count=frame_count,
+                live=not self._is_file,
+                time_base=TIME_BASE,
             )
         except BaseException:
             self.close()
             raise
 
     def read(self) -> Frame | None:
-        grabbed = self._grab()
+        grabbed, self._pending = self._pending or self._grab(), None
         if grabbed is None:
             return None
         image, grabbed_at, pts_seconds = grabbed
@@ -100,24 +107,23 @@ class Camera:
         """(H, W, 3) BGR, when it was grabbed, and its pts; None at the end of a file. Raises DeviceError."""
         begun_at = self._clock()
         while True:
-            if self._frames_left == 0:
-                return None
             if self._capture.grab():
                 grabbed_at = self._clock()
                 good, image = self._capture.retrieve()
                 if good and image is not None:
                     return np.asarray(image, np.uint8), grabbed_at, self._time(grabbed_at)
+            if self._is_file:
+                return None
             if self._clock() - begun_at > PATIENCE_SECONDS or not self._capture.isOpened():
                 raise self._stopped("has stopped giving pictures")
             self._sleep(RETRY_SECONDS)
 
     def _time(self, grabbed_at: float) -> Fraction:
-        if self._frames_left is not None:
-            self._frames_left -= 1
-            return Fraction(round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000), 1_000_000)
+        if self._is_file:
+            return round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000) * TIME_BASE
         if self._first_at is None:
             self._first_at = grabbed_at
-        return Fraction(round((grabbed_at - self._first_at) * 1_000_000), 1_000_000)
+        return round((grabbed_at - self._first_at) / TIME_BASE) * TIME_BASE
 
     def _stopped(self, what: str) -> DeviceError:
         return DeviceError(f"camera {self._camera} {what}; is it plugged in, and does no other program use it?")
