@@ -18,9 +18,9 @@ DEMUXERS = (
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]")
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
 
-EXACT = 0x4 | 0x40000 | 0x2000 | 0x4000
-"""swscale's bicubic + accurate_rnd + full_chroma_int + full_chroma_inp: without its shortcuts, which darken every picture by a
-grey level or more. In numbers, as PyAV names them only from 17 on."""
+EXACT = 0x2 | 0x40000 | 0x2000
+"""swscale's bilinear + accurate_rnd + full_chroma_int: without its shortcuts, which darken every picture by a grey level or more.
+In numbers, as PyAV names them only from 17 on."""
 
 
 def open_media(path: Path) -> InputContainer:

@@ -443,7 +443,7 @@ def _rgb_to_yuv(layout: VideoFormat, matrix: Colorspace, time_base: Fraction) ->
         graph.add_buffer(width=layout.width, height=layout.height, format=VideoFormat("rgb24"), time_base=time_base),
         graph.add(
             "scale",
-            "flags=bicubic+accurate_rnd+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
+            "flags=bilinear+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
             f"out_color_matrix={'bt709' if matrix == Colorspace.ITU709 else 'bt601'}",
         ),
         graph.add("format", f"pix_fmts={layout.name}"),
