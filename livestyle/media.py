@@ -1,12 +1,10 @@
-"""What the video source and the video sink share: opening a file safely, and converting colours."""
+"""What the video source and the video sink share: opening a file safely, and the colours of untagged video."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.filter import Graph
-from av.video.format import VideoFormat
+from av.video.reformatter import Colorspace
 
 from livestyle.errors import InputError
 
@@ -19,6 +17,10 @@ DEMUXERS = (
 
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]")
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
+
+EXACT = 0x2 | 0x40000 | 0x2000
+"""swscale's bilinear + accurate_rnd + full_chroma_int: without its shortcuts, which darken every picture by a grey level or more.
+In numbers, as PyAV names them only from 17 on."""
 
 
 def open_media(path: Path) -> InputContainer:
@@ -56,22 +58,6 @@ def _what_it_is(head: bytes, error: Exception) -> str:
     return f"is not a video that can be read, or it is cut off before its index ({reason})"
 
 
-def matrix_of_untagged(width: int, height: int) -> str:
-    """The YCbCr matrix that players take when a video does not say, by FFmpeg's name: BT.709 for HD, BT.601 below."""
-    return "bt709" if width >= 1280 or height >= 720 else "bt601"
-
-
-def conversion(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str) -> Graph:
-    """Pictures of this format and size, by FFmpeg's scale filter with these options, to that format: push one, pull one.
-
-    PyAV's own reformatter knows neither BT.2020 nor swscale's exact rounding in some versions, and leaves full range out in others.
-    """
-    graph = Graph()
-    chain = [
-        graph.add_buffer(width=layout.width, height=layout.height, format=layout, time_base=time_base),
-        graph.add("scale", options),
-        graph.add("format", f"pix_fmts={pix_fmt}"),
-        graph.add("buffersink"),
-    ]
-    graph.link_nodes(*chain).configure()
-    return graph
+def matrix_of_untagged(width: int, height: int) -> Colorspace:
+    """The YCbCr matrix that players take when a video does not say: BT.709 for HD, BT.601 below."""
+    return Colorspace.ITU709 if width >= 1280 or height >= 720 else Colorspace.ITU601

@@ -17,16 +17,17 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.filter import Graph
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.media import conversion, matrix_of_untagged
+from livestyle.media import matrix_of_untagged
 from livestyle.sinks.tracks import Tracks, Window
 
 IN_FLIGHT_SECONDS = Fraction(1, 2)
@@ -167,14 +168,7 @@ class VideoWriter:
         self._time_base = info.time_base or ANY_TIME_BASE
         self._layout = _layout(pix_fmt or "yuv420p", info)
         self._matrix = matrix_of_untagged(self._layout.width, self._layout.height)
-        self._conversion = conversion(
-            VideoFormat("rgb24", self._layout.width, self._layout.height),
-            self._time_base,
-            # limited range, and colours where decoders look for them: beside the left one of two pixels
-            "flags=bicubic+accurate_rnd+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
-            f"out_color_matrix={self._matrix}",
-            self._layout.name,
-        )
+        self._converter = _rgb_to_yuv(self._layout, self._matrix, self._time_base)
         if (self._layout.width, self._layout.height) != (info.width, info.height):
             even = f"{self._layout.width}x{self._layout.height}"
             self.notes.append(f"{info.width}x{info.height} became {even} by repeating the last row or column")
@@ -270,7 +264,7 @@ class VideoWriter:
         context.time_base = self._time_base
         context.sample_aspect_ratio = self._info.pixel_aspect.limit_denominator(65_535)
         context.color_range = ColorRange.MPEG
-        context.colorspace = 1 if self._matrix == "bt709" else 6
+        context.colorspace = 1 if self._matrix == Colorspace.ITU709 else 6
         context.color_primaries = context.color_trc = 1  # BT.709 (ISO 23091-2)
         context.thread_type = "SLICE"
         context.thread_count = min(8, os.cpu_count() or 1)
@@ -305,8 +299,8 @@ class VideoWriter:
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
         picture = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
         picture.pts, picture.time_base = ticks, self._time_base
-        self._conversion.push(picture)
-        return cast(VideoFrame, self._conversion.pull())
+        self._converter.push(picture)
+        return cast(VideoFrame, self._converter.pull())
 
     def _mux(self, packets: "list[Packet[Any]]") -> None:
         for packet in packets:
@@ -440,6 +434,23 @@ def _layout(pix_fmt: str, info: StreamInfo) -> VideoFormat:
 def _ticks(packet: "Packet[Any]") -> int:
     assert packet.dts is not None  # every encoder and the fragments give it
     return packet.dts
+
+
+def _rgb_to_yuv(layout: VideoFormat, matrix: Colorspace, time_base: Fraction) -> Graph:
+    """Limited range, and colours where decoders look for them: beside the left one of two pixels."""
+    graph = Graph()
+    chain = [
+        graph.add_buffer(width=layout.width, height=layout.height, format=VideoFormat("rgb24"), time_base=time_base),
+        graph.add(
+            "scale",
+            "flags=bilinear+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
+            f"out_color_matrix={'bt709' if matrix == Colorspace.ITU709 else 'bt601'}",
+        ),
+        graph.add("format", f"pix_fmts={layout.name}"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*chain).configure()
+    return graph
 
 
 @contextmanager

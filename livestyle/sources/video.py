@@ -16,17 +16,17 @@ from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.media import conversion, matrix_of_untagged, open_media
+from livestyle.media import EXACT, matrix_of_untagged, open_media
 from livestyle.sources.tone_mapping import ToneMapper
 
-MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-"""FFmpeg's name of a matrix by the number that a stream is tagged with (ISO 23091-2)."""
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""swscale's number of a matrix by the number that a stream is tagged with (ISO 23091-2)."""
 
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer functions, numbered likewise."""
@@ -82,7 +82,7 @@ class VideoFile:
         try:
             self._stream = self._choose_stream()
             self._decoder = _decoder(self._stream)
-            self._converts: tuple[str, int, int, str] | None = None
+            self._reformatter = VideoReformatter()
             self._tally = Tally()
             self._assessed = False
             self._last_time: Fraction | None = None
@@ -290,16 +290,19 @@ class VideoFile:
         """(H, W, 3) uint8: upright, scaled, over black."""
         if (picture.width, picture.height) != self._coded_size:
             self._tally.resized += 1
-        width, height = self._scaled_size
         alpha = _has_alpha(picture)
         matrix = MATRICES.get(picture.colorspace, self._untagged_matrix)
         full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj") or picture.format.is_rgb
-        # without swscale's shortcuts, which darken every picture by a grey level or more
-        options = (
-            f"{width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:"
-            f"in_range={'full' if full else 'limited'}:in_color_matrix={'auto' if picture.format.is_rgb else matrix}"
-        )
-        converted = self._convert(picture, options, "rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24").to_ndarray()
+        converted = self._reformatter.reformat(
+            picture,
+            *self._scaled_size,
+            format="rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24",
+            src_colorspace=None if picture.format.is_rgb else matrix,
+            dst_colorspace=None if picture.format.is_rgb else matrix,
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=EXACT,
+        ).to_ndarray()
         if self._tone_mapper:
             image = self._tone_mapper(cast(NDArray[np.uint16], converted))
         elif alpha:
@@ -314,15 +317,6 @@ class VideoFile:
         if self._flip_columns:
             image = image[:, ::-1]
         return np.ascontiguousarray(image)
-
-    def _convert(self, picture: VideoFrame, options: str, pix_fmt: str) -> VideoFrame:
-        layout = picture.format
-        converts = (layout.name, layout.width, layout.height, options)
-        if converts != self._converts:  # the first picture, or one that is unlike the last
-            time_base = self._stream.time_base or Fraction(1, 1000)
-            self._conversion, self._converts = conversion(layout, time_base, options, pix_fmt), converts
-        self._conversion.push(picture)
-        return cast(VideoFrame, self._conversion.pull())
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
