@@ -11,18 +11,19 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.codec import CodecContext
+from av.filter import Graph
 from av.packet import Packet
 from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.media import EXACT, matrix_of_untagged, open_media
+from livestyle.media import EXACT, matrix_of_untagged, open_media, scaling
 from livestyle.sources.tone_mapping import ToneMapper
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
@@ -83,6 +84,7 @@ class VideoFile:
             self._stream = self._choose_stream()
             self._decoder = _decoder(self._stream)
             self._reformatter = VideoReformatter()
+            self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
             self._tally = Tally()
             self._assessed = False
             self._last_time: Fraction | None = None
@@ -293,16 +295,21 @@ class VideoFile:
         alpha = _has_alpha(picture)
         matrix = MATRICES.get(picture.colorspace, self._untagged_matrix)
         full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj") or picture.format.is_rgb
-        converted = self._reformatter.reformat(
-            picture,
-            *self._scaled_size,
-            format="rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24",
-            src_colorspace=None if picture.format.is_rgb else matrix,
-            dst_colorspace=None if picture.format.is_rgb else matrix,
-            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=EXACT,
-        ).to_ndarray()
+        pix_fmt = "rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24"
+        if "BT2020" in Colorspace.__members__:
+            reformatted = self._reformatter.reformat(
+                picture,
+                *self._scaled_size,
+                format=pix_fmt,
+                src_colorspace=None if picture.format.is_rgb else matrix,
+                dst_colorspace=None if picture.format.is_rgb else matrix,
+                src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+                dst_color_range=ColorRange.JPEG,
+                interpolation=EXACT,
+            )
+        else:  # before PyAV 18 the reformatter knows no BT.2020, before 17 it takes full range for limited
+            reformatted = self._filtered(picture, None if picture.format.is_rgb else matrix, full, pix_fmt)
+        converted = reformatted.to_ndarray()
         if self._tone_mapper:
             image = self._tone_mapper(cast(NDArray[np.uint16], converted))
         elif alpha:
@@ -317,6 +324,17 @@ class VideoFile:
         if self._flip_columns:
             image = image[:, ::-1]
         return np.ascontiguousarray(image)
+
+    def _filtered(self, picture: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
+        """As by the reformatter, but that colours are always taken to lie as in H.264: beside the left one of two pixels."""
+        layout, (width, height) = picture.format, self._scaled_size
+        options = f"{width}:{height}:interl=-1:flags=bilinear+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
+        options += f"in_range={'full' if full else 'limited'}" + ("" if matrix is None else f":in_color_matrix={int(matrix)}")
+        made_for = (layout.name, layout.width, layout.height, options)
+        if self._filter is None or self._filter[0] != made_for:
+            self._filter = made_for, scaling(layout, self._stream.time_base or Fraction(1, 1000), options, pix_fmt)
+        self._filter[1].push(picture)
+        return cast(VideoFrame, self._filter[1].pull())
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
