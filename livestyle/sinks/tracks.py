@@ -4,6 +4,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -53,7 +54,9 @@ class Copied:
 
     def __init__(self, stream: Stream, output: OutputContainer, window: Window) -> None:
         self._window = window
-        self._stream = output.add_stream_from_template(stream, opaque=True)
+        self._stream = output.add_stream_from_template(stream)
+        self._stream.codec_context.open(strict=False)  # PyAV 14.0.0 opens an encoder, which writes headers of its own
+        self._stream.codec_context.extradata = stream.codec_context.extradata
         _copy_tags(stream, self._stream)
         self._filter: BitStreamFilterContext | None = None
         if stream.codec_context.name == "aac" and not stream.codec_context.extradata:  # as MPEG-TS holds it
@@ -144,7 +147,7 @@ def _holds(container: str, stream: Stream) -> bool:
         # MP4 looks at its streams when it writes the index, so let it do that at once; AC-3 it cannot then, but can later
         options = {} if stream.codec_context.name in ("ac3", "eac3") else {"movflags": "empty_moov"}
         with av.open(io.BytesIO(), "w", format=container, container_options=options) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            trial.add_stream_from_template(stream)
             trial.start_encoding()
     except (av.FFmpegError, ValueError):
         return False
@@ -162,7 +165,8 @@ def _text(data: bytes, codec: str) -> str:
 
 def _copy_tags(source: Stream, target: Stream) -> None:
     target.metadata.update({key: value for key, value in source.metadata.items() if key in ("language", "title")})
-    target.disposition = cast(Any, source.disposition.value)  # PyAV 17 takes the number only
+    with suppress(AttributeError):  # PyAV 14.0 knows none
+        target.disposition = cast(Any, source.disposition.value)  # the number: PyAV 17 and older take nothing else
 
 
 class Tracks:
@@ -226,7 +230,7 @@ class Tracks:
             if stream.type == "audio":
                 self.notes.append(f"{name} ({codec}) is converted to {sound}")
                 return ConvertedSound(cast(AudioStream, stream), self._output, sound, window)
-            if codec in TEXT_CODECS:
+            if codec in TEXT_CODECS and hasattr(self._output, "add_mux_stream"):  # from PyAV 17 on
                 self.notes.append(f"{name} ({codec}) is converted to {subtitles}, without its styling")
                 return ConvertedText(stream, self._output, subtitles, window)
         except (av.FFmpegError, ValueError) as error:

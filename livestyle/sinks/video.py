@@ -346,9 +346,10 @@ class VideoWriter:
             av.open(f"file:{self._partial}") as source,
             av.open(url, "w", format=self._container.format, container_options=options) as output,
         ):
-            video = output.add_stream_from_template(source.streams.video[0], opaque=True)
-            if self._is_hevc:
-                video.codec_context.codec_tag = "hvc1"
+            # PyAV before 14.2 takes no packets as they are but for a stream with an encoder, so it gets the same one again,
+            # with the headers as the fragments have them
+            video = self._add_video(output)
+            video.codec_context.extradata = source.streams.video[0].codec_context.extradata
             tracks = None
             if self._sound_from is not None:
                 tracks = self._tracks = self._reopen_tracks(output)
