@@ -25,6 +25,9 @@ EXACT = 0x2 | 0x40000 | 0x2000
 """swscale's bilinear + accurate_rnd + full_chroma_int: without its shortcuts, which darken every picture by a grey level or more.
 In numbers, as PyAV names them only from 17 on."""
 
+EXACT_16_BIT = 0x4 | 0x40000 | 0x2000
+"""The same with bicubic: of 4:2:0 at its own height FFmpeg 8's bilinear makes noise in 16 bits."""
+
 
 def open_media(path: Path) -> InputContainer:
     """The container at `path`; nothing but that one file is ever read. Raises InputError."""

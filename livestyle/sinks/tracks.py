@@ -130,7 +130,10 @@ class ConvertedText:
         if packet.pts is None or not text or not self._window.holds(packet.pts * packet.time_base):
             return
         data = text.encode()
-        converted: Packet[Any] = Packet(len(data).to_bytes(2, "big") + data if self._to == "mov_text" else data)
+        if self._to == "mov_text":
+            data = len(data).to_bytes(2, "big") + data
+        converted: Packet[Any] = Packet(len(data))
+        converted.update(data)  # PyAV 17.0 does not hold on to data that a packet is made of
         converted.time_base = packet.time_base
         converted.pts = converted.dts = packet.pts - round(self._window.origin_seconds / packet.time_base)
         converted.duration = packet.duration
@@ -198,6 +201,8 @@ class Tracks:
                     track = self._track(stream, sound, subtitles, window)
                     if track is not None:
                         self._tracks[stream.index] = track
+            if len(self._tracks) > 1 and not hasattr(Stream, "disposition"):
+                self.notes.append("which track is the default one, or a forced one, is not kept: that takes PyAV 14.1")
         except BaseException:
             self._input.close()
             raise
@@ -236,7 +241,8 @@ class Tracks:
         except (av.FFmpegError, ValueError) as error:
             self.damage.append(f"{name} ({codec}) could not be kept: {error}")
             return None
-        self.notes.append(f"{name} ({codec}) is left out: the output cannot hold it")
+        reason = "to convert it takes PyAV 17" if codec in TEXT_CODECS else "the output cannot hold it"
+        self.notes.append(f"{name} ({codec}) is left out: {reason}")
         return None
 
     def write_until(self, seconds: Fraction | None) -> None:

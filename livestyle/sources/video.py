@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.media import EXACT, matrix_of_untagged, open_media, scaling
+from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, open_media, scaling
 from livestyle.sources.tone_mapping import ToneMapper
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
@@ -301,7 +301,7 @@ class VideoFile:
                 dst_colorspace=None if picture.format.is_rgb else matrix,
                 src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
                 dst_color_range=ColorRange.JPEG,
-                interpolation=EXACT,
+                interpolation=EXACT_16_BIT if self._tone_mapper else EXACT,
             )
         else:  # before PyAV 18 the reformatter knows no BT.2020, before 17 it takes full range for limited
             reformatted = self._filtered(picture, None if picture.format.is_rgb else matrix, full, pix_fmt)
@@ -324,7 +324,8 @@ class VideoFile:
     def _filtered(self, picture: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
         """As by the reformatter, but that colours are always taken to lie as in H.264: beside the left one of two pixels."""
         layout, (width, height) = picture.format, self._scaled_size
-        options = f"{width}:{height}:interl=-1:flags=bilinear+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
+        # bicubic, as FFmpeg 7's bilinear puts the colours half a row off
+        options = f"{width}:{height}:interl=-1:flags=bicubic+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
         options += f"in_range={'full' if full else 'limited'}" + ("" if matrix is None else f":in_color_matrix={int(matrix)}")
         made_for = (layout.name, layout.width, layout.height, options)
         if self._filter is None or self._filter[0] != made_for:
