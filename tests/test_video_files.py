@@ -487,7 +487,7 @@ def test_pixel_aspect_is_kept(make_clip: Clip, tmp_path: Path) -> None:
 )
 def test_codecs(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> None:
     if codec == "av1" and "libsvtav1" not in av.codecs_available:
-        pytest.skip("this build of FFmpeg, as in PyAV 14's wheels, has no libsvtav1")
+        pytest.skip("this build of FFmpeg, as in PyAV 14.0's wheels, has no libsvtav1")
     clip = make_clip(ticks=range(25))
     target = tmp_path / f"out.{container}"
     repaint(clip, target, codec=codec)
@@ -621,12 +621,12 @@ def with_subtitles(clip: Path, codec: str, texts: list[bytes]) -> Path:
         pytest.skip("this PyAV cannot write subtitles; it comes with 17")
     path = clip.with_name(f"titled{clip.suffix}")
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
-        video = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        copies = [output.add_stream_from_template(stream, opaque=True) for stream in source.streams]
         titles = output.add_mux_stream(codec, time_base=Fraction(1, 1000))
         titles.metadata["language"] = "fra"
-        for packet in source.demux(video=0):
+        for packet in source.demux():
             if packet.size:
-                packet.stream = video
+                packet.stream = copies[packet.stream.index]
                 output.mux(packet)
         for number, text in enumerate(texts):
             title: av.Packet[Any] = av.Packet(text)
@@ -660,6 +660,13 @@ def test_subtitles_are_copied_or_converted(make_clip: Clip, tmp_path: Path, sour
     assert any("converted" in note for note in sink.notes) == (source != target)
     with av.open(str(output)) as container:
         assert container.streams.subtitles[0].language == "fra"
+
+
+def test_subtitles_beside_sound_that_begins_before_0(make_clip: Clip, tmp_path: Path) -> None:
+    clip = with_subtitles(make_clip(ticks=range(20), sound="libopus", sound_seconds=(0, 2)), "mov_text", [mov_text("vague")] * 3)
+    repaint(clip, tmp_path / "out.mp4")  # with a subtitle track in the fragments FFmpeg ended the process
+    assert [data for _, data in packets(tmp_path / "out.mp4", "audio")] == [data for _, data in packets(clip, "audio")]
+    assert mov_text("vague") in [data for _, data in packets(tmp_path / "out.mp4", "subtitle")]
 
 
 # ending badly

@@ -219,7 +219,7 @@ class Tracks:
             time = _time(packet) - self._origin_seconds
             if time > FIRST_PACKET_SECONDS:
                 break
-            if time >= 0:
+            if time >= 0 and packet.stream.index in sounds:
                 found.add(packet.stream.index)
         return found
 
