@@ -41,6 +41,17 @@ def centre(x: Tensor) -> Tensor:
     return x - x.mean((2, 3), keepdim=True)
 
 
+def shuffle(x: Tensor, factor: int) -> Tensor:
+    """Turn channels into pixels: (N, factor factor C, H, W), in the order row, column, colour, -> (N, C, factor H, factor W).
+
+    F.pixel_shuffle has the colour first; in channels-last memory this order copies runs of factor C
+    numbers, three times as fast.
+    """
+    n, _, h, w = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(n, h, w, factor, -1).transpose(2, 3)  # (N, H, factor, W, factor C)
+    return pixels.reshape(n, h * factor, w * factor, -1).permute(0, 3, 1, 2)
+
+
 class RowReader:
     """Hands each norm its own part of the rows, in the order in which the norms run."""
 
@@ -85,8 +96,8 @@ class ResidualBlock(nn.Module):
         self.second = Convolution(channels, channels, 3, padding=padding)
 
     def forward(self, x: Tensor, rows: RowReader) -> Tensor:
-        y = F.relu(conditional_instance_norm(self.first(x), rows))
-        return x + conditional_instance_norm(self.second(y), rows)
+        y = conditional_instance_norm(self.first(x), rows).relu_()
+        return conditional_instance_norm(self.second(y), rows).add_(x)
 
 
 class Transformer(nn.Module):
@@ -135,32 +146,32 @@ class Full(Transformer):
         rows, m = RowReader(rows_), self.margin
         h, w = x.shape[2:]
         x = reflect_pad(centre(x) * 2, m, m, m, m)  # (N, 3, H + 20, W + 20)
-        x = F.relu(conditional_instance_norm(self.down1(x), rows))  # (N, 32, H + 20, W + 20)
-        x = F.relu(conditional_instance_norm(self.down2(x), rows))  # (N, 64, half)
-        x = F.relu(conditional_instance_norm(self.down3(x), rows))  # (N, 128, quarter)
+        x = conditional_instance_norm(self.down1(x), rows).relu_()  # (N, 32, H + 20, W + 20)
+        x = conditional_instance_norm(self.down2(x), rows).relu_()  # (N, 64, half)
+        x = conditional_instance_norm(self.down3(x), rows).relu_()  # (N, 128, quarter)
         for block in self.blocks:
             x = block(x, rows)
-        x = F.relu(conditional_instance_norm(self.up1(F.interpolate(x, scale_factor=2)), rows))  # (N, 64, half)
-        x = F.relu(conditional_instance_norm(self.up2(F.interpolate(x, scale_factor=2)), rows))  # (N, 32, whole)
+        x = conditional_instance_norm(self.up1(F.interpolate(x, scale_factor=2)), rows).relu_()  # (N, 64, half)
+        x = conditional_instance_norm(self.up2(F.interpolate(x, scale_factor=2)), rows).relu_()  # (N, 32, whole)
         x = torch.tanh(conditional_instance_norm(self.out(x), rows))  # (N, 3, whole) in [-1, 1]
         return x[:, :, m : m + h, m : m + w] * 0.5 + 0.5
 
 
 class Lite(Transformer):
-    """A network for CPUs: 3.3 GFLOP at 640x360, nothing wider than three channels at full size.
+    """A network for CPUs: 2.6 GFLOP at 640x360, nothing wider than three channels at full size.
 
     Most of its work is done at an eighth of the size, where sight is far and pixels are few; the
     stem's quarter-size features pass beside that, so that the photo's edges stay sharp.
     """
 
     architecture = "lite"
-    bytes_per_pixel = 120
+    bytes_per_pixel = 80
 
     def __init__(self) -> None:
         super().__init__()
-        stem, width, blocks = 32, 64, 4
+        stem, width, blocks = 32, 64, 3
         self.norm_channels = (stem, width) + (width,) * 2 * blocks + (stem,)
-        self.stem = Convolution(48, stem, 3, padding="replicate")
+        self.stem = nn.Conv2d(3, stem, 8, stride=4, padding=2)
         self.down = Convolution(stem, width, 3, stride=2, padding="replicate")
         self.blocks = nn.ModuleList(ResidualBlock(width, "replicate") for _ in range(blocks))
         self.widen = nn.Conv2d(width, stem, 1)
@@ -172,15 +183,14 @@ class Lite(Transformer):
         rows = RowReader(rows_)
         h, w = x.shape[2:]
         # to a multiple of eight, and at least sixteen: a norm needs more than one pixel
-        x = reflect_pad(x, 0, max(-w % 8, 16 - w), 0, max(-h % 8, 16 - h))
-        x = centre(F.pixel_unshuffle(x, 4))  # (N, 48, quarter)
-        fine = F.relu(conditional_instance_norm(self.stem(x), rows))  # (N, 32, quarter)
-        x = F.relu(conditional_instance_norm(self.down(fine), rows))  # (N, 64, eighth)
+        x = centre(reflect_pad(x, 0, max(-w % 8, 16 - w), 0, max(-h % 8, 16 - h)))
+        fine = conditional_instance_norm(self.stem(x), rows).relu_()  # (N, 32, quarter)
+        x = conditional_instance_norm(self.down(fine), rows).relu_()  # (N, 64, eighth)
         for block in self.blocks:
             x = block(x, rows)
-        x = fine + F.interpolate(self.widen(x), scale_factor=2)  # (N, 32, quarter)
-        x = F.relu(conditional_instance_norm(self.up(x), rows))
-        x = F.pixel_shuffle(torch.sigmoid(self.out(x)), 4)  # (N, 3, whole)
+        x = F.interpolate(self.widen(x), scale_factor=2).add_(fine)  # (N, 32, quarter)
+        x = conditional_instance_norm(self.up(x), rows).relu_()
+        x = shuffle(self.out(x).sigmoid_(), 4)  # (N, 3, whole)
         return x[:, :, :h, :w]
 
 

@@ -135,15 +135,17 @@ def passing_on_lite(fine: bool) -> tuple[Lite, Tensor]:
     """One grey channel of each of the 16 pixels of a quarter-size pixel (fine), or the mean of each 8 x 8 (coarse)."""
     network = Lite().requires_grad_(False)
     phases = range(16)
-    set_kernel(network.stem, [0, 1, 0], [(p, p) for p in phases])  # the first 16 of the 48 are the red ones
+    nn.init.zeros_(network.stem.weight)
+    for p in phases:  # of red; each 8 x 8 patch begins 2 pixels before its quarter-size pixel
+        network.stem.weight[p, 0, 2 + p // 4, 2 + p % 4] = 1
     set_kernel(network.down, [0.25, 0.5, 0.25], [(0, p) for p in phases])
     set_kernel(network.widen, [1], [] if fine else [(16, 0)])
     set_kernel(network.up, [0, 1, 0] if fine else [0, 0.5, 0.5], [(p, p) for p in (phases if fine else [16])])
-    every_pixel = [(16 * colour + p, p if fine else 16) for colour in range(3) for p in phases]
+    every_pixel = [(3 * p + colour, p if fine else 16) for p in phases for colour in range(3)]
     set_kernel(network.out, [0, 0.1**0.5, 0], every_pixel)
     rows = network.plain_rows()
     rows[1] = 20
-    rows[:, 96 : 96 + 512] = 0
+    rows[:, 96 : 96 + 384] = 0  # the residual blocks add nothing
     assert network.out.bias is not None
     nn.init.constant_(network.out.bias, -2)  # sigmoid is straight about zero
     return network, rows
