@@ -171,7 +171,7 @@ class Lite(Transformer):
         super().__init__()
         stem, width, blocks = 32, 64, 3
         self.norm_channels = (stem, width) + (width,) * 2 * blocks + (stem,)
-        self.stem = nn.Conv2d(3, stem, 8, stride=4, padding=2)
+        self.stem = nn.Conv2d(3, stem, 8, stride=4)
         self.down = Convolution(stem, width, 3, stride=2, padding="replicate")
         self.blocks = nn.ModuleList(ResidualBlock(width, "replicate") for _ in range(blocks))
         self.widen = nn.Conv2d(width, stem, 1)
@@ -182,8 +182,8 @@ class Lite(Transformer):
         """(N, 3, H, W) in [0, 1], rows (2, K) or one a picture (N, 2, K) -> (N, 3, H, W) in [0, 1]."""
         rows = RowReader(rows_)
         h, w = x.shape[2:]
-        # to a multiple of eight, and at least sixteen: a norm needs more than one pixel
-        x = centre(reflect_pad(x, 0, max(-w % 8, 16 - w), 0, max(-h % 8, 16 - h)))
+        # to a multiple of eight, and at least sixteen, as a norm needs more than one pixel; and the stem's rim
+        x = centre(reflect_pad(x, 2, 2 + max(-w % 8, 16 - w), 2, 2 + max(-h % 8, 16 - h)))
         fine = conditional_instance_norm(self.stem(x), rows).relu_()  # (N, 32, quarter)
         x = conditional_instance_norm(self.down(fine), rows).relu_()  # (N, 64, eighth)
         for block in self.blocks:

@@ -180,6 +180,18 @@ def test_the_fine_way_of_lite_keeps_single_pixels() -> None:
     assert divmod(int(painted.argmax()), 38) == (13, 22)
 
 
+@pytest.mark.parametrize("architecture", NETWORKS)
+def test_no_frame_is_painted_round_a_picture(architecture: str) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS[architecture]().requires_grad_(False)
+    picture = torch.full((1, 3, 24, 400), 0.2)
+    picture[..., 200:] = 0.9  # dark and light halves, wider than the network sees
+    painted = network(picture, random_rows(network, 1)[0])
+    assert (painted[..., 100] - painted[..., 300]).abs().max() > 0.02
+    for border, inside in ((slice(0, 8), slice(48, 56)), (slice(392, 400), slice(344, 352))):
+        assert (painted[..., border] - painted[..., inside]).abs().max() < 1e-3
+
+
 @pytest.mark.parametrize("pads", [(0, 0, 0, 0), (3, 0, 0, 5), (10, 10, 10, 10), (0, 17, 26, 1), (1, 40, 0, 33)], ids=str)
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (6, 1), (2, 3), (10, 11)], ids=str)
 def test_reflect_pad_is_numpy_s(size: tuple[int, int], pads: tuple[int, int, int, int]) -> None:
