@@ -1,9 +1,12 @@
-"""What the video source and the video sink share: opening a file safely, and the colours of untagged video."""
+"""What the video source and the video sink share: opening a file safely, and colours."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.filter import Graph
+from av.video.format import VideoFormat
 from av.video.reformatter import Colorspace
 
 from livestyle.errors import InputError
@@ -21,6 +24,9 @@ PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6"
 EXACT = 0x2 | 0x40000 | 0x2000
 """swscale's bilinear + accurate_rnd + full_chroma_int: without its shortcuts, which darken every picture by a grey level or more.
 In numbers, as PyAV names them only from 17 on."""
+
+EXACT_16_BIT = 0x4 | 0x40000 | 0x2000
+"""The same with bicubic: of 4:2:0 at its own height FFmpeg 8's bilinear makes noise in 16 bits."""
 
 
 def open_media(path: Path) -> InputContainer:
@@ -61,3 +67,16 @@ def _what_it_is(head: bytes, error: Exception) -> str:
 def matrix_of_untagged(width: int, height: int) -> Colorspace:
     """The YCbCr matrix that players take when a video does not say: BT.709 for HD, BT.601 below."""
     return Colorspace.ITU709 if width >= 1280 or height >= 720 else Colorspace.ITU601
+
+
+def scaling(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str) -> Graph:
+    """Pictures of that format and size, through FFmpeg's scale filter with these options, to pix_fmt. Push one, pull one."""
+    graph = Graph()
+    chain = [
+        graph.add_buffer(width=layout.width, height=layout.height, format=layout, time_base=time_base),
+        graph.add("scale", options),
+        graph.add("format", f"pix_fmts={pix_fmt}"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*chain).configure()
+    return graph

@@ -166,6 +166,21 @@ def test_high_dynamic_range_is_tone_mapped(make_clip: Clip, transfer: int, signa
     assert color(frames[0]) == pytest.approx([round(255 * light ** (1 / 2.4))] * 3, abs=4)
 
 
+def test_high_dynamic_range_of_a_picture(make_clip: Clip) -> None:
+    def rising(_: int) -> VideoFrame:
+        frame = flat(512, 512, 512, pix_fmt="yuv420p10le")(0)
+        rows = np.repeat(np.arange(64, 832, 16, dtype=np.uint16), frame.planes[0].line_size // 2)
+        frame.planes[0].update(rows.tobytes())
+        return frame
+
+    tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": 18}
+    image = read(make_clip(images=rising, pix_fmt="yuv420p10le", options={"crf": "1"}, **tags))[1][0].image.astype(int)
+    assert np.ptp(image, axis=(1, 2)).max() <= 4  # each row is of one grey
+    assert np.diff(image[:, 32, 0]).min() >= 0
+    assert image[0].max() <= 2
+    assert image[-1].min() >= 230
+
+
 def test_transparency_is_over_black(make_clip: Clip) -> None:
     def half(_: int) -> VideoFrame:
         image = np.full((48, 64, 4), 200, np.uint8)
@@ -203,15 +218,37 @@ def test_scaled_to_the_asked_size(make_clip: Clip) -> None:
 
 def test_other_video_streams_are_named(make_clip: Clip) -> None:
     path = make_clip().with_name("two.mkv")
-    with av.open(str(make_clip())) as single, av.open(str(path), "w") as output:
-        streams = [output.add_stream_from_template(single.streams.video[0], opaque=True) for _ in range(2)]
-        for packet in single.demux(video=0):
-            for stream in streams if packet.size else []:
-                packet.stream = stream
-                output.mux(packet)
+    with av.open(str(path), "w") as output:
+        streams: list[Any] = [output.add_stream("libx264", rate=10) for _ in range(2)]
+        for stream in streams:
+            stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            for stream in streams:
+                frame = flat(100 + number, 128, 128)(number)
+                frame.pts, frame.time_base = number, Fraction(1, 10)
+                output.mux(stream.encode(frame))
+        for stream in streams:
+            output.mux(stream.encode(None))
     source, frames = read(path)
     assert len(frames) == 10
     assert source.notes == ["video stream 1 is left out: the first one is painted"]
+
+
+def test_a_cover_is_no_video(make_clip: Clip) -> None:
+    jpeg = make_clip("cover.mkv", codec="mjpeg", pix_fmt="yuvj420p", ticks=[0])
+    cover = packets(jpeg, "video")[0][1]
+    path = jpeg.with_name("song.flac")
+    with av.open(str(path), "w") as output:
+        sound: Any = output.add_stream("flac", rate=48_000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 9600), np.int16), format="s16", layout="stereo")
+        silence.sample_rate = 48_000
+        output.mux(sound.encode(silence) + sound.encode(None))
+    song = path.read_bytes()
+    numbers = [number.to_bytes(4, "big") for number in (3, 10, 0, 64, 48, 24, 0, len(cover))]  # 3: the front cover
+    block = b"".join([*numbers[:2], b"image/jpeg", *numbers[2:], cover])
+    path.write_bytes(song[:42] + b"\x06" + len(block).to_bytes(3, "big") + block + song[42:])  # after the first block
+    with pytest.raises(InputError, match="no video stream"):
+        VideoFile(path)
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "avi"])
@@ -282,6 +319,19 @@ def test_a_cut_off_file_is_read_as_far_as_it_goes(make_clip: Clip, container: st
     source, frames = read(path)
     assert 10 <= len(frames) <= 15
     assert any("cut off" in line for line in source.damage)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 3])
+def test_an_mp4_without_its_last_pictures_is_cut_off(make_clip: Clip, missing: int) -> None:
+    clip = make_clip(ticks=range(30))
+    path = clip.with_name("front.mp4")
+    repaint(clip, path, preset="ultrafast")  # without B-frames: the last pictures come last
+    if missing:
+        position, _ = packet_places(path)[-missing]
+        path.write_bytes(path.read_bytes()[:position])
+    source, frames = read(path)
+    assert len(frames) == 30 - missing
+    assert source.damage == ([f"the file is cut off: it ends at {(30 - missing) / 10:.2f} s of 3.00 s"] if missing else [])
 
 
 def test_nothing_decodable(make_clip: Clip) -> None:
@@ -404,8 +454,8 @@ def test_colors_come_back_and_are_tagged(tmp_path: Path, height: int, matrix: in
     sink.close()
     assert np.abs(read(tmp_path / "out.mp4")[1][0].image.astype(int) - image).mean() < 1
     with av.open(str(tmp_path / "out.mp4")) as container:
-        frame = next(container.decode(video=0))
-        assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == (matrix, 1, 1, 1)
+        tags = container.streams.video[0].codec_context
+        assert (tags.colorspace, tags.color_range, tags.color_primaries, tags.color_trc) == (matrix, 1, 1, 1)
 
 
 def test_odd_sizes_become_even(tmp_path: Path) -> None:
@@ -436,6 +486,8 @@ def test_pixel_aspect_is_kept(make_clip: Clip, tmp_path: Path) -> None:
     [("mp4", "hevc"), ("mp4", "av1"), ("mkv", "vp9"), ("webm", "av1"), ("mov", "libx264")],
 )
 def test_codecs(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> None:
+    if codec == "av1" and "libsvtav1" not in av.codecs_available:
+        pytest.skip("this build of FFmpeg, as in PyAV 14.0's wheels, has no libsvtav1")
     clip = make_clip(ticks=range(25))
     target = tmp_path / f"out.{container}"
     repaint(clip, target, codec=codec)
@@ -448,7 +500,7 @@ def test_codecs(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> 
         ("out.wmv", {}, r"\.mp4.*\.mov.*\.mkv.*\.webm"),
         ("out", {}, r"\.mp4"),
         ("out.mp4", {"codec": "divx"}, "h264.*hevc"),
-        ("out.webm", {"codec": "h264"}, "vp9.*av1"),
+        ("out.webm", {"codec": "h264"}, "vp9"),
         ("out.mp4", {"preset": "warp"}, "warp"),
         ("out.mp4", {"pix_fmt": "yuv999"}, "yuv999"),
         ("nowhere/out.mp4", {}, "no folder"),
@@ -490,6 +542,8 @@ def test_an_existing_file_stays_until_the_new_one_is_complete(make_clip: Clip, t
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame", "libopus"])
 @pytest.mark.parametrize("first", [0, 533])
 def test_sound_is_copied_and_stays_in_time(make_clip: Clip, tmp_path: Path, container: str, codec: str, first: int) -> None:
+    if codec != "aac" and av.__version__ == "14.0.0":
+        pytest.skip("PyAV 14.0.0 copies no MP3 and no Opus; they are converted")
     ticks = [first + tick for tick in range(0, 1000, 40)]
     clip = make_clip(ticks=ticks, time_base=Fraction(1, 1000), sound=codec)
     target = tmp_path / f"out.{container}"
@@ -563,14 +617,16 @@ def test_broken_sound_does_not_lose_the_picture(make_clip: Clip, tmp_path: Path)
 
 def with_subtitles(clip: Path, codec: str, texts: list[bytes]) -> Path:
     """The clip with a subtitle each half second, shown for 0.4 s."""
+    if not hasattr(av.container.OutputContainer, "add_mux_stream"):
+        pytest.skip("this PyAV cannot write subtitles; it comes with 17")
     path = clip.with_name(f"titled{clip.suffix}")
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
-        video = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        copies = [output.add_stream_from_template(stream, opaque=True) for stream in source.streams]
         titles = output.add_mux_stream(codec, time_base=Fraction(1, 1000))
         titles.metadata["language"] = "fra"
-        for packet in source.demux(video=0):
+        for packet in source.demux():
             if packet.size:
-                packet.stream = video
+                packet.stream = copies[packet.stream.index]
                 output.mux(packet)
         for number, text in enumerate(texts):
             title: av.Packet[Any] = av.Packet(text)
@@ -604,6 +660,13 @@ def test_subtitles_are_copied_or_converted(make_clip: Clip, tmp_path: Path, sour
     assert any("converted" in note for note in sink.notes) == (source != target)
     with av.open(str(output)) as container:
         assert container.streams.subtitles[0].language == "fra"
+
+
+def test_subtitles_beside_sound_that_begins_before_0(make_clip: Clip, tmp_path: Path) -> None:
+    clip = with_subtitles(make_clip(ticks=range(20), sound="libopus", sound_seconds=(0, 2)), "mov_text", [mov_text("vague")] * 3)
+    repaint(clip, tmp_path / "out.mp4")  # with a subtitle track in the fragments FFmpeg ended the process
+    assert [data for _, data in packets(tmp_path / "out.mp4", "audio")] == [data for _, data in packets(clip, "audio")]
+    assert mov_text("vague") in [data for _, data in packets(tmp_path / "out.mp4", "subtitle")]
 
 
 # ending badly

@@ -4,6 +4,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -53,7 +54,9 @@ class Copied:
 
     def __init__(self, stream: Stream, output: OutputContainer, window: Window) -> None:
         self._window = window
-        self._stream = output.add_stream_from_template(stream, opaque=True)
+        self._stream = output.add_stream_from_template(stream)
+        self._stream.codec_context.open(strict=False)  # PyAV 14.0.0 opens an encoder, which writes headers of its own
+        self._stream.codec_context.extradata = stream.codec_context.extradata
         _copy_tags(stream, self._stream)
         self._filter: BitStreamFilterContext | None = None
         if stream.codec_context.name == "aac" and not stream.codec_context.extradata:  # as MPEG-TS holds it
@@ -127,7 +130,10 @@ class ConvertedText:
         if packet.pts is None or not text or not self._window.holds(packet.pts * packet.time_base):
             return
         data = text.encode()
-        converted: Packet[Any] = Packet(len(data).to_bytes(2, "big") + data if self._to == "mov_text" else data)
+        if self._to == "mov_text":
+            data = len(data).to_bytes(2, "big") + data
+        converted: Packet[Any] = Packet(len(data))
+        converted.update(data)  # PyAV 17.0 does not hold on to data that a packet is made of
         converted.time_base = packet.time_base
         converted.pts = converted.dts = packet.pts - round(self._window.origin_seconds / packet.time_base)
         converted.duration = packet.duration
@@ -144,7 +150,7 @@ def _holds(container: str, stream: Stream) -> bool:
         # MP4 looks at its streams when it writes the index, so let it do that at once; AC-3 it cannot then, but can later
         options = {} if stream.codec_context.name in ("ac3", "eac3") else {"movflags": "empty_moov"}
         with av.open(io.BytesIO(), "w", format=container, container_options=options) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            trial.add_stream_from_template(stream)
             trial.start_encoding()
     except (av.FFmpegError, ValueError):
         return False
@@ -162,7 +168,8 @@ def _text(data: bytes, codec: str) -> str:
 
 def _copy_tags(source: Stream, target: Stream) -> None:
     target.metadata.update({key: value for key, value in source.metadata.items() if key in ("language", "title")})
-    target.disposition = cast(Any, source.disposition.value)  # PyAV 17 takes the number only
+    with suppress(AttributeError):  # PyAV 14.0 knows none
+        target.disposition = cast(Any, source.disposition.value)  # the number: PyAV 17 and older take nothing else
 
 
 class Tracks:
@@ -194,6 +201,8 @@ class Tracks:
                     track = self._track(stream, sound, subtitles, window)
                     if track is not None:
                         self._tracks[stream.index] = track
+            if len(self._tracks) > 1 and not hasattr(Stream, "disposition"):
+                self.notes.append("which track is the default one, or a forced one, is not kept: that takes PyAV 14.1")
         except BaseException:
             self._input.close()
             raise
@@ -210,7 +219,7 @@ class Tracks:
             time = _time(packet) - self._origin_seconds
             if time > FIRST_PACKET_SECONDS:
                 break
-            if time >= 0:
+            if time >= 0 and packet.stream.index in sounds:
                 found.add(packet.stream.index)
         return found
 
@@ -226,13 +235,14 @@ class Tracks:
             if stream.type == "audio":
                 self.notes.append(f"{name} ({codec}) is converted to {sound}")
                 return ConvertedSound(cast(AudioStream, stream), self._output, sound, window)
-            if codec in TEXT_CODECS:
+            if codec in TEXT_CODECS and hasattr(self._output, "add_mux_stream"):  # from PyAV 17 on
                 self.notes.append(f"{name} ({codec}) is converted to {subtitles}, without its styling")
                 return ConvertedText(stream, self._output, subtitles, window)
         except (av.FFmpegError, ValueError) as error:
             self.damage.append(f"{name} ({codec}) could not be kept: {error}")
             return None
-        self.notes.append(f"{name} ({codec}) is left out: the output cannot hold it")
+        reason = "to convert it takes PyAV 17" if codec in TEXT_CODECS else "the output cannot hold it"
+        self.notes.append(f"{name} ({codec}) is left out: {reason}")
         return None
 
     def write_until(self, seconds: Fraction | None) -> None:

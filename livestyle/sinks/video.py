@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 
 from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.media import matrix_of_untagged
+from livestyle.media import matrix_of_untagged, scaling
 from livestyle.sinks.tracks import Tracks, Window
 
 IN_FLIGHT_SECONDS = Fraction(1, 2)
@@ -346,9 +346,10 @@ class VideoWriter:
             av.open(f"file:{self._partial}") as source,
             av.open(url, "w", format=self._container.format, container_options=options) as output,
         ):
-            video = output.add_stream_from_template(source.streams.video[0], opaque=True)
-            if self._is_hevc:
-                video.codec_context.codec_tag = "hvc1"
+            # PyAV before 14.2 takes no packets as they are but for a stream with an encoder, so it gets the same one again,
+            # with the headers as the fragments have them
+            video = self._add_video(output)
+            video.codec_context.extradata = source.streams.video[0].codec_context.extradata
             tracks = None
             if self._sound_from is not None:
                 tracks = self._tracks = self._reopen_tracks(output)
@@ -438,19 +439,9 @@ def _ticks(packet: "Packet[Any]") -> int:
 
 def _rgb_to_yuv(layout: VideoFormat, matrix: Colorspace, time_base: Fraction) -> Graph:
     """Limited range, and colours where decoders look for them: beside the left one of two pixels."""
-    graph = Graph()
-    chain = [
-        graph.add_buffer(width=layout.width, height=layout.height, format=VideoFormat("rgb24"), time_base=time_base),
-        graph.add(
-            "scale",
-            "flags=bilinear+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
-            f"out_color_matrix={'bt709' if matrix == Colorspace.ITU709 else 'bt601'}",
-        ),
-        graph.add("format", f"pix_fmts={layout.name}"),
-        graph.add("buffersink"),
-    ]
-    graph.link_nodes(*chain).configure()
-    return graph
+    options = "flags=bilinear+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
+    options += f"out_color_matrix={'bt709' if matrix == Colorspace.ITU709 else 'bt601'}"
+    return scaling(VideoFormat("rgb24", layout.width, layout.height), time_base, options, layout.name)
 
 
 @contextmanager

@@ -11,18 +11,18 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.codec import CodecContext
+from av.filter import Graph
 from av.packet import Packet
 from av.sidedata.sidedata import Type
-from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.media import EXACT, matrix_of_untagged, open_media
+from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, open_media, scaling
 from livestyle.sources.tone_mapping import ToneMapper
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
@@ -33,6 +33,9 @@ HDR = {16: "PQ", 18: "HLG"}
 
 ONE_PACKET_ONE_PICTURE = {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9"}
 """In MP4 and Matroska. Where it holds, packets without a picture are lost pictures, errors or not."""
+
+ATTACHED_PICTURE = 0x400
+"""FFmpeg's disposition of a cover."""
 
 LISTED_DURATION = ("mov", "matroska", "avi")
 """Containers whose header says how long they are; others are guessed from the size or the end of the file."""
@@ -83,6 +86,7 @@ class VideoFile:
             self._stream = self._choose_stream()
             self._decoder = _decoder(self._stream)
             self._reformatter = VideoReformatter()
+            self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
             self._tally = Tally()
             self._assessed = False
             self._last_time: Fraction | None = None
@@ -121,7 +125,7 @@ class VideoFile:
     # opening
 
     def _choose_stream(self) -> VideoStream:
-        streams = [stream for stream in self._container.streams.video if not stream.disposition & Disposition.attached_pic]
+        streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:
             raise InputError(f"{self._path} has no video stream")
         for other in streams[1:]:
@@ -209,12 +213,10 @@ class VideoFile:
     def _decode(self) -> Generator[VideoFrame]:
         """Pictures from where the container stands to its end. Reads past damage, and counts it."""
         tally = self._tally = Tally()
-        self._seen = 0
         for packet in self._packets():
             if packet.stream.index != self._stream.index:
                 continue
             kept = self._begin is None or packet.pts is None or packet.pts * packet.time_base >= self._begin
-            self._seen += 1
             tally.packets += kept and not packet.is_discard
             try:
                 pictures = self._decoder.decode(packet)
@@ -277,14 +279,10 @@ class VideoFile:
         end = self._declared_end()
         if complete and end is not None and self._says_its_duration():
             missing = end - tally.end_seconds
-            if missing > LONGEST_TAIL_SECONDS or self._count_short():
+            if missing > LONGEST_TAIL_SECONDS or ("mov" in name and _lacks_data(self._path)):
                 self.damage.append(f"the file is cut off: it ends at {float(tally.end_seconds):.2f} s of {float(end):.2f} s")
         if tally.resized:
             self.notes.append(f"{_count(tally.resized, 'picture')} of another size scaled to the first one's")
-
-    def _count_short(self) -> bool:
-        """Whether an MP4's index names pictures that were not in the file."""
-        return self._begin is None and "mov" in self._container.format.name and self._seen < len(self._stream.index_entries)
 
     def _to_rgb(self, picture: VideoFrame) -> Image:
         """(H, W, 3) uint8: upright, scaled, over black."""
@@ -293,16 +291,21 @@ class VideoFile:
         alpha = _has_alpha(picture)
         matrix = MATRICES.get(picture.colorspace, self._untagged_matrix)
         full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj") or picture.format.is_rgb
-        converted = self._reformatter.reformat(
-            picture,
-            *self._scaled_size,
-            format="rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24",
-            src_colorspace=None if picture.format.is_rgb else matrix,
-            dst_colorspace=None if picture.format.is_rgb else matrix,
-            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=EXACT,
-        ).to_ndarray()
+        pix_fmt = "rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24"
+        if "BT2020" in Colorspace.__members__:
+            reformatted = self._reformatter.reformat(
+                picture,
+                *self._scaled_size,
+                format=pix_fmt,
+                src_colorspace=None if picture.format.is_rgb else matrix,
+                dst_colorspace=None if picture.format.is_rgb else matrix,
+                src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+                dst_color_range=ColorRange.JPEG,
+                interpolation=EXACT_16_BIT if self._tone_mapper else EXACT,
+            )
+        else:  # before PyAV 18 the reformatter knows no BT.2020, before 17 it takes full range for limited
+            reformatted = self._filtered(picture, None if picture.format.is_rgb else matrix, full, pix_fmt)
+        converted = reformatted.to_ndarray()
         if self._tone_mapper:
             image = self._tone_mapper(cast(NDArray[np.uint16], converted))
         elif alpha:
@@ -317,6 +320,41 @@ class VideoFile:
         if self._flip_columns:
             image = image[:, ::-1]
         return np.ascontiguousarray(image)
+
+    def _filtered(self, picture: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
+        """As by the reformatter, but that colours are always taken to lie as in H.264: beside the left one of two pixels."""
+        layout, (width, height) = picture.format, self._scaled_size
+        # bicubic, as FFmpeg 7's bilinear puts the colours half a row off
+        options = f"{width}:{height}:interl=-1:flags=bicubic+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
+        options += f"in_range={'full' if full else 'limited'}" + ("" if matrix is None else f":in_color_matrix={int(matrix)}")
+        made_for = (layout.name, layout.width, layout.height, options)
+        if self._filter is None or self._filter[0] != made_for:
+            self._filter = made_for, scaling(layout, self._stream.time_base or Fraction(1, 1000), options, pix_fmt)
+        self._filter[1].push(picture)
+        return cast(VideoFrame, self._filter[1].pull())
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    if hasattr(stream, "disposition"):
+        return bool(stream.disposition.value & ATTACHED_PICTURE)
+    return stream.average_rate is None  # PyAV 14.0 does not say; a single picture has no rate
+
+
+def _lacks_data(path: Path) -> bool:
+    """Whether an MP4 ends inside a box with pictures and sound. (PyAV shows its index, to compare with, only from 17 on.)"""
+    end = 0
+    with path.open("rb") as file:
+        while len(header := file.read(16)) >= 8:
+            size, kind = int.from_bytes(header[:4]), header[4:8]
+            if size == 1:
+                size = int.from_bytes(header[8:])
+            if size < 8:  # 0: up to the end of the file; others are no box
+                return False
+            end += size
+            if end > path.stat().st_size:
+                return kind in (b"mdat", b"moof")
+            file.seek(end)
+    return False
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
