@@ -60,4 +60,4 @@ def grid_loss(painted: Tensor, period: int = 8) -> Tensor:
     """
     height, width = (side // period * period for side in painted.shape[2:])
     phases = F.pixel_unshuffle(painted[:, :, :height, :width].float() * 255, period).mean((2, 3))  # (N, 3 p p)
-    return phases.unflatten(1, (3, -1)).var(2).mean(1)
+    return phases.reshape(len(phases), 3, -1).var(2).mean(1)
