@@ -17,18 +17,20 @@ from torch import Tensor, nn
 def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
     """Reflect padding of any width: pads wider than the picture bounce back and forth.
 
-    F.pad refuses a pad that is not smaller than the side; one-pixel sides have nothing to
-    reflect and are repeated.
+    F.pad refuses a pad that is not smaller than the side, and takes three times as long in channels-last
+    memory; one-pixel sides have nothing to reflect and are repeated.
     """
     if x.shape[3] == 1:
         x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
     if x.shape[2] == 1:
         x, top, bottom = F.pad(x, (0, 0, top, bottom), mode="replicate"), 0, 0
-    h, w = x.shape[2:]  # one bounce is one side long, so that every bounce is about the picture's own edges
+    far_y, far_x = x.shape[2] - 1, x.shape[3] - 1  # a bounce is one side long, so that every one is about the picture's edges
     while left or right or top or bottom:
-        pads = min(left, w - 1), min(right, w - 1), min(top, h - 1), min(bottom, h - 1)
-        x = F.pad(x, pads, mode="reflect")
-        left, right, top, bottom = left - pads[0], right - pads[1], top - pads[2], bottom - pads[3]
+        west, east, north, south = min(left, far_x), min(right, far_x), min(top, far_y), min(bottom, far_y)
+        h, w = x.shape[2:]
+        x = torch.cat([x[..., 1 : west + 1].flip(3), x, x[..., w - 1 - east : w - 1].flip(3)], 3)
+        x = torch.cat([x[:, :, 1 : north + 1].flip(2), x, x[:, :, h - 1 - south : h - 1].flip(2)], 2)
+        left, right, top, bottom = left - west, right - east, top - north, bottom - south
     return x
 
 
@@ -38,7 +40,10 @@ def centre(x: Tensor) -> Tensor:
     The first norm would do it anyway, but late: a nearly even picture is a small contrast on a large
     mean, whose variance is lost in rounding. White fades and flat skies came out as noise.
     """
-    return x - x.mean((2, 3), keepdim=True)
+    n, c, h, w = x.shape
+    lines = x.permute(0, 2, 3, 1).reshape(n, h, w * c)  # three times as fast: long rows, in channels-last memory
+    mean = lines.mean(1).reshape(n, w, c).mean(1)  # (N, C)
+    return (lines - mean.repeat(1, w)[:, None]).reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
 def shuffle(x: Tensor, factor: int) -> Tensor:
