@@ -37,17 +37,30 @@ MIB = 2**20
 
 
 @dataclass
+class Ceilings:
+    """What the device does at its best, in the precision of the networks: no network is faster."""
+
+    tflops: float
+    """Of a large matrix product, 10^12 operations a second."""
+    gbytes_per_second: float
+    """Of a large copy, read and written, 10^9 bytes."""
+
+
+@dataclass
 class NetworkFigures:
     """One network at one size."""
 
     model: str
     size: str
     gflop: float
+    floor_ms: float
+    """What a frame would take at the machine's ceilings."""
     alone_ms: float
     """A single frame, in and out as uint8: what a live picture waits."""
     alone_p95_ms: float
     batched_ms: float
     """A frame of a batch of engine.batch: what a file takes."""
+    batched_to_floor: float
 
 
 @dataclass
@@ -66,6 +79,7 @@ class Report:
     """All figures of a run."""
 
     machine: dict[str, str]
+    ceilings: Ceilings
     networks: list[NetworkFigures] = field(default_factory=list)
     video: VideoFigures | None = None
     style_change_ms: float = 0.0
@@ -84,14 +98,16 @@ class Report:
 def measure(style: str, model: str, device: str, sizes: Iterable[str], frames: int, say: Callable[[str], None]) -> Report:
     """Run everything, telling each step. frames: how many the memory is watched over."""
     with Stylizer(style, model, device) as stylizer:
-        report = Report(describe_machine(stylizer))
+        report = Report(describe_machine(stylizer), measure_ceilings(stylizer.engine.device))
         say(", ".join(report.machine.values()))
+        say(f"ceilings: {report.ceilings.tflops:.3f} TFLOP/s, {report.ceilings.gbytes_per_second:.1f} GB/s")
         for size in sizes:
-            figures = measure_network(stylizer, size)
+            figures = measure_network(stylizer, size, report.ceilings)
             report.networks.append(figures)
             say(
                 f"{figures.model} {size}: {figures.alone_ms:.1f} ms alone (95 %: {figures.alone_p95_ms:.1f}), "
-                f"{figures.batched_ms:.1f} ms in batches of {stylizer.engine.batch}, {figures.gflop:.2f} GFLOP"
+                f"{figures.batched_ms:.1f} ms in batches of {stylizer.engine.batch}; {figures.gflop:.2f} GFLOP, "
+                f"at the ceilings {figures.floor_ms:.2f} ms"
             )
         report.style_change_ms = measure_style_change(stylizer)
         say(f"style change: {report.style_change_ms:.3f} ms")
@@ -114,14 +130,36 @@ def describe_machine(stylizer: Stylizer) -> dict[str, str]:
     """What the figures were measured on."""
     device = stylizer.engine.device
     on_gpu = device.type == "cuda"
-    name = gpu_name(device) if on_gpu else processor_name()
-    precision = "fp16" if on_gpu else str(cpu_precision()).removeprefix("torch.")
     return {
-        "device": f"{name}" if on_gpu else f"{name}, {cores()} cores",
-        "precision": precision,
+        "device": gpu_name(device) if on_gpu else f"{processor_name()}, {cores()} cores",
+        "precision": str(precision(device)).removeprefix("torch."),
         "torch": f"torch {torch.__version__}",
         "system": platform.system(),
     }
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """What the engine of the device computes in."""
+    return torch.float16 if device.type == "cuda" else cpu_precision() if device.type == "cpu" else torch.float32
+
+
+def measure_ceilings(device: torch.device, tries: int = 10) -> Ceilings:
+    """The best of some tries: ceilings are what nothing exceeds."""
+    side, length = (8192, 2**28) if device.type == "cuda" else (2048, 2**26)
+    matrix = torch.randn(side, side, device=device).to(precision(device))
+    product, source = torch.empty_like(matrix), torch.zeros(length, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+
+    def best(run: Callable[[], object]) -> float:
+        def finished() -> None:
+            run()
+            product[0, 0].item(), target[0].item()  # waits for the device
+
+        return min(seconds_of(finished) for _ in range(tries))
+
+    multiplying = best(lambda: torch.matmul(matrix, matrix, out=product))
+    copying = best(lambda: target.copy_(source))
+    return Ceilings(2 * side**3 / multiplying / 1e12, 2 * length / copying / 1e9)
 
 
 def processor_name() -> str:
@@ -138,7 +176,7 @@ def scene_frames(size: str, count: int) -> list[Frame]:
     return list(read_all(DemoScene(width, height, seconds=count / 30)))
 
 
-def measure_network(stylizer: Stylizer, size: str) -> NetworkFigures:
+def measure_network(stylizer: Stylizer, size: str, ceilings: Ceilings) -> NetworkFigures:
     """Frames through the engine, uint8 to uint8."""
     pixels = SIZES[size][0] * SIZES[size][1]
     repeats = max(5, min(60, 60 * 640 * 360 // pixels))
@@ -153,27 +191,47 @@ def measure_network(stylizer: Stylizer, size: str) -> NetworkFigures:
     for number in range(max(3, repeats // batch)):
         chosen = [images[(number * batch + offset) % len(images)] for offset in range(batch)]
         batched.append(seconds_of(lambda chosen=chosen: stylizer.submit(chosen).result()) / batch)  # type: ignore[misc]
+    gflop, floor_ms = count_work(stylizer.model, size, ceilings, precision(stylizer.engine.device).itemsize)
+    batched_ms = statistics.median(batched) * 1000
     return NetworkFigures(
         stylizer.model,
         size,
-        gflop=count_gflop(stylizer, size),
+        gflop,
+        floor_ms,
         alone_ms=statistics.median(alone) * 1000,
         alone_p95_ms=sorted(alone)[int(len(alone) * 0.95)] * 1000,
-        batched_ms=statistics.median(batched) * 1000,
+        batched_ms=batched_ms,
+        batched_to_floor=batched_ms / floor_ms,
     )
 
 
-def count_gflop(stylizer: Stylizer, size: str) -> float:
-    """Two operations a multiply-add, of one frame; counted without computing."""
-    from torch.utils.flop_counter import FlopCounterMode
+def count_work(model: str, size: str, ceilings: Ceilings, number_bytes: int) -> tuple[float, float]:
+    """GFLOP of a frame's convolutions, two a multiply-add, and the least milliseconds that they take. Nothing is computed.
+
+    A convolution computes at the one ceiling, or reads and writes once at the other, whichever takes longer; then what
+    it wrote is read once for the norm's statistics. All else would be fused into these.
+    """
+    from torch import Tensor, nn
 
     from livestyle.network import NETWORKS
 
+    work: list[tuple[float, float, float]] = []  # operations, bytes of the convolution, bytes of the statistics
+
+    def count(convolution: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(convolution, nn.Conv2d)
+        operations = 2 * output.numel() * convolution.weight[0].numel()
+        work.append((operations, (inputs[0].numel() + output.numel()) * number_bytes, output.numel() * number_bytes))
+
     width, height = SIZES[size]
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        network = NETWORKS[stylizer.model]()
+    with torch.device("meta"):
+        network = NETWORKS[model]()
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(count)
         network(torch.empty(1, 3, height, width), network.plain_rows())
-    return float(counter.get_total_flops()) / 1e9
+    a_second, bytes_a_second = ceilings.tflops * 1e12, ceilings.gbytes_per_second * 1e9
+    seconds = sum(max(each / a_second, moved / bytes_a_second) + read / bytes_a_second for each, moved, read in work)
+    return sum(operations for operations, *_ in work) / 1e9, seconds * 1000
 
 
 def seconds_of(run: Callable[[], object]) -> float:

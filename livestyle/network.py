@@ -17,18 +17,20 @@ from torch import Tensor, nn
 def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
     """Reflect padding of any width: pads wider than the picture bounce back and forth.
 
-    F.pad refuses a pad that is not smaller than the side; one-pixel sides have nothing to
-    reflect and are repeated.
+    F.pad refuses a pad that is not smaller than the side, and takes three times as long in channels-last
+    memory; one-pixel sides have nothing to reflect and are repeated.
     """
     if x.shape[3] == 1:
         x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
     if x.shape[2] == 1:
         x, top, bottom = F.pad(x, (0, 0, top, bottom), mode="replicate"), 0, 0
-    h, w = x.shape[2:]  # one bounce is one side long, so that every bounce is about the picture's own edges
+    far_y, far_x = x.shape[2] - 1, x.shape[3] - 1  # a bounce is one side long, so that every one is about the picture's edges
     while left or right or top or bottom:
-        pads = min(left, w - 1), min(right, w - 1), min(top, h - 1), min(bottom, h - 1)
-        x = F.pad(x, pads, mode="reflect")
-        left, right, top, bottom = left - pads[0], right - pads[1], top - pads[2], bottom - pads[3]
+        west, east, north, south = min(left, far_x), min(right, far_x), min(top, far_y), min(bottom, far_y)
+        h, w = x.shape[2:]
+        x = torch.cat([x[..., 1 : west + 1].flip(3), x, x[..., w - 1 - east : w - 1].flip(3)], 3)
+        x = torch.cat([x[:, :, 1 : north + 1].flip(2), x, x[:, :, h - 1 - south : h - 1].flip(2)], 2)
+        left, right, top, bottom = left - west, right - east, top - north, bottom - south
     return x
 
 
@@ -38,7 +40,21 @@ def centre(x: Tensor) -> Tensor:
     The first norm would do it anyway, but late: a nearly even picture is a small contrast on a large
     mean, whose variance is lost in rounding. White fades and flat skies came out as noise.
     """
-    return x - x.mean((2, 3), keepdim=True)
+    n, c, h, w = x.shape
+    lines = x.permute(0, 2, 3, 1).reshape(n, h, w * c)  # three times as fast: long rows, in channels-last memory
+    mean = lines.mean(1).reshape(n, w, c).mean(1)  # (N, C)
+    return (lines - mean.repeat(1, w)[:, None]).reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def shuffle(x: Tensor, factor: int) -> Tensor:
+    """Turn channels into pixels: (N, factor factor C, H, W), in the order row, column, colour, -> (N, C, factor H, factor W).
+
+    F.pixel_shuffle has the colour first; in channels-last memory this order copies runs of factor C
+    numbers, three times as fast.
+    """
+    n, _, h, w = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(n, h, w, factor, -1).transpose(2, 3)  # (N, H, factor, W, factor C)
+    return pixels.reshape(n, h * factor, w * factor, -1).permute(0, 3, 1, 2)
 
 
 class RowReader:
@@ -85,8 +101,8 @@ class ResidualBlock(nn.Module):
         self.second = Convolution(channels, channels, 3, padding=padding)
 
     def forward(self, x: Tensor, rows: RowReader) -> Tensor:
-        y = F.relu(conditional_instance_norm(self.first(x), rows))
-        return x + conditional_instance_norm(self.second(y), rows)
+        y = conditional_instance_norm(self.first(x), rows).relu_()
+        return conditional_instance_norm(self.second(y), rows).add_(x)
 
 
 class Transformer(nn.Module):
@@ -135,32 +151,32 @@ class Full(Transformer):
         rows, m = RowReader(rows_), self.margin
         h, w = x.shape[2:]
         x = reflect_pad(centre(x) * 2, m, m, m, m)  # (N, 3, H + 20, W + 20)
-        x = F.relu(conditional_instance_norm(self.down1(x), rows))  # (N, 32, H + 20, W + 20)
-        x = F.relu(conditional_instance_norm(self.down2(x), rows))  # (N, 64, half)
-        x = F.relu(conditional_instance_norm(self.down3(x), rows))  # (N, 128, quarter)
+        x = conditional_instance_norm(self.down1(x), rows).relu_()  # (N, 32, H + 20, W + 20)
+        x = conditional_instance_norm(self.down2(x), rows).relu_()  # (N, 64, half)
+        x = conditional_instance_norm(self.down3(x), rows).relu_()  # (N, 128, quarter)
         for block in self.blocks:
             x = block(x, rows)
-        x = F.relu(conditional_instance_norm(self.up1(F.interpolate(x, scale_factor=2)), rows))  # (N, 64, half)
-        x = F.relu(conditional_instance_norm(self.up2(F.interpolate(x, scale_factor=2)), rows))  # (N, 32, whole)
+        x = conditional_instance_norm(self.up1(F.interpolate(x, scale_factor=2)), rows).relu_()  # (N, 64, half)
+        x = conditional_instance_norm(self.up2(F.interpolate(x, scale_factor=2)), rows).relu_()  # (N, 32, whole)
         x = torch.tanh(conditional_instance_norm(self.out(x), rows))  # (N, 3, whole) in [-1, 1]
         return x[:, :, m : m + h, m : m + w] * 0.5 + 0.5
 
 
 class Lite(Transformer):
-    """A network for CPUs: 3.3 GFLOP at 640x360, nothing wider than three channels at full size.
+    """A network for CPUs: 2.6 GFLOP at 640x360, nothing wider than three channels at full size.
 
     Most of its work is done at an eighth of the size, where sight is far and pixels are few; the
     stem's quarter-size features pass beside that, so that the photo's edges stay sharp.
     """
 
     architecture = "lite"
-    bytes_per_pixel = 120
+    bytes_per_pixel = 80
 
     def __init__(self) -> None:
         super().__init__()
-        stem, width, blocks = 32, 64, 4
+        stem, width, blocks = 32, 64, 3
         self.norm_channels = (stem, width) + (width,) * 2 * blocks + (stem,)
-        self.stem = Convolution(48, stem, 3, padding="replicate")
+        self.stem = nn.Conv2d(3, stem, 8, stride=4)
         self.down = Convolution(stem, width, 3, stride=2, padding="replicate")
         self.blocks = nn.ModuleList(ResidualBlock(width, "replicate") for _ in range(blocks))
         self.widen = nn.Conv2d(width, stem, 1)
@@ -171,16 +187,15 @@ class Lite(Transformer):
         """(N, 3, H, W) in [0, 1], rows (2, K) or one a picture (N, 2, K) -> (N, 3, H, W) in [0, 1]."""
         rows = RowReader(rows_)
         h, w = x.shape[2:]
-        # to a multiple of eight, and at least sixteen: a norm needs more than one pixel
-        x = reflect_pad(x, 0, max(-w % 8, 16 - w), 0, max(-h % 8, 16 - h))
-        x = centre(F.pixel_unshuffle(x, 4))  # (N, 48, quarter)
-        fine = F.relu(conditional_instance_norm(self.stem(x), rows))  # (N, 32, quarter)
-        x = F.relu(conditional_instance_norm(self.down(fine), rows))  # (N, 64, eighth)
+        # to a multiple of eight, and at least sixteen, as a norm needs more than one pixel; and the stem's rim
+        x = centre(reflect_pad(x, 2, 2 + max(-w % 8, 16 - w), 2, 2 + max(-h % 8, 16 - h)))
+        fine = conditional_instance_norm(self.stem(x), rows).relu_()  # (N, 32, quarter)
+        x = conditional_instance_norm(self.down(fine), rows).relu_()  # (N, 64, eighth)
         for block in self.blocks:
             x = block(x, rows)
-        x = fine + F.interpolate(self.widen(x), scale_factor=2)  # (N, 32, quarter)
-        x = F.relu(conditional_instance_norm(self.up(x), rows))
-        x = F.pixel_shuffle(torch.sigmoid(self.out(x)), 4)  # (N, 3, whole)
+        x = F.interpolate(self.widen(x), scale_factor=2).add_(fine)  # (N, 32, quarter)
+        x = conditional_instance_norm(self.up(x), rows).relu_()
+        x = shuffle(self.out(x).sigmoid_(), 4)  # (N, 3, whole)
         return x[:, :, :h, :w]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from livestyle import __version__
+from livestyle.bench import Ceilings, count_work
 from livestyle.cli import COMMANDS, main
 from livestyle.gallery import Gallery
 from livestyle.sinks.pictures import write_picture
@@ -409,5 +410,15 @@ def test_demo(run: Run, tmp_path: Path) -> None:
 
 def test_bench(run: Run) -> None:
     figures = json.loads(run("bench", "--size", "256x256", "--frames", "4", "--json", "--quiet").out)
-    assert figures["networks"][0]["gflop"] == pytest.approx(3.33 * 256 * 256 / (640 * 360), rel=0.01)
+    assert figures["networks"][0]["gflop"] == pytest.approx(2.58 * 256 * 256 / (640 * 360), rel=0.01)
+    assert figures["networks"][0]["floor_ms"] > 0
     assert figures["video"]["together_fps"] > 0
+
+
+def test_the_floor_by_hand() -> None:
+    # lite at 640x360, numbers read + written + read again, by convolution: stem, down, six in blocks, widen, up, out
+    numbers = 1_612_800 + 921_600 + 6 * 691_200 + 460_800 + 1_382_400 + 1_843_200
+    _, floor_ms = count_work("lite", "640x360", Ceilings(tflops=1e9, gbytes_per_second=1), number_bytes=2)
+    assert floor_ms == pytest.approx(numbers * 2 / 1e6)
+    gflop, floor_ms = count_work("lite", "640x360", Ceilings(tflops=0.5, gbytes_per_second=1e9), number_bytes=2)
+    assert floor_ms == pytest.approx(gflop / 500 * 1000)

@@ -135,15 +135,17 @@ def passing_on_lite(fine: bool) -> tuple[Lite, Tensor]:
     """One grey channel of each of the 16 pixels of a quarter-size pixel (fine), or the mean of each 8 x 8 (coarse)."""
     network = Lite().requires_grad_(False)
     phases = range(16)
-    set_kernel(network.stem, [0, 1, 0], [(p, p) for p in phases])  # the first 16 of the 48 are the red ones
+    nn.init.zeros_(network.stem.weight)
+    for p in phases:  # of red; each 8 x 8 patch begins 2 pixels before its quarter-size pixel
+        network.stem.weight[p, 0, 2 + p // 4, 2 + p % 4] = 1
     set_kernel(network.down, [0.25, 0.5, 0.25], [(0, p) for p in phases])
     set_kernel(network.widen, [1], [] if fine else [(16, 0)])
     set_kernel(network.up, [0, 1, 0] if fine else [0, 0.5, 0.5], [(p, p) for p in (phases if fine else [16])])
-    every_pixel = [(16 * colour + p, p if fine else 16) for colour in range(3) for p in phases]
+    every_pixel = [(3 * p + colour, p if fine else 16) for p in phases for colour in range(3)]
     set_kernel(network.out, [0, 0.1**0.5, 0], every_pixel)
     rows = network.plain_rows()
     rows[1] = 20
-    rows[:, 96 : 96 + 512] = 0
+    rows[:, 96 : 96 + 384] = 0  # the residual blocks add nothing
     assert network.out.bias is not None
     nn.init.constant_(network.out.bias, -2)  # sigmoid is straight about zero
     return network, rows
@@ -176,6 +178,18 @@ def test_the_fine_way_of_lite_keeps_single_pixels() -> None:
     picture[..., 13, 22] = 1
     painted = network(picture, rows)[0, 0]
     assert divmod(int(painted.argmax()), 38) == (13, 22)
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+def test_no_frame_is_painted_round_a_picture(architecture: str) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS[architecture]().requires_grad_(False)
+    picture = torch.full((1, 3, 24, 400), 0.2)
+    picture[..., 200:] = 0.9  # dark and light halves, wider than the network sees
+    painted = network(picture, random_rows(network, 1)[0])
+    assert (painted[..., 100] - painted[..., 300]).abs().max() > 0.02
+    for border, inside in ((slice(0, 8), slice(48, 56)), (slice(392, 400), slice(344, 352))):
+        assert (painted[..., border] - painted[..., inside]).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("pads", [(0, 0, 0, 0), (3, 0, 0, 5), (10, 10, 10, 10), (0, 17, 26, 1), (1, 40, 0, 33)], ids=str)

@@ -46,12 +46,13 @@ def test_total_variation_by_hand() -> None:
     assert losses.total_variation_loss(painted).item() == pytest.approx(350)
 
 
-def test_grid_loss_sees_a_weave_and_not_a_flat_picture() -> None:
-    flat = torch.full((1, 3, 48, 48), 0.5)
+@pytest.mark.parametrize(("spacing", "variance"), [(8, 256 / 64), (4, 64 / 63 * 256 * (1 / 16 - 1 / 256))])
+def test_grid_loss_sees_a_weave_and_not_a_flat_picture(spacing: int, variance: float) -> None:
+    flat = torch.full((1, 3, 48, 52), 0.5)  # its last four columns are left out
     weave = flat.clone()
-    weave[:, :, ::4, ::4] += 16 / 255  # one pixel of each sixteen is 16 higher
+    weave[:, :, ::spacing, ::spacing] += 16 / 255  # one pixel in 8 x 8, or 4 x 4, is 16 higher
     assert losses.grid_loss(flat).item() == pytest.approx(0, abs=1e-6)
-    assert losses.grid_loss(weave).item() == pytest.approx(16, rel=1e-4)  # unbiased variance of 16 once and 0 fifteen times
+    assert losses.grid_loss(weave).item() == pytest.approx(variance, rel=1e-4)  # of the 64 means, unbiased
 
 
 @pytest.mark.parametrize("name", ["relative_style_loss", "absolute_style_loss"])

@@ -14,14 +14,14 @@ LUMA = (0.299, 0.587, 0.114)  # BT.601
 def paint(network: Transformer, rows: Tensor, look: Look, frames: Tensor) -> Tensor:
     """(N, H, W, 3) uint8 -> the same, painted. All arguments on one device; the network's type decides the precision."""
     x = frames.permute(0, 3, 1, 2)  # (N, 3, H, W), channels-last in memory without a copy
-    photo = x.to(next(network.parameters()).dtype) / 255
+    photo = x.to(next(network.parameters()).dtype).div_(255)
     painted: Tensor = network(photo, rows)
     if look.keep_colors:
         luma = torch.tensor(LUMA, dtype=photo.dtype, device=photo.device)[:, None, None]
         painted = photo + ((painted - photo) * luma).sum(1, keepdim=True)
     if look.strength < 1:
         painted = torch.lerp(photo, painted, look.strength)
-    painted = (painted * 255).round_().clamp_(0, 255).to(torch.uint8)  # (N, 3, H, W)
+    painted = painted.mul_(255).round_().clamp_(0, 255).to(torch.uint8)  # (N, 3, H, W)
     return painted.permute(0, 2, 3, 1).contiguous()  # (N, H, W, 3)
 
 
