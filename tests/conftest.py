@@ -1,6 +1,7 @@
 """Fixtures for all tests: real clips, made by PyAV."""
 
 import os
+import signal
 import struct
 
 # several threads to an operator wait for each other longer than they work, on small pictures and shared cores
@@ -18,6 +19,9 @@ import numpy as np
 import pytest
 
 from livestyle.frame import Image
+
+# in the background of a shell Ctrl-C is ignored, and would be by every process that a test starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Clip = Callable[..., Path]
 
