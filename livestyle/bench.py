@@ -59,7 +59,7 @@ class NetworkFigures:
     """A single frame, in and out as uint8: what a live picture waits."""
     alone_p95_ms: float
     batched_ms: float
-    """A frame of a batch of engine.batch: what a file takes."""
+    """A frame of a batch of engine.batch, each batch waited for; a file, whose next batch is always ready, takes less."""
     batched_to_floor: float
 
 
