@@ -13,18 +13,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialize
-from torch import Tensor
+from safetensors.numpy import save as serialize
 
+from livestyle.architecture import ARCHITECTURES, Architecture
 from livestyle.errors import OutputError, StyleError
-from livestyle.network import NETWORKS, Transformer
 
 FORMAT = "livestyle-1"
 SIZE_CAP_BYTES = 64 * 2**20
 BODY_PREFIX = "body."
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,24 @@ class Style:
     name: str
     architecture: str
     body_hash: str
-    rows: Tensor
+    rows: Floats
 
 
-def body_hash(state: Mapping[str, Tensor]) -> str:
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A network's convolutions. Never changed, so that engines may keep what they made of it."""
+
+    architecture: Architecture
+    parameters: dict[str, Floats]
+    """Name -> value, as in `Architecture.parameters`."""
+
+
+def body_hash(parameters: Mapping[str, Floats]) -> str:
     """SHA-256 over names and half-precision values, in the order of the names."""
     digest = hashlib.sha256()
-    for name in sorted(state):
+    for name in sorted(parameters):
         digest.update(name.encode())
-        digest.update(state[name].detach().half().contiguous().numpy().tobytes())
+        digest.update(parameters[name].astype(np.float16).tobytes())
     return digest.hexdigest()
 
 
@@ -78,7 +90,7 @@ def read_header(path: Path) -> Header:
     if size > SIZE_CAP_BYTES:
         raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
@@ -87,13 +99,12 @@ def read_header(path: Path) -> Header:
     if metadata.get("format") != FORMAT:
         raise StyleError(f"{path} is safetensors, but not a livestyle style (its metadata does not say {FORMAT})")
     architecture = metadata.get("architecture", "")
-    if architecture not in NETWORKS:
-        known = ", ".join(NETWORKS)
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
         raise StyleError(f"{path} is for the network {architecture!r:.40}; this livestyle knows {known}")
-    with torch.device("meta"):
-        network = NETWORKS[architecture]()
-    expected = {"rows": (2, network.row_length)}
-    expected |= {BODY_PREFIX + name: tuple(value.shape) for name, value in network.state_dict().items()}
+    network = ARCHITECTURES[architecture]
+    expected: dict[str, tuple[int, ...]] = {"rows": (2, network.row_length)}
+    expected |= {BODY_PREFIX + name: shape for name, shape in network.parameters.items()}
     for name, (shape, dtype) in shapes.items():
         if name not in expected:
             raise StyleError(f"{path} holds {name!r:.60}, which {architecture} does not have")
@@ -109,14 +120,14 @@ def read_header(path: Path) -> Header:
     return Header(path, architecture, metadata.get("body", ""), has_rows, has_body, info)
 
 
-def _read_tensors(header: Header, names: list[str]) -> dict[str, Tensor]:
+def _read_tensors(header: Header, names: list[str]) -> dict[str, Floats]:
     try:
-        with safe_open(header.path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name).float() for name in names}
+        with safe_open(header.path, framework="np") as file:
+            tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
     except (SafetensorError, OSError) as error:  # another file by now: the names were in its header
         raise StyleError(f"cannot read {header.path}: {error}") from error
     for name, value in tensors.items():
-        if not torch.isfinite(value).all():
+        if not np.isfinite(value).all():
             raise StyleError(f"{header.path}: {name} holds numbers that are not finite; the file is broken")
     return tensors
 
@@ -128,24 +139,23 @@ def load_style(header: Header) -> Style:
     return Style(header.name, header.architecture, header.body_hash, _read_tensors(header, ["rows"])["rows"])
 
 
-def load_body(header: Header) -> Transformer:
-    """Read the body into its network, in evaluation mode. Raises StyleError if it is not what its hash says."""
-    network = NETWORKS[header.architecture]()
-    tensors = _read_tensors(header, [BODY_PREFIX + name for name in network.state_dict()])
-    state = {name.removeprefix(BODY_PREFIX): value for name, value in tensors.items()}
-    if body_hash(state) != header.body_hash:
+def load_body(header: Header) -> Body:
+    """Read the body. Raises StyleError if it is not what its hash says."""
+    architecture = ARCHITECTURES[header.architecture]
+    tensors = _read_tensors(header, [BODY_PREFIX + name for name in architecture.parameters])
+    parameters = {name.removeprefix(BODY_PREFIX): value for name, value in tensors.items()}
+    if body_hash(parameters) != header.body_hash:
         raise StyleError(f"{header.path}: the body does not match its hash; the file is broken")
-    network.load_state_dict(state)
-    return network.eval().requires_grad_(False)
+    return Body(architecture, parameters)
 
 
-def write_atomically(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
+def write_atomically(tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str], path: Path) -> None:
     """Write safetensors under a temporary name, then rename: the file is there whole or not at all."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # not save_file, which makes files that only their owner can read
-        partial.write_bytes(serialize({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata))
+        # not save_file, which makes files that only their owner can read; and it writes memory as it lies, whatever its strides
+        partial.write_bytes(serialize({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata))
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
@@ -154,17 +164,16 @@ def write_atomically(tensors: dict[str, Tensor], metadata: dict[str, str], path:
             partial.unlink()
 
 
-def save(path: Path, network: Transformer, rows: Tensor | None, info: Mapping[str, object], with_body: bool) -> None:
+def save(path: Path, body: Body, rows: Floats | None, info: Mapping[str, object], with_body: bool) -> None:
     """Write a style file (rows, with or without the body) or a body file (rows None).
 
     The body is stored in half precision, and its hash is of those values.
     """
-    body = {name: value.detach().cpu().half() for name, value in network.state_dict().items()}
-    metadata = {"format": FORMAT, "architecture": network.architecture, "body": body_hash(body)}
+    metadata = {"format": FORMAT, "architecture": body.architecture.name, "body": body_hash(body.parameters)}
     metadata |= {key: value if isinstance(value, str) else json.dumps(value) for key, value in info.items()}
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, NDArray[Any]] = {}
     if rows is not None:
-        tensors["rows"] = rows.float()
+        tensors["rows"] = rows.astype(np.float32)
     if with_body:
-        tensors |= {BODY_PREFIX + name: value for name, value in body.items()}
+        tensors |= {BODY_PREFIX + name: value.astype(np.float16) for name, value in body.parameters.items()}
     write_atomically(tensors, metadata, path)

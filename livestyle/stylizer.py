@@ -1,17 +1,17 @@
 """Frames in, painted frames out, in the current look."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
+from livestyle.architecture import ARCHITECTURES
 from livestyle.engines import Engine, Look, Ticket, choose_device, open_engine
-from livestyle.errors import LivestyleError, StyleError
+from livestyle.errors import LivestyleError, StyleError, TooLargeError
 from livestyle.frame import Image
 from livestyle.gallery import Gallery, parse_blend
-from livestyle.network import NETWORKS, Transformer
-from livestyle.style import Header, Style, load_body, load_style
+from livestyle.style import Body, Header, Style, load_body, load_style
 
 Blend = str | Mapping[str, float]
 
@@ -38,25 +38,25 @@ class Stylizer:
         keep_colors: bool = False,
         gallery: Gallery | None = None,
     ) -> None:
-        if model != "auto" and model not in NETWORKS:
-            raise StyleError(f"no model {model!r}; there are auto, {', '.join(NETWORKS)}")
+        if model != "auto" and model not in ARCHITECTURES:
+            raise StyleError(f"no model {model!r}; there are auto, {', '.join(ARCHITECTURES)}")
         self.gallery = gallery or Gallery()
-        self._bodies: dict[str, Transformer] = {}  # hash -> network
+        self._bodies: dict[str, Body] = {}  # hash -> body
         self._styles: dict[Header, Style] = {}
         chosen = choose_device(device)
-        self._models = (model,) if model != "auto" else ("lite", "full") if chosen.type == "cpu" else ("full", "lite")
+        self._models = (model,) if model != "auto" else ("lite", "full") if chosen in ("cpu", "openvino") else ("full", "lite")
         # before the engine is opened, so that a wrong word costs nothing
         self._blend, self._look = style, self._find(style)
         self.strength, self.keep_colors = strength, keep_colors
         self.engine: Engine = open_engine(chosen)
-        self.engine.prepare(self._look.network)
+        self.engine.prepare(self._look.body)
 
     def load_all(self) -> list[str]:
         """Read every style that the gallery has for this stylizer's models, so that any switch is at once; their names."""
         ready = []
         for name in self.gallery.names:
             try:
-                self.engine.prepare(self._find(name).network)
+                self.engine.prepare(self._find(name).body)
             except StyleError as error:
                 self.gallery.notes.append(f"skipped: {error}")
             else:
@@ -71,13 +71,13 @@ class Stylizer:
     @style.setter
     def style(self, style: Blend) -> None:
         found = self._find(style)
-        self.engine.prepare(found.network)
-        self._blend, self._look = style, replace(self._look, network=found.network, rows=found.rows)
+        self.engine.prepare(found.body)
+        self._blend, self._look = style, replace(self._look, body=found.body, rows=found.rows)
 
     @property
     def model(self) -> str:
         """The network in use."""
-        return self._look.network.architecture
+        return self._look.body.architecture.name
 
     @property
     def strength(self) -> float:
@@ -111,10 +111,30 @@ class Stylizer:
         if frames.ndim == 3:
             return self.submit([np.ascontiguousarray(frames)]).result()[0]
         painted = np.empty_like(frames, order="C")
-        for start in range(0, len(frames), self.engine.batch):
-            batch = list(np.ascontiguousarray(frames[start : start + self.engine.batch]))
+        size = self.best_batch(*frames.shape[1:3]) if len(frames) > 1 else 1
+        for start in range(0, len(frames), size):
+            batch = list(np.ascontiguousarray(frames[start : start + size]))
             painted[start : start + len(batch)] = self.submit(batch).result()
         return painted
+
+    def best_batch(self, height: int, width: int) -> int:
+        """How many frames of this size are painted together in the least time a frame: measured now, with the current look."""
+        rng = np.random.default_rng(0)
+        frames = list(rng.integers(0, 256, (max(self.engine.batches), height, width, 3), np.uint8))
+
+        def seconds_a_frame(size: int) -> float:
+            started = time.perf_counter()
+            self.submit(frames[:size]).result()
+            return (time.perf_counter() - started) / size
+
+        times: dict[int, float] = {}
+        for size in self.engine.batches:
+            try:
+                seconds_a_frame(size)  # what the first run prepares does not count
+                times[size] = min(seconds_a_frame(size) for _ in range(2))
+            except TooLargeError:
+                break  # as every larger one
+        return min(times, key=times.__getitem__, default=1)
 
     def close(self) -> None:
         self.engine.close()
@@ -136,8 +156,7 @@ class Stylizer:
         headers = {name: available[name][shared[0]] for name in blend}
         if len({header.body_hash for header in headers.values()}) > 1:
             raise StyleError(f"{' and '.join(headers)} cannot be blended: their bodies differ; blend styles trained together")
-        rows = sum(weight * self._style(headers[name]).rows for name, weight in blend.items())
-        assert isinstance(rows, torch.Tensor)  # a blend has at least one style
+        rows = sum((np.float32(weight) * self._style(headers[name]).rows for name, weight in blend.items()), np.float32(0))
         return Look(self._body(next(iter(headers.values()))), rows)
 
     def _style(self, header: Header) -> Style:
@@ -145,7 +164,7 @@ class Stylizer:
             self._styles[header] = load_style(header)
         return self._styles[header]
 
-    def _body(self, header: Header) -> Transformer:
+    def _body(self, header: Header) -> Body:
         if header.body_hash not in self._bodies:
             self._bodies[header.body_hash] = load_body(self.gallery.body(header))
         return self._bodies[header.body_hash]

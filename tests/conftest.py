@@ -120,14 +120,15 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from livestyle import style
-    from livestyle.network import Full, Lite
+    from livestyle.architecture import ARCHITECTURES
+    from livestyle.network import Transformer
 
     folder = tmp_path_factory.mktemp("styles")
     torch.manual_seed(0)
-    shared, own, full = Lite(), Lite(), Full()
-    style.save(folder / "trees.lite-body.safetensors", shared, None, {}, with_body=True)
+    shared, own, full = (Transformer(ARCHITECTURES[name]) for name in ("lite", "lite", "full"))
+    style.save(folder / "trees.lite-body.safetensors", shared.body(), None, {}, with_body=True)
     for name, network, with_body in (("ash", shared, False), ("birch", shared, False), ("coal", own, True), ("ash", full, True)):
-        rows = network.plain_rows() + 0.3 * torch.randn(2, network.row_length)
-        path = folder / f"{name}.{network.architecture}.safetensors"
-        style.save(path, network, rows, {"origin": f"{name}, drawn at random"}, with_body)
+        rows = network.plain_rows() + 0.3 * torch.randn(2, network.architecture.row_length)
+        path = folder / f"{name}.{network.architecture.name}.safetensors"
+        style.save(path, network.body(), rows.numpy(), {"origin": f"{name}, drawn at random"}, with_body)
     return folder

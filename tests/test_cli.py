@@ -1,6 +1,7 @@
 """The commands as a person calls them: words in, exit code, lines and files out."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from livestyle import __version__
+from livestyle.architecture import ARCHITECTURES
 from livestyle.bench import Ceilings, count_work
 from livestyle.cli import COMMANDS, main
 from livestyle.gallery import Gallery
@@ -276,7 +278,8 @@ def test_a_picture_too_large_for_memory_names_the_size_that_fits(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo(tmp_path / "a.png", 400, 300)
-    monkeypatch.setattr("livestyle.network.Lite.bytes_per_pixel", 10**9)
+    lite = dataclasses.replace(ARCHITECTURES["lite"], bytes_per_pixel=10**9, strip_bytes_per_pixel=10**8)
+    monkeypatch.setitem(ARCHITECTURES, "lite", lite)
     result = run("image", "a.png", "-o", "b.png")
     assert result.code == 2
     assert "--size" in result.error

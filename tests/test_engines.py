@@ -6,37 +6,45 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
-import torch
 
+from livestyle.architecture import ARCHITECTURES, Architecture
 from livestyle.engines import Engine, Look, choose_device, open_engine
 from livestyle.engines.cpu import PlainEngine, PooledEngine
-from livestyle.engines.painting import check_memory
+from livestyle.engines.memory import fits_whole
 from livestyle.errors import DeviceError, TooLargeError
 from livestyle.frame import Image
 from livestyle.gallery import Gallery
-from livestyle.network import Full, Lite
 from livestyle.style import load_body, load_style
 
 
-def cuda() -> Engine:
+def if_there(device: str) -> Engine:
     try:
-        return open_engine(choose_device("cuda"))
+        return open_engine(choose_device(device))
     except DeviceError as error:
         pytest.skip(str(error))
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "pooled": PooledEngine,
-    "plain": lambda: PlainEngine(torch.device("cpu")),
-    "cuda": cuda,
+    "plain": lambda: PlainEngine("cpu"),
+    "openvino": lambda: if_there("openvino"),
+    "cuda": lambda: if_there("cuda"),
 }
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    opened = ENGINES[request.param]()
+IN_STRIPS = " in strips"
+
+
+@pytest.fixture(params=[*ENGINES, f"pooled{IN_STRIPS}", f"openvino{IN_STRIPS}"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    name, strips, _ = request.param.partition(IN_STRIPS)
+    if strips:
+        monkeypatch.setattr("livestyle.engines.cpu.CPU_MOST_BYTES", 1)
+        monkeypatch.setattr("livestyle.engines.openvino.CPU_MOST_BYTES", 1)
+    opened = ENGINES[name]()
+    if strips:
+        opened.precision = "float32"  # whatever the engine takes for what it paints whole
     yield opened
     opened.close()
 
@@ -76,7 +84,9 @@ def test_a_batch_equals_one_by_one(engine: Engine, style_folder: Path, model: st
         assert painted.shape == frame.shape
         assert painted.dtype == np.uint8
         assert painted.flags.c_contiguous
-        assert apart(alone, painted) <= 1
+        # half precision rounds otherwise where the work is split otherwise, and sixteen norms pass that on
+        assert apart(alone, painted) <= (1 if engine.precision == "float32" or model == "lite" else 8)
+        assert np.abs(alone.astype(int) - painted).mean() < 1
     assert all(np.array_equal(frame, old) for frame, old in zip(frames, before, strict=True))
     assert apart(together[0], together[-1]) > 3  # or the order would not show
 
@@ -120,13 +130,39 @@ def test_the_look_is_the_batch_s_own(engine: Engine, look: Look, frames: list[Im
     assert apart(first[0], engine.submit(frames[:2], look).result()[0]) <= 1
 
 
+def decibels(one: Image, other: Image) -> float:
+    """Peak signal to noise ratio."""
+    error = np.square(one.astype(float) - other).mean()
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
 def test_engines_paint_alike(engine: Engine, look: Look, frames: list[Image]) -> None:
     for change in ({}, {"strength": 0.3}, {"keep_colors": True}):
         changed = replace(look, **change)
-        reference = PlainEngine(torch.device("cpu")).submit(frames, changed).result()
+        reference = PlainEngine("cpu").submit(frames, changed).result()
         painted = engine.submit(frames, changed).result()
-        # 1 in the same precision; half precision on its way through sixteen norms may differ here and there
-        assert np.mean([np.abs(a.astype(int) - b.astype(int)).mean() for a, b in zip(reference, painted, strict=True)]) <= 1
+        if engine.precision == "float32":
+            assert max(apart(*pair) for pair in zip(reference, painted, strict=True)) <= 1
+        else:
+            assert decibels(np.stack(reference), np.stack(painted)) >= 38
+
+
+HARD = {
+    "black": np.zeros((72, 104, 3)),
+    "white": np.full((72, 104, 3), 255),
+    "checkerboard": np.indices((72, 104, 3))[:2].sum(0) % 2 * 255,
+    "noise": np.random.default_rng(0).integers(0, 256, (72, 104, 3)),
+}
+
+
+@pytest.mark.parametrize("name", Gallery().names)
+def test_bundled_styles_keep_their_precision(engine: Engine, name: str) -> None:
+    header = Gallery().models(name)["lite"]
+    look = Look(load_body(Gallery().body(header)), load_style(header).rows)
+    hard = [frame.astype(np.uint8) for frame in HARD.values()]
+    exact, painted = PlainEngine("cpu").submit(hard, look).result(), engine.submit(hard, look).result()
+    for kind, one, other in zip(HARD, exact, painted, strict=True):
+        assert decibels(one, other) >= 38, kind
 
 
 def test_no_strength_is_the_photo(engine: Engine, look: Look) -> None:
@@ -144,11 +180,6 @@ def test_read_only_frames(engine: Engine, look: Look, frames: list[Image]) -> No
     engine.submit(frames[:1], look).result()
 
 
-def test_gradients_are_not_kept(engine: Engine, look: Look, frames: list[Image]) -> None:
-    network = Lite()  # as a trainer leaves it: its weights want gradients
-    assert engine.submit(frames, Look(network, network.plain_rows())).result()[0].shape == frames[0].shape
-
-
 def test_too_large_is_refused_before_it_is_allocated(engine: Engine, look: Look, frames: list[Image]) -> None:
     huge = np.broadcast_to(np.uint8(0), (3_000_000, 4_000_000, 3))  # 36 TB, of one byte
     with pytest.raises(TooLargeError, match="use --size"):
@@ -156,42 +187,53 @@ def test_too_large_is_refused_before_it_is_allocated(engine: Engine, look: Look,
     assert engine.submit(frames[:1], look).result()[0].shape == frames[0].shape  # and nothing is broken
 
 
-def test_the_size_that_is_named_fits() -> None:
-    for network, count in ((Lite(), 1), (Lite(), 3), (Full(), 2)):
-        frame, free = np.broadcast_to(np.uint8(0), (900, 1600, 3)), 10**8
-        with pytest.raises(TooLargeError) as caught:
-            check_memory(network, frame, count, free)
-        width, height = (int(side) for side in str(caught.value).rsplit(" ", 1)[1].split("x"))
-        assert math.isclose(width / height, 16 / 9, rel_tol=0.02)
-        check_memory(network, np.broadcast_to(np.uint8(0), (height, width, 3)), count, free)
-        larger = np.broadcast_to(np.uint8(0), (int(height * 1.1), int(width * 1.1), 3))
-        with pytest.raises(TooLargeError):  # not needlessly small
-            check_memory(network, larger, count, free)
-    check_memory(Lite(), np.zeros((16, 16, 3), np.uint8), 1, psutil.virtual_memory().available)
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_the_size_that_is_named_fits(architecture: Architecture) -> None:
+    frame, free = np.broadcast_to(np.uint8(0), (900, 1600, 3)), 10**7
+    with pytest.raises(TooLargeError) as caught:
+        fits_whole(architecture, frame, 1, free)
+    width, height = (int(side) for side in str(caught.value).rsplit(" ", 1)[1].split("x"))
+    assert math.isclose(width / height, 16 / 9, rel_tol=0.02)
+    fits_whole(architecture, np.broadcast_to(np.uint8(0), (height, width, 3)), 1, free)
+    larger = np.broadcast_to(np.uint8(0), (int(height * 1.1), int(width * 1.1), 3))
+    with pytest.raises(TooLargeError):  # not needlessly small
+        fits_whole(architecture, larger, 1, free)
 
 
 def test_memory_by_hand() -> None:
-    network = Lite()
-    frame = np.zeros((10, 20, 3), np.uint8)
-    check_memory(network, frame, 4, 4 * 200 * network.bytes_per_pixel)
+    lite, frame = ARCHITECTURES["lite"], np.zeros((10, 20, 3), np.uint8)
+    four = 4 * 200 * lite.bytes_per_pixel
+    assert fits_whole(lite, frame, 4, four)
+    assert not fits_whole(lite, frame, 4, four - 1)
+    assert not fits_whole(lite, frame, 4, four, most_bytes=four - 1)
+    assert not fits_whole(lite, frame, 10**6, 200 * lite.strip_bytes_per_pixel)  # strips are painted one after another
     with pytest.raises(TooLargeError, match="20x10 needs about"):
-        check_memory(network, frame, 4, 4 * 200 * network.bytes_per_pixel - 1)
+        fits_whole(lite, frame, 1, 200 * lite.strip_bytes_per_pixel - 1)
+
+
+def test_strips_are_told(style_folder: Path, frames: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livestyle.engines.cpu.CPU_MOST_BYTES", 1)
+    engine = PooledEngine()
+    for _ in range(3):
+        engine.submit(frames, load_look(style_folder, "lite")).result()
+    assert engine.notes == ["19x12 is painted in strips, to save memory"]
+    engine.close()
 
 
 def test_a_broken_look_is_told_by_the_ticket(engine: Engine, look: Look, frames: list[Image]) -> None:
     short = replace(look, rows=look.rows[:, :50])
     for count in (1, 2, 2, 2, 2):  # and it keeps no buffer: there are three
-        with pytest.raises(RuntimeError, match="weight"):
+        with pytest.raises(RuntimeError):
             engine.submit(frames[:count], short).result()
     assert len(engine.submit(frames, look).result()) == len(frames)
 
 
 def test_devices() -> None:
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in ("cpu", "openvino", "cuda:0", "mps")
 
 
-@pytest.mark.parametrize("name", ["nonsense", "", "gpu", "cuda:99", "cuda:x", "cpu,cuda", "meta", "xpu", "CPU "])
+@pytest.mark.parametrize("name", ["nonsense", "", "gpu", "cuda:99", "cuda:x", "cpu:0", "cpu,cuda", "meta", "xpu", "CPU "])
 def test_devices_that_are_not_there(name: str) -> None:
     with pytest.raises(DeviceError) as caught:
         choose_device(name)

@@ -1,6 +1,7 @@
 """The networks' contract, their layers against the paper, and their parts against numpy and double precision."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,21 +10,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from livestyle.network import NETWORKS, Full, Lite, RowReader, Transformer, conditional_instance_norm, reflect_pad
+from livestyle.architecture import ARCHITECTURES, mirrored
+from livestyle.network import TorchOps, Transformer, reflect_pad
 
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (7, 5), (10, 11), (16, 16), (23, 30), (33, 18)]
 
 
-@pytest.fixture(scope="module", params=list(NETWORKS))
+def make(architecture: str) -> Transformer:
+    return Transformer(ARCHITECTURES[architecture])
+
+
+@pytest.fixture(scope="module", params=list(ARCHITECTURES))
 def network(request: pytest.FixtureRequest) -> Transformer:
     torch.manual_seed(0)
-    return NETWORKS[request.param]().eval().requires_grad_(False)
+    return make(request.param).eval().requires_grad_(False)
 
 
 def random_rows(network: Transformer, count: int) -> Tensor:
     """(count, 2, K)."""
     generator = torch.Generator().manual_seed(1)
-    return network.plain_rows() + 0.5 * torch.randn(count, 2, network.row_length, generator=generator)
+    return network.plain_rows() + 0.5 * torch.randn(count, 2, network.architecture.row_length, generator=generator)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -48,7 +54,7 @@ def test_rows_change_the_painting(network: Transformer) -> None:
 
 def test_norms_use_up_the_rows(network: Transformer) -> None:
     picture, rows = torch.rand(1, 3, 16, 16), network.plain_rows()
-    assert rows.shape == (2, network.row_length)
+    assert rows.shape == (2, network.architecture.row_length)
     with pytest.raises(RuntimeError):  # the last norm goes short
         network(picture, rows[:, :-1])
     changed = rows.clone()
@@ -57,10 +63,10 @@ def test_norms_use_up_the_rows(network: Transformer) -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_nearly_even_pictures_keep_their_precision(architecture: str, layout: torch.memory_format) -> None:
     torch.manual_seed(0)
-    network = NETWORKS[architecture]().requires_grad_(False)
+    network = make(architecture).requires_grad_(False)
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     first.weight.abs_()  # weights that all see the brightness alike, as some do after training
     picture, rows = (250 + torch.randint(-1, 2, (1, 3, 56, 56))) / 255, random_rows(network, 1)[0]
@@ -72,29 +78,37 @@ def test_nearly_even_pictures_keep_their_precision(architecture: str, layout: to
 def test_full_has_the_paper_s_layers() -> None:
     # Johnson et al. 2016, supplementary material, table 1; a weight and a bias a convolution
     layers = [(3, 32, 9), (32, 64, 3), (64, 128, 3), *[(128, 128, 3)] * 10, (128, 64, 3), (64, 32, 3), (32, 3, 9)]
-    convolutions = [module for module in Full().modules() if isinstance(module, nn.Conv2d)]
+    convolutions = [module for module in make("full").modules() if isinstance(module, nn.Conv2d)]
     assert [(conv.in_channels, conv.out_channels, conv.kernel_size[0]) for conv in convolutions] == layers
-    assert [conv.stride[0] for conv in convolutions] == [1, 2, 2] + [1] * 13
-    assert {conv.padding_mode for conv in convolutions} == {"reflect"}
-    assert sum(parameter.numel() for parameter in Full().parameters()) == 1_676_035
-    assert Full().norm_channels == tuple(outputs for _, outputs, _ in layers)
+    assert sum(parameter.numel() for parameter in make("full").parameters()) == 1_676_035
+    assert ARCHITECTURES["full"].plan(64, 64).norm_channels == [outputs for _, outputs, _ in layers]
 
 
-def test_full_sizes_of_the_layers() -> None:
-    seen: list[tuple[int, ...]] = []
-    network = Full()
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(lambda _module, _inputs, output: seen.append(tuple(output.shape[1:])))
-    network(torch.zeros(1, 3, 20, 12), network.plain_rows())  # 40 x 32 with the margin
-    assert seen[:3] == [(32, 40, 32), (64, 20, 16), (128, 10, 8)]
-    assert set(seen[3:13]) == {(128, 10, 8)}
-    assert seen[13:] == [(64, 20, 16), (32, 40, 32), (3, 40, 32)]
+def test_work_of_the_layers_by_hand() -> None:
+    plan = ARCHITECTURES["full"].plan(20, 12)  # 40 x 32 with the margin
+    sizes = [32 * 40 * 32, 64 * 20 * 16, 128 * 10 * 8, *[128 * 10 * 8] * 10, 64 * 20 * 16, 32 * 40 * 32, 3 * 40 * 32]
+    assert [work.written for work in plan.work] == sizes
+    assert plan.work[0].operations == 2 * 40 * 32 * 32 * 3 * 81
+    assert plan.work[0].read == 3 * 40 * 32
+    assert plan.work[1].operations == 2 * 20 * 16 * 64 * 32 * 9
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("size", [(360, 640), (33, 18)], ids=str)
+def test_the_plan_is_what_torch_does(architecture: str, size: tuple[int, int]) -> None:
+    with torch.device("meta"):
+        network = make(architecture)
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, *size), network.plain_rows())
+    plan = network.architecture.plan(*size)
+    assert sum(work.operations for work in plan.work) == counter.get_total_flops()
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    assert shapes == network.architecture.parameters
 
 
 def test_lite_is_light() -> None:
     with torch.device("meta"):
-        network = Lite()
+        network = make("lite")
         with FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 3, 360, 640), network.plain_rows())
     assert 2e9 < counter.get_total_flops() <= 3.5e9  # two a multiply-add
@@ -114,8 +128,8 @@ def set_kernel(conv: nn.Conv2d, taps: list[float], pairs: list[tuple[int, int]])
         conv.weight[o, i] = torch.outer(line, line)
 
 
-def passing_on_full() -> tuple[Full, Tensor]:
-    network = Full().requires_grad_(False)
+def passing_on_full() -> tuple[Transformer, Tensor]:
+    network: Any = make("full").requires_grad_(False)
     colours = [(c, c) for c in range(3)]
     set_kernel(network.down1, [0, 0, 0, 0, 1, 0, 0, 0, 0], colours)
     set_kernel(network.down2, [0.25, 0.5, 0.25], colours)
@@ -131,9 +145,9 @@ def passing_on_full() -> tuple[Full, Tensor]:
     return network, rows
 
 
-def passing_on_lite(fine: bool) -> tuple[Lite, Tensor]:
+def passing_on_lite(fine: bool) -> tuple[Transformer, Tensor]:
     """One grey channel of each of the 16 pixels of a quarter-size pixel (fine), or the mean of each 8 x 8 (coarse)."""
-    network = Lite().requires_grad_(False)
+    network: Any = make("lite").requires_grad_(False)
     phases = range(16)
     nn.init.zeros_(network.stem.weight)
     for p in phases:  # of red; each 8 x 8 patch begins 2 pixels before its quarter-size pixel
@@ -180,10 +194,10 @@ def test_the_fine_way_of_lite_keeps_single_pixels() -> None:
     assert divmod(int(painted.argmax()), 38) == (13, 22)
 
 
-@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_no_frame_is_painted_round_a_picture(architecture: str) -> None:
     torch.manual_seed(0)
-    network = NETWORKS[architecture]().requires_grad_(False)
+    network = make(architecture).requires_grad_(False)
     picture = torch.full((1, 3, 24, 400), 0.2)
     picture[..., 200:] = 0.9  # dark and light halves, wider than the network sees
     painted = network(picture, random_rows(network, 1)[0])
@@ -199,6 +213,8 @@ def test_reflect_pad_is_numpy_s(size: tuple[int, int], pads: tuple[int, int, int
     left, right, top, bottom = pads
     expected = np.pad(picture.numpy(), ((0, 0), (0, 0), (top, bottom), (left, right)), mode="reflect")
     np.testing.assert_array_equal(reflect_pad(picture, *pads).numpy(), expected)
+    rows, columns = mirrored(size[0], top, bottom), mirrored(size[1], left, right)
+    np.testing.assert_array_equal(picture.numpy()[:, :, rows[:, None], columns], expected)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -210,14 +226,14 @@ def test_conditional_instance_norm_by_hand(layout: torch.memory_format) -> None:
     a_picture = normal * rows[:, 0, :, None, None].numpy() + rows[:, 1, :, None, None].numpy()
     shared = normal * rows[0, 0, :, None, None].numpy() + rows[0, 1, :, None, None].numpy()
     x = x.to(memory_format=layout)
-    np.testing.assert_allclose(conditional_instance_norm(x, RowReader(rows)).numpy(), a_picture, atol=1e-4)
-    np.testing.assert_allclose(conditional_instance_norm(x, RowReader(rows[0])).numpy(), shared, atol=1e-4)
+    np.testing.assert_allclose(TorchOps({}, rows).norm(x).numpy(), a_picture, atol=1e-4)
+    np.testing.assert_allclose(TorchOps({}, rows[0]).norm(x).numpy(), shared, atol=1e-4)
 
 
 def test_rows_are_taken_in_order() -> None:
-    reader = RowReader(torch.arange(10.0).view(2, 5))
-    assert reader.take(2).tolist() == [[0, 1], [5, 6]]
-    assert reader.take(3).tolist() == [[2, 3, 4], [7, 8, 9]]
+    ops = TorchOps({}, torch.arange(10.0).view(2, 5))
+    assert ops.next_rows(2).tolist() == [[0, 1], [5, 6]]
+    assert ops.next_rows(3).tolist() == [[2, 3, 4], [7, 8, 9]]
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -225,6 +241,6 @@ def test_rows_are_taken_in_order() -> None:
 def test_half_precision_statistics_do_not_overflow(precision: torch.dtype, layout: torch.memory_format) -> None:
     x = (torch.randn(1, 4, 48, 48) * 8000 + 20000).to(precision).to(memory_format=layout)  # whose squares fp16 cannot hold
     rows = torch.stack([torch.ones(4), torch.zeros(4)]).to(precision)
-    normal = conditional_instance_norm(x, RowReader(rows)).float()
+    normal = TorchOps({}, rows).norm(x).float()
     expected = F.instance_norm(x.double()).float()
     torch.testing.assert_close(normal, expected, rtol=0.01, atol=0.02)

@@ -46,10 +46,10 @@ def test_a_picture_at_once(style_folder: Path, photo: Image) -> None:
 def test_a_new_style_counts_from_the_next_frame(stylizer: Stylizer, photo: Image) -> None:
     ash = stylizer(photo)
     ticket = stylizer.submit([photo, photo])
-    network = stylizer._look.network
+    network = stylizer._look.body
     stylizer.style = "birch"
     assert stylizer.style == "birch"
-    assert stylizer._look.network is network  # nothing was loaded or moved: only the rows are others
+    assert stylizer._look.body is network  # nothing was loaded or moved: only the rows are others
     birch = stylizer(photo)
     assert not np.array_equal(ash, birch)
     assert np.array_equal(ticket.result()[1], ash)
@@ -58,12 +58,12 @@ def test_a_new_style_counts_from_the_next_frame(stylizer: Stylizer, photo: Image
 
 
 def test_another_body_and_back(stylizer: Stylizer, photo: Image) -> None:
-    ash, network = stylizer(photo), stylizer._look.network
+    ash, network = stylizer(photo), stylizer._look.body
     stylizer.style = "coal"
-    assert stylizer._look.network is not network
+    assert stylizer._look.body is not network
     assert not np.array_equal(stylizer(photo), ash)
     stylizer.style = "ash"
-    assert stylizer._look.network is network
+    assert stylizer._look.body is network
     assert np.array_equal(stylizer(photo), ash)
 
 

@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 import torch
 
+from livestyle.architecture import ARCHITECTURES
 from livestyle.cli.session import KEYS, Meter, Recorder, Session, free_path, help_lines
 from livestyle.cli.webcam import webcam
 from livestyle.errors import DeviceError, InputError, LivestyleError, OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.gallery import Gallery
-from livestyle.network import NETWORKS
+from livestyle.network import Transformer
 from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
@@ -39,10 +40,10 @@ STYLES = ["aaa1", "aaa2", "aaa3"]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with three styles that no training made, and no display."""
     torch.manual_seed(5)
-    network = NETWORKS["lite"]()
+    network = Transformer(ARCHITECTURES["lite"])
     for name in STYLES:
-        rows = network.plain_rows() + torch.randn(2, network.row_length) * 0.3
-        save(tmp_path / "models" / f"{name}.safetensors", network, rows, {}, with_body=name == STYLES[0])
+        rows = network.plain_rows() + torch.randn(2, network.architecture.row_length) * 0.3
+        save(tmp_path / "models" / f"{name}.safetensors", network.body(), rows.numpy(), {}, with_body=name == STYLES[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

@@ -20,8 +20,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from livestyle.architecture import ARCHITECTURES
 from livestyle.frame import Image
-from livestyle.network import NETWORKS
+from livestyle.network import Transformer
 from livestyle.style import save
 
 TOOLS = ("Xvfb", "xdotool")
@@ -140,10 +141,10 @@ class Webcam:
 def folder(tmp_path: Path) -> Path:
     """Three styles that no training made, and a still film to hold before the program."""
     torch.manual_seed(5)
-    network = NETWORKS["lite"]()
+    network = Transformer(ARCHITECTURES["lite"])
     for name in STYLES:
-        rows = network.plain_rows() + torch.randn(2, network.row_length) * 0.3
-        save(tmp_path / "models" / f"{name}.safetensors", network, rows, {}, with_body=name == STYLES[0])
+        rows = network.plain_rows() + torch.randn(2, network.architecture.row_length) * 0.3
+        save(tmp_path / "models" / f"{name}.safetensors", network.body(), rows.numpy(), {}, with_body=name == STYLES[0])
     y, x = np.mgrid[0:96, 0:160]
     scene = np.stack([x * 255 / 160, y * 255 / 96, (x // 16 + y // 16) % 2 * 200], axis=-1).astype(np.uint8)
     with av.open(str(tmp_path / "still.mp4"), "w") as output:

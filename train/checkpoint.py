@@ -45,8 +45,9 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.
         for key, value in optimizer.state.get(parameter, {}).items():
             state[f"{name}.{key}"] = value.reshape(-1) if key == "step" else value
     metadata = {"step": str(step), "styles": json.dumps(list(styles))}
-    write_atomically(dict(model.state_dict()), metadata, folder / WEIGHTS.format(step))
-    write_atomically(state, metadata, folder / OPTIMIZER.format(step))
+    for tensors, name in ((model.state_dict(), WEIGHTS), (state, OPTIMIZER)):
+        arrays = {key: value.detach().cpu().numpy() for key, value in tensors.items()}
+        write_atomically(arrays, metadata, folder / name.format(step))
     remove_checkpoints(folder, keep=step)
 
 

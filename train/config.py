@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import TrainingError
-from livestyle.network import NETWORKS
 from livestyle.train import drawn
 from livestyle.train.loss_network import LOSS_MODELS, layer_names
 
@@ -58,7 +58,7 @@ class Config:
 
 
 CHOICES = {
-    "model": tuple(NETWORKS),
+    "model": tuple(ARCHITECTURES),
     "weighting": ("relative", "absolute"),
     "learning_rate_decay": ("none", "cosine"),
     "precision": ("auto", "fp32", "bf16"),

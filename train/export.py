@@ -26,15 +26,15 @@ def style_files_of(config: Config) -> dict[str, Path]:
 def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
     """Write each style's file, and their body's if they share it. Returns the styles' files."""
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key in SETTINGS}
-    body = body_file(config)
-    if body is not None:
-        style_files.save(body, painter.network, None, {"training": settings | {"steps": steps}}, with_body=True)
+    file, body = body_file(config), painter.network.body()
+    if file is not None:
+        style_files.save(file, body, None, {"training": settings | {"steps": steps}}, with_body=True)
     files = style_files_of(config)
-    for (name, source), rows in zip(config.styles.items(), painter.rows.detach(), strict=True):
+    for (name, source), rows in zip(config.styles.items(), painter.rows.detach().cpu().numpy(), strict=True):
         info = {
             "picture": source.picture.name,
             "origin": source.origin,
             "training": settings | {"steps": steps, "style_weight": source.weight},
         }
-        style_files.save(files[name], painter.network, rows, info, with_body=body is None)
+        style_files.save(files[name], body, rows, info, with_body=file is None)
     return files

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import OutputError, TrainingError
 from livestyle.interrupt import ctrl_c_noted
-from livestyle.network import NETWORKS
+from livestyle.network import Transformer
 from livestyle.train.checkpoint import is_finite, load_checkpoint, remove_checkpoints, save_checkpoint, steps_in
 from livestyle.train.config import Config
 from livestyle.train.content import ContentCrops, collate, start_worker
@@ -103,7 +104,8 @@ def _train(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        painter = Painter(NETWORKS[config.model](), len(config.styles)).to(device).to(memory_format=torch.channels_last)
+        painter = Painter(Transformer(ARCHITECTURES[config.model]), len(config.styles))
+    painter = painter.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(painter.parameters(), lr=config.learning_rate)
     done = steps_in(folder) if resume else []
     first = done[-1] if done else 0

@@ -180,8 +180,9 @@ def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool
     info = source.info
     frames = 0
     try:
+        pace = offline(stylizer.best_batch(info.height, info.width))
         with (
-            Pipeline(source, stylizer, offline(stylizer.engine.batch)) as pipeline,
+            Pipeline(source, stylizer, pace) as pipeline,
             tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True) as bar,
             ctrl_c_noted() as interrupted,
         ):

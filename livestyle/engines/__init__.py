@@ -1,28 +1,43 @@
 """Engines run the networks. Opening one is the only question asked about devices."""
 
+import ctypes
+import importlib.util
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from livestyle.errors import DeviceError
 from livestyle.frame import Image
-from livestyle.network import Transformer
+from livestyle.style import Body, Floats
+
+LUMA = (0.299, 0.587, 0.114)  # BT.601
+KNOWN = "auto, cpu, openvino, cuda, cuda:N or mps"
 
 
 @dataclass(frozen=True)
 class Look:
     """All that decides how a frame is painted. Never changed: a new look takes its place."""
 
-    network: Transformer
-    rows: Tensor
-    """(2, K) fp32 on the CPU."""
+    body: Body
+    rows: Floats
+    """(2, K)."""
     strength: float = 1.0
     """0 the photo, 1 the painting."""
     keep_colors: bool = False
     """The painting's lightness, the photo's colours."""
+
+    @cached_property
+    def mixing(self) -> Floats | None:
+        """M, (3, 3), of photo + M (painting - photo), which is what is shown; None where that is the painting."""
+        if self.strength == 1 and not self.keep_colors:
+            return None
+        unmixed = np.tile(LUMA, (3, 1)) if self.keep_colors else np.eye(3)
+        return (self.strength * unmixed).astype(np.float32)
 
 
 class Ticket(Protocol):
@@ -35,11 +50,16 @@ class Ticket(Protocol):
 class Engine(Protocol):
     """Paints batches on one device."""
 
-    device: torch.device
-    batch: int
-    """How many frames are best painted together offline."""
+    name: str
+    """cpu, openvino, cuda:0 ..."""
+    precision: str
+    """What it computes in: float32, bfloat16, float16."""
+    batches: tuple[int, ...]
+    """How many frames may be worth painting together offline; which one is best is for measurement to say."""
+    notes: list[str]
+    """What a person should know: painted in strips, no compiler."""
 
-    def prepare(self, network: Transformer) -> None:
+    def prepare(self, body: Body) -> None:
         """Bring a body to the device, so that a later look with it costs nothing."""
 
     def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
@@ -49,33 +69,79 @@ class Engine(Protocol):
         """Give everything back."""
 
 
-def choose_device(name: str) -> torch.device:
-    """auto, cpu, cuda, cuda:N or mps -> the device. Raises DeviceError if it is not there."""
+class Done:
+    """The ticket of a batch that was painted at once."""
+
+    def __init__(self, images: list[Image]) -> None:
+        self._images = images
+
+    def result(self) -> list[Image]:
+        return self._images
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_device(name: str) -> str:
+    """The device behind a name; auto is a GPU if there is one, else OpenVINO where it is installed, else PyTorch on the CPU.
+
+    Raises DeviceError if it is not there. torch is asked only where it can know more: importing it takes seconds.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in ("auto", "cpu", "openvino", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
+        raise DeviceError(f"no device {name!r}; use {KNOWN}")
+    if kind == "auto":
+        if _gpus():
+            return "cuda:0"
+        return "mps" if _has_mps() else "openvino" if _has_openvino() else "cpu"
+    if kind == "openvino" and not _has_openvino():
+        raise DeviceError(f"--device {name}: OpenVINO is not installed; pip install 'livestyle[openvino]', or use --device cpu")
+    if kind == "mps" and not _has_mps():
+        raise DeviceError("--device mps: no Apple GPU is to be seen here; use --device cpu")
+    if kind == "cuda":
+        count = _gpus()
+        if not count:
+            raise DeviceError(f"--device {name}: no CUDA GPU is to be seen here; use --device cpu, or install the NVIDIA driver")
+        if int(index or 0) >= count:
+            raise DeviceError(f"--device {name}: the GPUs here are cuda:0 to cuda:{count - 1}")
+        return f"cuda:{int(index or 0)}"
+    return kind
+
+
+def _gpus() -> int:
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # the driver's: without it there is no GPU
+    except OSError:
+        return 0
     from livestyle.engines.cuda import gpu_count
 
-    if name == "auto":
-        name = "cuda" if gpu_count() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"no device {name!r}; use auto, cpu, cuda, cuda:N or mps") from error
-    if device.type == "cuda" and not gpu_count():
-        raise DeviceError(f"--device {name}: no CUDA GPU is to be seen here; use --device cpu, or install the NVIDIA driver")
-    if device.type == "cuda" and device.index is not None and device.index >= gpu_count():
-        raise DeviceError(f"--device {name}: the GPUs here are cuda:0 to cuda:{gpu_count() - 1}")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("--device mps: no Apple GPU is to be seen here; use --device cpu")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"no device {name!r}; use auto, cpu, cuda, cuda:N or mps")
-    return device
+    return gpu_count()
 
 
-def open_engine(device: torch.device) -> Engine:
-    """The engine for a device."""
-    if device.type == "cuda":
+def _has_mps() -> bool:
+    if sys.platform != "darwin":
+        return False
+    import torch
+
+    return torch.backends.mps.is_available()
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def open_engine(device: str) -> Engine:
+    """The engine for a device, as choose_device names it."""
+    if device.startswith("cuda"):
         from livestyle.engines.cuda import CudaEngine
 
         return CudaEngine(device)
+    if device == "openvino":
+        from livestyle.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine()
     from livestyle.engines.cpu import PlainEngine, PooledEngine
 
-    return PooledEngine() if device.type == "cpu" else PlainEngine(device)
+    return PooledEngine() if device == "cpu" else PlainEngine(device)

@@ -1,7 +1,5 @@
-"""Painting on the CPU, and on devices that need no more than a copy."""
+"""Painting with torch on the CPU, and on devices that need no more than a copy."""
 
-import copy
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -9,15 +7,13 @@ import numpy as np
 import psutil
 import torch
 
-from livestyle.engines import Look
-from livestyle.engines.painting import check_memory, paint
+from livestyle.engines import Done, Look, cores
+from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, strips_note
+from livestyle.engines.painting import paint
+from livestyle.engines.strips import paint_in_strips
 from livestyle.frame import Image
 from livestyle.network import Transformer
-
-
-def cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from livestyle.style import Body
 
 
 def cpu_precision() -> torch.dtype:
@@ -29,45 +25,46 @@ def cpu_precision() -> torch.dtype:
 class Networks:
     """Each body once on its device, in the engine's precision."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, device: str, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
-        self._copies: dict[Transformer, Transformer] = {}
+        self._placed: dict[Body, Transformer] = {}
 
-    def __getitem__(self, network: Transformer) -> Transformer:
-        if network not in self._copies:
-            placed = copy.deepcopy(network).to(self.device, self.dtype)
-            self._copies[network] = placed.to(memory_format=torch.channels_last)
-        return self._copies[network]
-
-
-class Done:
-    """The ticket of a batch that was painted at once."""
-
-    def __init__(self, images: list[Image]) -> None:
-        self._images = images
-
-    def result(self) -> list[Image]:
-        return self._images
+    def __getitem__(self, body: Body) -> Transformer:
+        if body not in self._placed:
+            network = Transformer.of(body).to(self.device, self.dtype)
+            self._placed[body] = network.to(memory_format=torch.channels_last)
+        return self._placed[body]
 
 
 class PlainEngine:
     """Paints in the caller's thread: for mps."""
 
-    batch = 1
+    batches = (1,)
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self._networks = Networks(device, torch.float32)
+    def __init__(self, device: str, dtype: torch.dtype = torch.float32) -> None:
+        self.name, self.precision = device, str(dtype).removeprefix("torch.")
+        self.notes: list[str] = []
+        self._networks = Networks(device, dtype)
+        self._exact = Networks(device, torch.float32)
 
-    def prepare(self, network: Transformer) -> None:
-        self._networks[network]
+    def prepare(self, body: Body) -> None:
+        self._networks[body]
 
     @torch.inference_mode()
     def submit(self, frames: Sequence[Image], look: Look) -> Done:
-        check_memory(look.network, frames[0], len(frames), psutil.virtual_memory().available)
-        batch = torch.from_numpy(np.stack(frames)).to(self.device)  # (N, H, W, 3)
-        painted = paint(self._networks[look.network], look.rows.to(self.device), look, batch)
+        rows = torch.from_numpy(look.rows).to(self.name)
+        if not self.is_whole(frames[0], len(frames), look):
+            return Done([paint_in_strips(self._exact[look.body], rows, look.mixing, frame) for frame in frames])
+        batch = torch.from_numpy(np.stack(frames)).to(self.name)  # (N, H, W, 3)
+        painted = paint(self._networks[look.body], rows.to(self._networks.dtype), look.mixing, batch)
         return Done(list(painted.cpu().numpy()))
+
+    def is_whole(self, frame: Image, count: int, look: Look) -> bool:
+        """Whether so many frames are painted whole; if not, says so."""
+        whole = fits_whole(look.body.architecture, frame, count, psutil.virtual_memory().available, CPU_MOST_BYTES)
+        if not whole and (note := strips_note(frame)) not in self.notes:
+            self.notes.append(note)
+        return whole
 
     def close(self) -> None:
         pass
@@ -83,33 +80,28 @@ class Painting:
         return [future.result() for future in self._futures]
 
 
-class PooledEngine:
+class PooledEngine(PlainEngine):
     """A core a frame: on two cores a quarter faster than two cores on each frame, for the cores never wait for each other.
 
     A lone frame gets all the cores.
     """
 
     def __init__(self) -> None:
-        self.device = torch.device("cpu")
-        self.batch = cores()
-        self._networks = Networks(self.device, cpu_precision())
-        self._pool = ThreadPoolExecutor(self.batch, "livestyle-paint", initializer=torch.set_num_threads, initargs=(1,))
-
-    def prepare(self, network: Transformer) -> None:
-        self._networks[network]
+        super().__init__("cpu", cpu_precision())
+        self.batches = (1, cores())
+        self._pool = ThreadPoolExecutor(cores(), "livestyle-paint", initializer=torch.set_num_threads, initargs=(1,))
 
     def submit(self, frames: Sequence[Image], look: Look) -> Painting | Done:
-        check_memory(look.network, frames[0], min(len(frames), self.batch), psutil.virtual_memory().available)
-        network = self._networks[look.network]
-        if len(frames) == 1:
-            return Done([self._paint(network, look, frames[0])])
+        if len(frames) == 1 or not self.is_whole(frames[0], min(len(frames), cores()), look):
+            return super().submit(frames, look)
+        network = self._networks[look.body]
         return Painting([self._pool.submit(self._paint, network, look, frame) for frame in frames])
 
     @torch.inference_mode()
     def _paint(self, network: Transformer, look: Look, frame: Image) -> Image:
-        rows = look.rows.to(next(network.parameters()).dtype)
+        rows = torch.from_numpy(look.rows).to(self._networks.dtype)
         # copied, since torch warns of arrays that are read-only
-        painted: Image = paint(network, rows, look, torch.tensor(frame)[None])[0].numpy()
+        painted: Image = paint(network, rows, look.mixing, torch.tensor(frame)[None])[0].numpy()
         return painted
 
     def close(self) -> None:

@@ -1,0 +1,196 @@
+"""Painting a picture that is larger than the memory: layer by layer, in strips, with the same result.
+
+A norm's statistics are over the whole picture, so that strips painted one after another would show
+seams. Here each convolution goes over the whole picture, strip by strip, and its output is kept in
+16 bits; the norm's statistics are gathered from that; all between two convolutions is done again for
+each strip that the next one reads.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from livestyle.architecture import Border, mirrored
+from livestyle.frame import Image
+from livestyle.network import TorchOps, Transformer, reflect_pad
+from livestyle.style import Floats
+
+STRIP_NUMBERS = 2**23  # of a strip, 32 MiB
+LEAST_ROWS = 16  # so that the rows which two strips both read are few
+
+
+@dataclass(frozen=True)
+class Strips:
+    """A feature map of which rows can be had."""
+
+    channels: int
+    height: int
+    width: int
+    read: Callable[[int, int], Tensor]
+    """Rows first..last, the last not included -> (1, C, last - first, W) fp32, the caller's to change."""
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """The strips' first and last rows."""
+        step = max(LEAST_ROWS, STRIP_NUMBERS // (self.channels * self.width))
+        for first in range(0, self.height, step):
+            yield first, min(first + step, self.height)
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Strips":
+        """Every pixel changed."""
+        return replace(self, read=lambda first, last: change(self.read(first, last)))
+
+    def padded(self, rows: NDArray[np.int64], change: Callable[[Tensor], Tensor], width: int) -> "Strips":
+        """The rows that are named, in that order, padded to that width."""
+
+        def read(first: int, last: int) -> Tensor:
+            wanted = rows[first:last]
+            low, high = int(wanted.min()), int(wanted.max()) + 1
+            block = self.read(low, high)
+            if high - low != last - first or wanted[0] != low:  # at a border
+                block = block.index_select(2, torch.from_numpy(wanted - low).to(block.device))
+            return change(block)
+
+        return Strips(self.channels, len(rows), width, read)
+
+
+class StripOps:
+    """Feature maps are `Strips`, on the network's device, in fp32."""
+
+    def __init__(self, network: Transformer, rows: Tensor) -> None:
+        self._torch = TorchOps(network.convolutions, rows)
+
+    def size(self, x: Strips) -> tuple[int, int]:
+        return x.height, x.width
+
+    def _moments(self, x: Strips) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every channel over the whole picture, (1, C, 1, 1) fp32, gathered in double precision."""
+        sums = 0.0, 0.0
+        for first, last in x.ranges():
+            variance, mean = (each.double() for each in torch.var_mean(x.read(first, last), (0, 2, 3), correction=0))
+            share = (last - first) / x.height
+            sums = sums[0] + share * mean, sums[1] + share * (variance + mean.square())
+        mean, square = sums
+        return tuple(each.float()[None, :, None, None] for each in (mean, (square - mean.square()).clamp_min(0)))
+
+    def _kept(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
+        """A feature map of x's size, computed once and kept in 16 bits, evenly between each strip's least and greatest
+        numbers: several times as fine as half precision."""
+        device = self._torch.rows.device
+        levels = torch.empty(
+            (1, x.channels, x.height, x.width), dtype=torch.int16, device=device, memory_format=torch.channels_last
+        )
+        middle, step = (torch.empty((1, x.channels, x.height, 1), device=device) for _ in range(2))
+        for first, last in x.ranges():
+            strip = compute(first, last)
+            least, greatest = strip.amin((0, 2, 3)), strip.amax((0, 2, 3))
+            rows = slice(first, last)
+            middle[:, :, rows] = ((least + greatest) / 2)[None, :, None, None]
+            step[:, :, rows] = ((greatest - least) / 65534).clamp_min(1e-30)[None, :, None, None]
+            levels[:, :, rows] = strip.sub_(middle[:, :, rows]).div_(step[:, :, rows]).round_().to(torch.int16)
+
+        def read(first: int, last: int) -> Tensor:
+            rows = slice(first, last)
+            return levels[:, :, rows].float().mul_(step[:, :, rows]).add_(middle[:, :, rows])
+
+        return replace(x, read=read)
+
+    def centre(self, x: Strips) -> Strips:
+        mean, _ = self._moments(x)
+        return x.mapped(lambda strip: strip.sub_(mean))
+
+    def scale(self, x: Strips, factor: float, shift: float = 0.0) -> Strips:
+        return x.mapped(lambda strip: self._torch.scale(strip, factor, shift))
+
+    def reflect(self, x: Strips, left: int, right: int, top: int, bottom: int) -> Strips:
+        rows = mirrored(x.height, top, bottom)
+        return x.padded(rows, lambda strip: _reflect_sides(strip, left, right), x.width + left + right)
+
+    def conv(self, name: str, x: Strips, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> Strips:
+        rim = 0 if border == "none" else size // 2
+        if border == "repeat":
+            rows = np.arange(-rim, x.height + rim).clip(0, x.height - 1)
+            x = x.padded(rows, lambda strip: F.pad(strip, (rim, rim, 0, 0), mode="replicate"), x.width + 2 * rim)
+        elif border == "reflect":
+            x = self.reflect(x, rim, rim, rim, rim)
+        module = self._torch.convolutions[name]
+
+        def compute(first: int, last: int) -> Tensor:
+            strip = x.read(first * stride, (last - 1) * stride + size)
+            return F.conv2d(strip.contiguous(memory_format=torch.channels_last), module.weight, module.bias, stride)
+
+        result = Strips(channels, (x.height - size) // stride + 1, (x.width - size) // stride + 1, x.read)
+        return self._kept(result, compute)
+
+    def norm(self, x: Strips) -> Strips:
+        mean, variance = self._moments(x)
+        rows = self._torch.next_rows(x.channels)[:, None, :, None, None]  # (2, 1, C, 1, 1)
+        factor = rows[0] / (variance + 1e-5).sqrt()
+        shift = rows[1] - mean * factor
+        return x.mapped(lambda strip: strip.mul_(factor).add_(shift))
+
+    def relu(self, x: Strips) -> Strips:
+        return x.mapped(self._torch.relu)
+
+    def tanh(self, x: Strips) -> Strips:
+        return x.mapped(self._torch.tanh)
+
+    def sigmoid(self, x: Strips) -> Strips:
+        return x.mapped(self._torch.sigmoid)
+
+    def add(self, x: Strips, y: Strips) -> Strips:
+        # kept, or each block would paint all blocks before it again
+        return self._kept(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
+
+    def upsample(self, x: Strips) -> Strips:
+        def read(first: int, last: int) -> Tensor:
+            block = self._torch.upsample(x.read(first // 2, (last + 1) // 2))
+            return block[:, :, first % 2 : first % 2 + last - first]
+
+        return Strips(x.channels, 2 * x.height, 2 * x.width, read)
+
+    def painted(self, x: Strips) -> Strips:
+        return x
+
+    def shuffle(self, x: Strips, factor: int) -> Strips:
+        def read(first: int, last: int) -> Tensor:
+            block = self._torch.shuffle(x.read(first // factor, -(-last // factor)), factor)
+            return block[:, :, first % factor : first % factor + last - first]
+
+        return Strips(x.channels // factor**2, x.height * factor, x.width * factor, read)
+
+    def crop(self, x: Strips, top: int, left: int, height: int, width: int) -> Strips:
+        return Strips(
+            x.channels, height, width, lambda first, last: x.read(top + first, top + last)[..., left : left + width]
+        )
+
+
+def _reflect_sides(strip: Tensor, left: int, right: int) -> Tensor:
+    return reflect_pad(strip, left, right, 0, 0)
+
+
+@torch.inference_mode()
+def paint_in_strips(network: Transformer, rows: Tensor, mixing: Floats | None, image: Image) -> Image:
+    """(H, W, 3) uint8 -> the same, painted, on the device of network and rows, (2, K), both in fp32."""
+    height, width = image.shape[:2]
+
+    def read(first: int, last: int) -> Tensor:
+        strip = torch.tensor(image[first:last]).to(rows.device)  # copied, since torch warns of arrays that are read-only
+        return strip.permute(2, 0, 1)[None].float().div_(255)  # (1, 3, rows, W)
+
+    photo = Strips(3, height, width, read)
+    painting: Strips = network.architecture.paint(StripOps(network, rows), photo)
+    weights = None if mixing is None else torch.from_numpy(mixing).to(rows.device)[:, :, None, None]
+    result = np.empty_like(image, order="C")
+    for first, last in photo.ranges():
+        strip = painting.read(first, last)
+        if weights is not None:
+            part = read(first, last)
+            strip = part + F.conv2d(strip - part, weights)
+        levels = strip.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        result[first:last] = levels[0].permute(1, 2, 0).cpu().numpy()
+    return result
