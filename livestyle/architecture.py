@@ -227,6 +227,4 @@ class Architecture:
         return sum(self.plan(64, 64).norm_channels)
 
 
-ARCHITECTURES = {
-    network.name: network for network in (Architecture("full", full, 850, 130), Architecture("lite", lite, 80, 60))
-}
+ARCHITECTURES = {network.name: network for network in (Architecture("full", full, 850, 130), Architecture("lite", lite, 80, 60))}

@@ -35,7 +35,7 @@ LIVE = Pace(batch=1, in_flight=0, waiting=1, drop_oldest=True)
 
 def offline(batch: int) -> Pace:
     """Nothing is ever dropped; the device always has the next batch waiting."""
-    return Pace(batch=batch, in_flight=1, waiting=batch, drop_oldest=False)
+    return Pace(batch=batch, in_flight=2, waiting=batch, drop_oldest=False)
 
 
 def read_all(source: Source) -> Iterator[Frame]:

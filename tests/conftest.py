@@ -1,11 +1,19 @@
 """Fixtures for all tests: real clips, made by PyAV."""
 
+import contextlib
+import ctypes
 import os
 import signal
 import struct
 
 # several threads to an operator wait for each other longer than they work, on small pictures and shared cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# without a GPU Triton's kernels run in its interpreter
+with contextlib.suppress(OSError):
+    ctypes.CDLL("libcuda.so.1")
+    os.environ.setdefault("TRITON_INTERPRET", "0")
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import cv2  # noqa: F401  # before av, or windows hang on Linux
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import psutil
 import torch
+from torch import Tensor
 
 from livestyle.engines import Done, Look, cores
 from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, strips_note
@@ -36,6 +37,12 @@ class Networks:
         return self._placed[body]
 
 
+def on_device(look: Look, device: str) -> tuple[Tensor, Tensor | None]:
+    """The look's rows and mixing in fp32."""
+    mixing = None if look.mixing is None else torch.from_numpy(look.mixing).to(device)
+    return torch.from_numpy(look.rows).to(device), mixing
+
+
 class PlainEngine:
     """Paints in the caller's thread: for mps."""
 
@@ -52,11 +59,11 @@ class PlainEngine:
 
     @torch.inference_mode()
     def submit(self, frames: Sequence[Image], look: Look) -> Done:
-        rows = torch.from_numpy(look.rows).to(self.name)
+        rows, mixing = on_device(look, self.name)
         if not self.is_whole(frames[0], len(frames), look):
-            return Done([paint_in_strips(self._exact[look.body], rows, look.mixing, frame) for frame in frames])
+            return Done([paint_in_strips(self._exact[look.body], rows, mixing, frame) for frame in frames])
         batch = torch.from_numpy(np.stack(frames)).to(self.name)  # (N, H, W, 3)
-        painted = paint(self._networks[look.body], rows.to(self._networks.dtype), look.mixing, batch)
+        painted = paint(self._networks[look.body], rows.to(self._networks.dtype), mixing, batch)
         return Done(list(painted.cpu().numpy()))
 
     def is_whole(self, frame: Image, count: int, look: Look) -> bool:
@@ -99,9 +106,9 @@ class PooledEngine(PlainEngine):
 
     @torch.inference_mode()
     def _paint(self, network: Transformer, look: Look, frame: Image) -> Image:
-        rows = torch.from_numpy(look.rows).to(self._networks.dtype)
+        rows, mixing = on_device(look, "cpu")
         # copied, since torch warns of arrays that are read-only
-        painted: Image = paint(network, rows, look.mixing, torch.tensor(frame)[None])[0].numpy()
+        painted: Image = paint(network, rows.to(self._networks.dtype), mixing, torch.tensor(frame)[None])[0].numpy()
         return painted
 
     def close(self) -> None:

@@ -1,23 +1,29 @@
 """Painting on a CUDA GPU: uploads, network and downloads of different batches overlap.
 
-Batches go through a ring of slots. Each slot has page-locked host buffers and device buffers,
-allocated when the frame size changes and never in between; copies are asynchronous, on streams of
-their own, ordered by events. Nothing waits for the whole device.
+Batches go through a ring of slots with page-locked host buffers and device buffers; copies are
+asynchronous, on streams of their own, ordered by events. What is done to a batch of one shape is
+recorded once as a CUDA graph. Nothing waits for the whole device, and once a shape is known nothing
+is allocated on it.
 """
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from livestyle.engines import Look
-from livestyle.engines.cpu import Networks
-from livestyle.engines.painting import check_memory, paint
+from livestyle.engines import Done, Look, Ticket
+from livestyle.engines.cpu import Networks, on_device
+from livestyle.engines.memory import fits_whole, strips_note
+from livestyle.engines.painting import paint
+from livestyle.engines.strips import paint_in_strips
 from livestyle.frame import Image
 from livestyle.network import Transformer
+from livestyle.style import Body, Floats
 
 SLOTS = 3  # one uploading, one being painted, one downloading
+WARM_UPS = 3  # libraries choose their kernels in the first runs
 
 
 def gpu_count() -> int:
@@ -25,26 +31,69 @@ def gpu_count() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def gpu_name(device: torch.device) -> str:
+def gpu_name(device: str) -> str:
     """As its maker calls it."""
     return str(torch.cuda.get_device_name(device))
 
 
+def fused(network: Transformer) -> Callable[[Tensor, Tensor], Tensor]:
+    """The network with fused kernels, as a function of photo and rows; as it is where there is no Triton."""
+    if importlib.util.find_spec("triton") is None:
+        return network
+    from livestyle.engines.fused import FusedOps, Lazy
+
+    convolutions = network.convolutions
+
+    def run(photo: Tensor, rows: Tensor) -> Tensor:
+        painted: Tensor = network.architecture.paint(FusedOps(convolutions, rows), Lazy(photo)).raw
+        return painted
+
+    return run
+
+
+class Program:
+    """One body for batches of one shape, recorded as a graph on buffers of its own."""
+
+    def __init__(self, network: Transformer, shape: tuple[int, ...], mixed: bool, device: str, stream: torch.cuda.Stream) -> None:
+        self.frames = torch.zeros(shape, dtype=torch.uint8, device=device)  # (N, H, W, 3)
+        self.rows = torch.zeros((2, network.architecture.row_length), dtype=torch.float16, device=device)
+        self.mixing = torch.eye(3, device=device) if mixed else None
+        run = fused(network)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UPS):
+                    paint(run, self.rows, self.mixing, self.frames)
+            with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+                self.painted = paint(run, self.rows, self.mixing, self.frames)  # (N, H, W, 3)
+        self._set: tuple[Floats | None, Floats | None] = None, None
+
+    def set_look(self, look: Look) -> None:
+        """Copy what changed into the graph's buffers: a few kilobytes. Nothing is compiled or recorded again."""
+        if self._set[0] is not look.rows:
+            self.rows.copy_(torch.from_numpy(look.rows).half().pin_memory(), non_blocking=True)
+        if self.mixing is not None and look.mixing is not None and self._set[1] is not look.mixing:
+            self.mixing.copy_(torch.from_numpy(look.mixing).pin_memory(), non_blocking=True)
+        self._set = look.rows, look.mixing
+
+    def replay(self) -> None:
+        self._graph.replay()
+
+
 class Slot:
-    """The buffers of one batch, and the event that says it is back."""
+    """The buffers of one batch on its way, and the event that says it is back."""
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] = ()
         self.downloaded = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self.taken = False
 
-    def fit(self, shape: tuple[int, ...], device: torch.device) -> None:
+    def fit(self, shape: tuple[int, ...], device: str) -> None:
         """(N, H, W, 3): allocate, if the shape is a new one."""
         if shape == self.shape:
             return
         self.shape = shape
         self.host_in = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        self.host_out = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         self.device_in = torch.empty(shape, dtype=torch.uint8, device=device)
         self.device_out = torch.empty(shape, dtype=torch.uint8, device=device)
 
@@ -52,66 +101,89 @@ class Slot:
 class CudaTicket:
     """A batch in a slot."""
 
-    def __init__(self, slot: Slot) -> None:
-        self._slot = slot
+    def __init__(self, slot: Slot, host_out: Tensor) -> None:
+        self._slot, self._host_out = slot, host_out
 
     def result(self) -> list[Image]:
         self._slot.downloaded.synchronize()
-        images = list(self._slot.host_out.numpy().copy())  # the slot is used again
         self._slot.taken = False
-        return images
+        return list(self._host_out.numpy())  # page-locked memory that torch takes back when the last frame has gone
 
 
 class CudaEngine:
-    """Half precision, channels-last; norm statistics are in fp32 inside torch's group norm."""
+    """Half precision, channels-last, norm statistics in fp32."""
 
-    batch = 4
+    precision = "float16"
+    batches = (1, 2, 4, 8)
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: str) -> None:
+        self.name = device
+        self.notes: list[str] = []
         self._networks = Networks(device, torch.float16)
+        self._exact = Networks(device, torch.float32)
+        self._programs: dict[tuple[object, ...], Program] = {}
         self._slots = [Slot() for _ in range(SLOTS)]
         self._next = 0
         streams = [torch.cuda.Stream(device) for _ in range(3)]  # type: ignore[no-untyped-call]
         self._upload, self._compute, self._download = streams
-        self._rows: tuple[Tensor, Tensor] | None = None  # the look's own rows, and their copy on the device
 
-    def prepare(self, network: Transformer) -> None:
+    def prepare(self, body: Body) -> None:
         with torch.cuda.stream(self._compute):  # so that painting waits for it
-            self._networks[network]
+            self._networks[body]
 
     @torch.inference_mode()
-    def submit(self, frames: Sequence[Image], look: Look) -> CudaTicket:
+    def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         slot = self._slots[self._next]
         if slot.taken:
             raise RuntimeError(f"at most {SLOTS} batches at a time: fetch a result first")
-        shape = (len(frames), *frames[0].shape)
-        if shape != slot.shape:
-            cached_bytes = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-            free_bytes = torch.cuda.mem_get_info(self.device)[0] + cached_bytes
-            check_memory(look.network, frames[0], len(frames), free_bytes)
-        slot.fit(shape, self.device)
+        program = self._program(frames, look)
+        if program is None:
+            return self._paint_in_strips(frames, look)
+        slot.fit(tuple(program.frames.shape), self.name)
         np.stack(frames, out=slot.host_in.numpy())
         with torch.cuda.stream(self._upload):
             slot.device_in.copy_(slot.host_in, non_blocking=True)
         self._compute.wait_stream(self._upload)
         with torch.cuda.stream(self._compute):
-            network, rows = self._networks[look.network], self._place(look.rows)
-            slot.device_out.copy_(paint(network, rows, look, slot.device_in))
+            program.set_look(look)
+            program.frames.copy_(slot.device_in)
+            program.replay()
+            slot.device_out.copy_(program.painted)
         self._download.wait_stream(self._compute)
         with torch.cuda.stream(self._download):
-            slot.host_out.copy_(slot.device_out, non_blocking=True)
+            host_out = torch.empty(slot.shape, dtype=torch.uint8, pin_memory=True)
+            host_out.copy_(slot.device_out, non_blocking=True)
             slot.downloaded.record()
         slot.taken = True
         self._next = (self._next + 1) % SLOTS
-        return CudaTicket(slot)
+        return CudaTicket(slot, host_out)
 
-    def _place(self, rows: Tensor) -> Tensor:
-        """The rows on the device: a few kilobytes, copied when the look changes."""
-        if self._rows is None or self._rows[0] is not rows:
-            self._rows = rows, rows.to(self.device, torch.float16)
-        return self._rows[1]
+    def _program(self, frames: Sequence[Image], look: Look) -> Program | None:
+        """The program for such a batch; None if it is to be painted in strips, by its size or for want of memory."""
+        shape, mixed = (len(frames), *frames[0].shape), look.mixing is not None
+        key = (look.body, shape, mixed)
+        if key not in self._programs:
+            for old in [old for old, program in self._programs.items() if program.frames.shape[1:3] != frames[0].shape[:2]]:
+                del self._programs[old]  # a folder of pictures has many sizes
+            cached_bytes = torch.cuda.memory_reserved(self.name) - torch.cuda.memory_allocated(self.name)
+            free_bytes = torch.cuda.mem_get_info(self.name)[0] + cached_bytes
+            if not fits_whole(look.body.architecture, frames[0], len(frames), free_bytes):
+                return None
+            try:
+                self._programs[key] = Program(self._networks[look.body], shape, mixed, self.name, self._compute)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                return None
+        return self._programs[key]
+
+    def _paint_in_strips(self, frames: Sequence[Image], look: Look) -> Done:
+        if (note := strips_note(frames[0])) not in self.notes:
+            self.notes.append(note)
+        with torch.cuda.stream(self._compute), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            network, (rows, mixing) = self._exact[look.body], on_device(look, self.name)
+            return Done([paint_in_strips(network, rows, mixing, frame) for frame in frames])
 
     def close(self) -> None:
-        torch.cuda.synchronize(self.device)
+        torch.cuda.synchronize(self.name)
+        self._programs.clear()
         self._slots.clear()

@@ -18,7 +18,6 @@ from torch import Tensor
 from livestyle.architecture import Border, mirrored
 from livestyle.frame import Image
 from livestyle.network import TorchOps, Transformer, reflect_pad
-from livestyle.style import Floats
 
 STRIP_NUMBERS = 2**23  # of a strip, 32 MiB
 LEAST_ROWS = 16  # so that the rows which two strips both read are few
@@ -164,9 +163,7 @@ class StripOps:
         return Strips(x.channels // factor**2, x.height * factor, x.width * factor, read)
 
     def crop(self, x: Strips, top: int, left: int, height: int, width: int) -> Strips:
-        return Strips(
-            x.channels, height, width, lambda first, last: x.read(top + first, top + last)[..., left : left + width]
-        )
+        return Strips(x.channels, height, width, lambda first, last: x.read(top + first, top + last)[..., left : left + width])
 
 
 def _reflect_sides(strip: Tensor, left: int, right: int) -> Tensor:
@@ -174,8 +171,8 @@ def _reflect_sides(strip: Tensor, left: int, right: int) -> Tensor:
 
 
 @torch.inference_mode()
-def paint_in_strips(network: Transformer, rows: Tensor, mixing: Floats | None, image: Image) -> Image:
-    """(H, W, 3) uint8 -> the same, painted, on the device of network and rows, (2, K), both in fp32."""
+def paint_in_strips(network: Transformer, rows: Tensor, mixing: Tensor | None, image: Image) -> Image:
+    """(H, W, 3) uint8 -> the same, painted, on the device of network, rows (2, K) and mixing (3, 3), all in fp32."""
     height, width = image.shape[:2]
 
     def read(first: int, last: int) -> Tensor:
@@ -184,13 +181,12 @@ def paint_in_strips(network: Transformer, rows: Tensor, mixing: Floats | None, i
 
     photo = Strips(3, height, width, read)
     painting: Strips = network.architecture.paint(StripOps(network, rows), photo)
-    weights = None if mixing is None else torch.from_numpy(mixing).to(rows.device)[:, :, None, None]
     result = np.empty_like(image, order="C")
     for first, last in photo.ranges():
         strip = painting.read(first, last)
-        if weights is not None:
+        if mixing is not None:
             part = read(first, last)
-            strip = part + F.conv2d(strip - part, weights)
+            strip = part + F.conv2d(strip - part, mixing[:, :, None, None])
         levels = strip.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         result[first:last] = levels[0].permute(1, 2, 0).cpu().numpy()
     return result

@@ -1,0 +1,44 @@
+"""The fused kernels paint what eager torch paints: on a GPU, or in Triton's interpreter where there is none."""
+
+import pytest
+import torch
+
+from livestyle.architecture import ARCHITECTURES
+from livestyle.network import Transformer
+
+pytest.importorskip("triton", reason="Triton is for Linux")
+from livestyle.engines.fused import FusedOps, Lazy
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def paint_both(architecture: str, size: tuple[int, int], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    network = Transformer(ARCHITECTURES[architecture]).requires_grad_(False).to(DEVICE)
+    rows = (network.plain_rows() + 0.3 * torch.randn(2, network.architecture.row_length)).to(DEVICE)
+    photo = torch.rand(2, 3, *size, device=DEVICE)
+    eager = network(photo, rows)
+    network, rows, photo = network.to(dtype), rows.to(dtype), photo.to(dtype).contiguous(memory_format=torch.channels_last)
+    return eager, network.architecture.paint(FusedOps(network.convolutions, rows), Lazy(photo)).raw.float()
+
+
+# 17 x 65: more than one tile of pixels a norm, and rows that end inside a block
+@pytest.mark.parametrize(("architecture", "size"), [("lite", (1, 1)), ("lite", (17, 65)), ("lite", (72, 80)), ("full", (17, 30))])
+def test_fused_is_eager(architecture: str, size: tuple[int, int]) -> None:
+    eager, fused = paint_both(architecture, size, torch.float32)
+    torch.testing.assert_close(fused, eager, rtol=0, atol=1e-4)
+
+
+def test_fused_in_half_precision() -> None:
+    eager, fused = paint_both("lite", (24, 40), torch.float16)
+    assert (fused - eager).square().mean() < 10**-3.8  # 38 dB
+
+
+def test_statistics_do_not_cancel() -> None:
+    # a small contrast on a large mean: squares of 3000 leave fp32 no digit of a variance of 1
+    x = (torch.randn(1, 32, 40, 40, dtype=torch.float64) + 3000).contiguous(memory_format=torch.channels_last)
+    rows = torch.stack([torch.ones(32), torch.zeros(32)]).to(DEVICE)
+    normal = FusedOps({}, rows).norm(Lazy(x.float().to(DEVICE))).written().double().cpu()
+    exact = x.float().double()
+    exact = (exact - exact.mean((2, 3), keepdim=True)) / exact.var((2, 3), correction=0, keepdim=True).sqrt()
+    torch.testing.assert_close(normal, exact, rtol=0, atol=2e-3)
