@@ -7,7 +7,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]  # (H, W, 3) RGB, or (N, H, W, 3)
+Image = NDArray[np.uint8]
+"""(H, W, 3) RGB, or (N, H, W, 3). Between a file and a GPU also NV12, (H + H/2, W): see engines/nv12.py."""
+
+
+def is_hd(width: int, height: int) -> bool:
+    """Whether players take a video that does not say for BT.709, else for BT.601."""
+    return width >= 1280 or height >= 720
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Frame:
     """One picture and when it is shown."""
 
     image: Image
-    """(H, W, 3) uint8 RGB, contiguous."""
+    """(H, W, 3) uint8 RGB, contiguous; or NV12 where it was asked for."""
     pts_seconds: Fraction
     """Exact presentation time."""
     captured_at: float | None = None

@@ -1,15 +1,18 @@
 """What the video source and the video sink share: opening a file safely, and colours."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.reformatter import Colorspace
 
 from livestyle.errors import InputError
+from livestyle.frame import is_hd
 
 # A playlist (HLS, DASH, ffconcat, SDP) is no container: it names other files and addresses, and FFmpeg would read them.
 DEMUXERS = (
@@ -29,8 +32,11 @@ EXACT_16_BIT = 0x4 | 0x40000 | 0x2000
 """The same with bicubic: of 4:2:0 at its own height FFmpeg 8's bilinear makes noise in 16 bits."""
 
 
-def open_media(path: Path) -> InputContainer:
-    """The container at `path`; nothing but that one file is ever read. Raises InputError."""
+def open_media(path: Path, hardware: bool = False) -> InputContainer:
+    """The container at `path`; nothing but that one file is ever read. Raises InputError.
+
+    hardware: decode on an NVIDIA GPU what it can decode, into main memory.
+    """
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a video file in it")
@@ -42,14 +48,22 @@ def open_media(path: Path) -> InputContainer:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
+    if hardware:
+        with suppress(av.FFmpegError, ValueError, NotImplementedError, RuntimeError):  # no such device: then without
+            return _open(path, HWAccel("cuda", allow_software_fallback=True))
     try:
-        return av.open(
-            f"file:{path}",  # with its protocol, a name may hold colons or start with a dash
-            container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
+        return _open(path, None)
     except (av.FFmpegError, ValueError) as error:
         raise InputError(f"{path} {_what_it_is(head, error)}") from None
+
+
+def _open(path: Path, hardware: HWAccel | None) -> InputContainer:
+    return av.open(
+        f"file:{path}",  # with its protocol, a name may hold colons or start with a dash
+        container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
+        metadata_errors="replace",
+        hwaccel=hardware,
+    )
 
 
 def _what_it_is(head: bytes, error: Exception) -> str:
@@ -66,7 +80,7 @@ def _what_it_is(head: bytes, error: Exception) -> str:
 
 def matrix_of_untagged(width: int, height: int) -> Colorspace:
     """The YCbCr matrix that players take when a video does not say: BT.709 for HD, BT.601 below."""
-    return Colorspace.ITU709 if width >= 1280 or height >= 720 else Colorspace.ITU601
+    return Colorspace.ITU709 if is_hd(width, height) else Colorspace.ITU601
 
 
 def scaling(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str) -> Graph:

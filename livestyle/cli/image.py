@@ -19,6 +19,7 @@ from livestyle.cli.options import (
     report_options,
     size_option,
     style_option,
+    tell,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
 
@@ -80,6 +81,7 @@ def image(
             check_target(target, paths, overwrite)
         with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
             written, failed = paint_each(paths, targets, stylizer, size, quiet)
+    tell(stylizer.engine.notes, quiet)
     seconds = time.monotonic() - started
     summary: dict[str, Any] = {"written": [str(path) for path in written], "failed": failed, "seconds": round(seconds, 3)}
     if as_json and STDIO not in written:

@@ -103,6 +103,7 @@ def video(
                     start_seconds=start,
                     duration_seconds=duration,
                     size=lambda width, height: fit_size(width, height, size),
+                    for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p"),
                 )
                 try:
                     target.parent.mkdir(parents=True, exist_ok=True) if output else None
@@ -115,6 +116,7 @@ def video(
                         preset=preset,
                         pix_fmt=pix_fmt,
                         duration_seconds=duration,
+                        on_gpu=stylizer.engine.takes_nv12,
                     )
                 except BaseException:
                     source.close()
@@ -203,6 +205,6 @@ def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool
         "height": info.height,
         "seconds": round(seconds, 3),
         "fps": round(frames / seconds, 2),
-        "notes": source.notes + sink.notes,
+        "notes": source.notes + stylizer.engine.notes + sink.notes,
         "damage": source.damage + list(getattr(sink, "damage", [])),
     }

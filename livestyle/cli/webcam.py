@@ -107,7 +107,7 @@ def webcam(
                 recorder.stop()
             finally:
                 screen.close()
-                tell(source.notes + recorder.notes + source.damage, quiet)
+                tell(source.notes + stylizer.engine.notes + recorder.notes + source.damage, quiet)
                 if session.meter.frames or as_json:
                     _report(session, recorder, dropped, as_json, quiet)
     finally:

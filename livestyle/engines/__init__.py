@@ -56,6 +56,8 @@ class Engine(Protocol):
     """What it computes in: float32, bfloat16, float16."""
     batches: tuple[int, ...]
     """How many frames may be worth painting together offline; which one is best is for measurement to say."""
+    takes_nv12: bool
+    """Whether frames may be NV12 too: painted, they come back as such."""
     notes: list[str]
     """What a person should know: painted in strips, no compiler."""
 

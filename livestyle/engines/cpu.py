@@ -46,7 +46,8 @@ def on_device(look: Look, device: str) -> tuple[Tensor, Tensor | None]:
 class PlainEngine:
     """Paints in the caller's thread: for mps."""
 
-    batches = (1,)
+    batches: tuple[int, ...] = (1,)
+    takes_nv12 = False
 
     def __init__(self, device: str, dtype: torch.dtype = torch.float32) -> None:
         self.name, self.precision = device, str(dtype).removeprefix("torch.")

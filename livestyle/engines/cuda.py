@@ -16,7 +16,8 @@ from torch import Tensor
 from livestyle.engines import Done, Look, Ticket
 from livestyle.engines.cpu import Networks, on_device
 from livestyle.engines.memory import fits_whole, strips_note
-from livestyle.engines.painting import paint
+from livestyle.engines.nv12 import nv12_from_rgb, rgb_from_nv12
+from livestyle.engines.painting import levels, paint
 from livestyle.engines.strips import paint_in_strips
 from livestyle.frame import Image
 from livestyle.network import Transformer
@@ -115,6 +116,7 @@ class CudaEngine:
 
     precision = "float16"
     batches = (1, 2, 4, 8)
+    takes_nv12 = True
 
     def __init__(self, device: str) -> None:
         self.name = device
@@ -177,6 +179,10 @@ class CudaEngine:
         return self._programs[key]
 
     def _paint_in_strips(self, frames: Sequence[Image], look: Look) -> Done:
+        if frames[0].ndim == 2:  # NV12, by way of the CPU
+            photos = [levels(rgb_from_nv12(torch.tensor(frame)[None]))[0].numpy() for frame in frames]
+            paintings = torch.from_numpy(np.stack(self._paint_in_strips(photos, look).result()))  # (N, H, W, 3)
+            return Done(list(nv12_from_rgb(paintings.permute(0, 3, 1, 2) / 255).numpy()))
         if (note := strips_note(frames[0])) not in self.notes:
             self.notes.append(note)
         with torch.cuda.stream(self._compute), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

@@ -132,6 +132,7 @@ class OpenVinoEngine:
     """
 
     name = "openvino"
+    takes_nv12 = False
 
     def __init__(self) -> None:
         self._core = ov.Core()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from livestyle.architecture import Border, mirrored
+from livestyle.engines.painting import levels
 from livestyle.frame import Image
 from livestyle.network import TorchOps, Transformer, reflect_pad
 
@@ -187,6 +188,5 @@ def paint_in_strips(network: Transformer, rows: Tensor, mixing: Tensor | None, i
         if mixing is not None:
             part = read(first, last)
             strip = part + F.conv2d(strip - part, mixing[:, :, None, None])
-        levels = strip.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-        result[first:last] = levels[0].permute(1, 2, 0).cpu().numpy()
+        result[first:last] = levels(strip)[0].cpu().numpy()
     return result

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
+from av.codec import CodecContext
 from av.container import OutputContainer
 from av.filter import Graph
 from av.packet import Packet
@@ -115,12 +116,17 @@ def _vpx_vp9(crf: int, preset: str, delay: int) -> dict[str, str]:
     return {"crf": str(crf), "b": "0", "deadline": "good", "cpu-used": preset, "row-mt": "1", "lag-in-frames": str(lag)}
 
 
+def _nvenc(crf: int, preset: str, delay: int) -> dict[str, str]:
+    return {"rc": "vbr", "cq": str(crf), "preset": preset, "bf": "0", "rc-lookahead": "0", "delay": "0"}
+
+
 ENCODERS = {
     "h264": Encoder("libx264", "veryfast", _x264),
     "hevc": Encoder("libx265", "veryfast", _x265),
     "av1": Encoder("libsvtav1", "10", _svt_av1),
     "vp9": Encoder("libvpx-vp9", "5", _vpx_vp9),
 }
+GPU_ENCODERS = {name: Encoder(f"{name}_nvenc", "p4", _nvenc) for name in ("h264", "hevc", "av1")}
 SYNONYMS = {"h265": "hevc", "avc": "h264"} | {encoder.library: name for name, encoder in ENCODERS.items()}
 
 
@@ -136,6 +142,9 @@ class VideoWriter:
     preset: a name for h264 and hevc, 0-13 for av1, 0-8 for vp9; None for a fast one.
     pix_fmt: FFmpeg's name; None for yuv420p, where odd sizes are made even by repeating the last row or column.
     duration_seconds: cut the sound this long after the first frame; None keeps all of it.
+    on_gpu: encode on an NVIDIA GPU that has an encoder for it, unless the preset or pix_fmt is asked for.
+
+    Frames are RGB, or NV12 of the writer's own size.
     """
 
     def __init__(
@@ -149,6 +158,7 @@ class VideoWriter:
         preset: str | None = None,
         pix_fmt: str | None = None,
         duration_seconds: Fraction | int | None = None,
+        on_gpu: bool = False,
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
@@ -172,6 +182,11 @@ class VideoWriter:
         if (self._layout.width, self._layout.height) != (info.width, info.height):
             even = f"{self._layout.width}x{self._layout.height}"
             self.notes.append(f"{info.width}x{info.height} became {even} by repeating the last row or column")
+        if on_gpu and preset is None and pix_fmt is None:
+            gpu_encoder = GPU_ENCODERS.get(name)
+            if gpu_encoder is not None and _opens(gpu_encoder.library, self._layout):
+                self._encoder = gpu_encoder
+            self.notes.append(f"encoded by {self._encoder.library}")
         self._crf, self._preset = crf, preset or self._encoder.preset
         self._is_hevc = name == "hevc"
         self._first_ticks: int | None = None
@@ -184,11 +199,9 @@ class VideoWriter:
             self._open()
 
     def write(self, frame: Frame) -> None:
-        if frame.image.shape != (self._info.height, self._info.width, 3):
-            raise OutputError(
-                f"{self._path}: a frame of {frame.image.shape[1]}x{frame.image.shape[0]} in a video of "
-                f"{self._info.width}x{self._info.height}"
-            )
+        width, height = self._info.width, self._info.height
+        if frame.image.shape not in ((height, width, 3), (height * 3 // 2, width)):
+            raise OutputError(f"{self._path}: a frame of the shape {frame.image.shape} in a video of {width}x{height}")
         ticks = round(frame.pts_seconds / self._time_base)
         if self._first_ticks is None:
             self._first_ticks = ticks
@@ -293,6 +306,10 @@ class VideoWriter:
     # writing
 
     def _to_yuv(self, frame: Frame, ticks: int) -> VideoFrame:
+        if frame.image.ndim == 2:
+            coded = VideoFrame.from_ndarray(frame.image, format="nv12")
+            coded.pts, coded.time_base = ticks, self._time_base
+            return coded.reformat(format=self._layout.name)
         right, below = self._layout.width - self._info.width, self._layout.height - self._info.height
         image = frame.image
         if right or below:
@@ -418,6 +435,18 @@ def _choose_encoder(codec: str | None, container: Container, path: Path) -> tupl
         choice = ", ".join(available) or "none"
         raise OutputError(f"cannot write {path} with codec {codec or name}; for {path.suffix} there are: {choice}")
     return name, ENCODERS[name]
+
+
+def _opens(library: str, layout: VideoFormat) -> bool:
+    """Whether the encoder is there and takes such pictures; a GPU's needs the GPU."""
+    try:
+        context = cast(VideoCodecContext, CodecContext.create(library, "w"))
+        context.width, context.height, context.pix_fmt = layout.width, layout.height, layout.name
+        context.time_base = ANY_TIME_BASE
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _layout(pix_fmt: str, info: StreamInfo) -> VideoFormat:

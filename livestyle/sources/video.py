@@ -68,6 +68,7 @@ class VideoFile:
         and info.origin_seconds is its time in the file. 0 leaves all times as they are.
     duration_seconds: how much to read from the first picture on, None for all.
     size: (width, height) -> (width, height), asked once with the size of the upright pictures; may refuse by raising.
+    for_gpu: decode on the GPU where it can, and give NV12 where that is what the file has.
     """
 
     def __init__(
@@ -77,11 +78,12 @@ class VideoFile:
         start_seconds: Fraction | int = 0,
         duration_seconds: Fraction | int | None = None,
         size: Callable[[int, int], tuple[int, int]] | None = None,
+        for_gpu: bool = False,
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
         self._path = path
-        self._container = open_media(path)
+        self._container = open_media(path, hardware=for_gpu)
         try:
             self._stream = self._choose_stream()
             self._decoder = _decoder(self._stream)
@@ -100,6 +102,9 @@ class VideoFile:
             self._waiting: tuple[Fraction, VideoFrame] | None = first
             self._end = None if duration_seconds is None else first[0] + duration_seconds
             self._describe(*first, size or (lambda width, height: (width, height)))
+            self._gives_nv12 = for_gpu and self._is_nv12(first[1])
+            if for_gpu:
+                self.notes.append(f"decoded on the {'GPU' if self._decoder.is_hwaccel else 'CPU: the GPU has no decoder for it'}")
         except BaseException:
             self._container.close()
             raise
@@ -114,7 +119,7 @@ class VideoFile:
             self._decoded.close()
             self._assess(complete=False)
             return None
-        return Frame(self._to_rgb(picture), time - self.info.origin_seconds)
+        return Frame(self._to_image(picture), time - self.info.origin_seconds)
 
     def close(self) -> None:
         self._waiting = None
@@ -283,6 +288,23 @@ class VideoFile:
                 self.damage.append(f"the file is cut off: it ends at {float(tally.end_seconds):.2f} s of {float(end):.2f} s")
         if tally.resized:
             self.notes.append(f"{_count(tally.resized, 'picture')} of another size scaled to the first one's")
+
+    def _is_nv12(self, picture: VideoFrame) -> bool:
+        """Whether the picture is shown as it is coded: in 8 bits, 4:2:0, limited range, its size's matrix."""
+        return (
+            picture.format.name in ("yuv420p", "nv12")
+            and picture.color_range != ColorRange.JPEG
+            and MATRICES.get(picture.colorspace, self._untagged_matrix) == self._untagged_matrix
+            and self._tone_mapper is None
+            and not (self._transposed or self._flip_rows or self._flip_columns)
+            and (picture.width, picture.height) == self._coded_size == self._scaled_size
+            and picture.width % 2 == picture.height % 2 == 0
+        )
+
+    def _to_image(self, picture: VideoFrame) -> Image:
+        if self._gives_nv12 and self._is_nv12(picture):
+            return cast(Image, self._reformatter.reformat(picture, format="nv12").to_ndarray())
+        return self._to_rgb(picture)
 
     def _to_rgb(self, picture: VideoFrame) -> Image:
         """(H, W, 3) uint8: upright, scaled, over black."""
