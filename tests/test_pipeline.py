@@ -222,7 +222,7 @@ def test_a_look_that_breaks_on_the_way(stylizer: Stylizer) -> None:
     look = stylizer._look
     with Pipeline(source, stylizer, offline(2)) as pipeline:
         next(iter(pipeline))
-        stylizer._look = replace(look, rows=torch.zeros(2, 5))
+        stylizer._look = replace(look, rows=np.zeros((2, 5), np.float32))
         try:
             _, error = read_until_error(pipeline)
         finally:

@@ -6,7 +6,9 @@ seams. Here each convolution goes over the whole picture, strip by strip, and it
 each strip that the next one reads.
 """
 
+import ctypes
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,9 +20,9 @@ from torch import Tensor
 from livestyle.architecture import Border, mirrored
 from livestyle.engines.painting import levels
 from livestyle.frame import Image
-from livestyle.network import TorchOps, Transformer, reflect_pad
+from livestyle.network import PAD_MODES, TorchOps, Transformer, reflect_pad
 
-STRIP_NUMBERS = 2**23  # of a strip, 32 MiB
+STRIP_NUMBERS = 2**22  # of a strip, 16 MiB
 LEAST_ROWS = 16  # so that the rows which two strips both read are few
 
 
@@ -44,6 +46,10 @@ class Strips:
         """Every pixel changed."""
         return replace(self, read=lambda first, last: change(self.read(first, last)))
 
+    def affine(self, factor: Tensor, shift: Tensor) -> "Strips":
+        """Every channel times its factor, plus its shift, (C)."""
+        return self.mapped(lambda strip: _affine(strip, factor, shift))
+
     def padded(self, rows: NDArray[np.int64], change: Callable[[Tensor], Tensor], width: int) -> "Strips":
         """The rows that are named, in that order, padded to that width."""
 
@@ -52,7 +58,8 @@ class Strips:
             low, high = int(wanted.min()), int(wanted.max()) + 1
             block = self.read(low, high)
             if high - low != last - first or wanted[0] != low:  # at a border
-                block = block.index_select(2, torch.from_numpy(wanted - low).to(block.device))
+                picked = torch.from_numpy(wanted - low).to(block.device)
+                block = block.permute(0, 2, 3, 1).index_select(1, picked).permute(0, 3, 1, 2)
             return change(block)
 
         return Strips(self.channels, len(rows), width, read)
@@ -68,55 +75,60 @@ class StripOps:
         return x.height, x.width
 
     def _moments(self, x: Strips) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every channel over the whole picture, (1, C, 1, 1) fp32, gathered in double precision."""
-        sums = 0.0, 0.0
+        """Mean and variance of every channel over the whole picture, (C) fp32, gathered in double precision."""
+        mean = square = torch.zeros(x.channels, dtype=torch.float64, device=self._torch.rows.device)
         for first, last in x.ranges():
-            variance, mean = (each.double() for each in torch.var_mean(x.read(first, last), (0, 2, 3), correction=0))
-            share = (last - first) / x.height
-            sums = sums[0] + share * mean, sums[1] + share * (variance + mean.square())
-        mean, square = sums
-        return tuple(each.float()[None, :, None, None] for each in (mean, (square - mean.square()).clamp_min(0)))
+            # a group norm's by-products, and on CPUs ten times as fast as var_mean
+            pixels, share = (last - first) * x.width, (last - first) / x.height
+            _, means, inverse = torch.native_group_norm(x.read(first, last), None, None, 1, x.channels, pixels, x.channels, 0.0)
+            mean = mean + share * means[0].double()
+            square = square + share * (inverse[0].double() ** -2 + means[0].double().square())
+        return mean.float(), (square - mean.square()).clamp_min(0).float()
 
     def _kept(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
         """A feature map of x's size, computed once and kept in 16 bits, evenly between each strip's least and greatest
         numbers: several times as fine as half precision."""
-        device = self._torch.rows.device
-        levels = torch.empty(
-            (1, x.channels, x.height, x.width), dtype=torch.int16, device=device, memory_format=torch.channels_last
-        )
-        middle, step = (torch.empty((1, x.channels, x.height, 1), device=device) for _ in range(2))
+        shape, device = (1, x.channels, x.height, x.width), self._torch.rows.device
+        # one block of memory, which goes back to the system at once: one a strip would leave holes
+        numbers = torch.empty(shape, dtype=torch.int16, device=device, memory_format=torch.channels_last)
+        scales: list[tuple[int, int, Tensor, Tensor]] = []  # a strip's rows, and its step and middle, (C)
         for first, last in x.ranges():
             strip = compute(first, last)
             least, greatest = strip.amin((0, 2, 3)), strip.amax((0, 2, 3))
-            rows = slice(first, last)
-            middle[:, :, rows] = ((least + greatest) / 2)[None, :, None, None]
-            step[:, :, rows] = ((greatest - least) / 65534).clamp_min(1e-30)[None, :, None, None]
-            levels[:, :, rows] = strip.sub_(middle[:, :, rows]).div_(step[:, :, rows]).round_().to(torch.int16)
+            middle, step = (least + greatest) / 2, ((greatest - least) / 65534).clamp_min(1e-30)
+            numbers[:, :, first:last] = _affine(strip, 1 / step, -middle / step).round_()
+            scales.append((first, last, step, middle))
+        _trim_heap()
 
         def read(first: int, last: int) -> Tensor:
-            rows = slice(first, last)
-            return levels[:, :, rows].float().mul_(step[:, :, rows]).add_(middle[:, :, rows])
+            parts = [
+                _affine(numbers[:, :, max(first, low) : min(last, high)].float(), step, middle)
+                for low, high, step, middle in scales
+                if low < last and first < high
+            ]
+            if len(parts) == 1:
+                return parts[0]
+            return torch.cat([part.permute(0, 2, 3, 1) for part in parts], 1).permute(0, 3, 1, 2)
 
         return replace(x, read=read)
 
     def centre(self, x: Strips) -> Strips:
         mean, _ = self._moments(x)
-        return x.mapped(lambda strip: strip.sub_(mean))
+        return x.affine(torch.ones_like(mean), -mean)
 
     def scale(self, x: Strips, factor: float, shift: float = 0.0) -> Strips:
         return x.mapped(lambda strip: self._torch.scale(strip, factor, shift))
 
     def reflect(self, x: Strips, left: int, right: int, top: int, bottom: int) -> Strips:
         rows = mirrored(x.height, top, bottom)
-        return x.padded(rows, lambda strip: _reflect_sides(strip, left, right), x.width + left + right)
+        return x.padded(rows, lambda strip: reflect_pad(strip, left, right, 0, 0), x.width + left + right)
 
     def conv(self, name: str, x: Strips, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> Strips:
         rim = 0 if border == "none" else size // 2
-        if border == "repeat":
-            rows = np.arange(-rim, x.height + rim).clip(0, x.height - 1)
-            x = x.padded(rows, lambda strip: F.pad(strip, (rim, rim, 0, 0), mode="replicate"), x.width + 2 * rim)
-        elif border == "reflect":
-            x = self.reflect(x, rim, rim, rim, rim)
+        repeated = np.arange(-rim, x.height + rim).clip(0, x.height - 1)
+        rows = repeated if border == "repeat" else mirrored(x.height, rim, rim)
+        if rim:
+            x = x.padded(rows, lambda strip: F.pad(strip, (rim, rim, 0, 0), mode=PAD_MODES[border]), x.width + 2 * rim)
         module = self._torch.convolutions[name]
 
         def compute(first: int, last: int) -> Tensor:
@@ -128,10 +140,9 @@ class StripOps:
 
     def norm(self, x: Strips) -> Strips:
         mean, variance = self._moments(x)
-        rows = self._torch.next_rows(x.channels)[:, None, :, None, None]  # (2, 1, C, 1, 1)
+        rows = self._torch.next_rows(x.channels)  # (2, C)
         factor = rows[0] / (variance + 1e-5).sqrt()
-        shift = rows[1] - mean * factor
-        return x.mapped(lambda strip: strip.mul_(factor).add_(shift))
+        return x.affine(factor, rows[1] - mean * factor)
 
     def relu(self, x: Strips) -> Strips:
         return x.mapped(self._torch.relu)
@@ -167,8 +178,18 @@ class StripOps:
         return Strips(x.channels, height, width, lambda first, last: x.read(top + first, top + last)[..., left : left + width])
 
 
-def _reflect_sides(strip: Tensor, left: int, right: int) -> Tensor:
-    return reflect_pad(strip, left, right, 0, 0)
+def _affine(strip: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+    """Every channel times its factor plus its shift, (C): in rows of W C numbers, five times as fast as in rows of C."""
+    _, channels, height, width = strip.shape
+    lines = strip.permute(0, 2, 3, 1).reshape(height, width * channels)
+    lines = torch.addcmul(shift.repeat(width), lines, factor.repeat(width))
+    return lines.reshape(1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _trim_heap() -> None:
+    """glibc holds on to what was freed between blocks in use: a gigabyte after a few layers of a large picture."""
+    with suppress(OSError, AttributeError):  # other systems have others
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @torch.inference_mode()

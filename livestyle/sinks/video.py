@@ -201,7 +201,8 @@ class VideoWriter:
     def write(self, frame: Frame) -> None:
         width, height = self._info.width, self._info.height
         if frame.image.shape not in ((height, width, 3), (height * 3 // 2, width)):
-            raise OutputError(f"{self._path}: a frame of the shape {frame.image.shape} in a video of {width}x{height}")
+            found = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
+            raise OutputError(f"{self._path}: a frame of {found} in a video of {width}x{height}")
         ticks = round(frame.pts_seconds / self._time_base)
         if self._first_ticks is None:
             self._first_ticks = ticks
