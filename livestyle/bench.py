@@ -1,4 +1,4 @@
-"""What this machine does: the network alone, each stage of a video alone and together, style changes, memory.
+"""What this machine does: each network on each engine, a video's stages alone and together, style changes, start-up, memory.
 
 Every figure is a median of repeats or says what it is; frames differ, so that nothing is in a cache.
 """
@@ -9,20 +9,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
-import torch
 
-from livestyle.engines.cpu import cores, cpu_precision
-from livestyle.engines.cuda import gpu_name
-from livestyle.frame import Frame
+from livestyle.architecture import ARCHITECTURES, Architecture
+from livestyle.engines import Engine, Look, choose_device, cores, open_engine
+from livestyle.errors import DeviceError, TooLargeError
+from livestyle.frame import Frame, Image, StreamInfo
+from livestyle.gallery import Gallery
 from livestyle.pipeline import Pipeline, offline, paint, read_all
+from livestyle.sinks.pictures import write_picture
 from livestyle.sinks.video import VideoWriter
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.video import VideoFile
+from livestyle.style import Body, load_body, load_style
 from livestyle.stylizer import Stylizer
 
 SIZES = {
@@ -32,13 +37,15 @@ SIZES = {
     "1920x1080": (1920, 1080),
     "3840x2160": (3840, 2160),
 }
-CLIP_FRAMES = 300
+VIDEO_SIZES = ("640x360", "1280x720")
+CLIP_FRAMES = 300  # at 640x360, fewer where frames are larger
+CELL_SECONDS, LEAST_REPEATS, MOST_REPEATS = 3.0, 5, 60
 MIB = 2**20
 
 
-@dataclass
+@dataclass(frozen=True)
 class Ceilings:
-    """What the device does at its best, in the precision of the networks: no network is faster."""
+    """What a device does at its best, in an engine's precision: no network is faster."""
 
     tflops: float
     """Of a large matrix product, 10^12 operations a second."""
@@ -46,32 +53,45 @@ class Ceilings:
     """Of a large copy, read and written, 10^9 bytes."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class NetworkFigures:
-    """One network at one size."""
+    """One network on one engine at one size; frames in and out as uint8."""
 
+    device: str
+    precision: str
     model: str
     size: str
     gflop: float
     floor_ms: float
-    """What a frame would take at the machine's ceilings."""
+    """What a frame would take at the ceilings."""
     alone_ms: float
-    """A single frame, in and out as uint8: what a live picture waits."""
+    """A single frame: what a live picture waits."""
     alone_p95_ms: float
+    batch: int
+    """The best number of frames together."""
     batched_ms: float
-    """A frame of a batch of engine.batch, each batch waited for; a file, whose next batch is always ready, takes less."""
-    batched_to_floor: float
+    """A frame of such a batch, each batch waited for; a file, whose next batch is always ready, takes less."""
+
+    @property
+    def ratio_to_floor(self) -> float:
+        """Of the faster way."""
+        return min(self.alone_ms, self.batched_ms) / self.floor_ms
 
 
-@dataclass
+@dataclass(frozen=True)
 class VideoFigures:
-    """A 640x360 H.264 file to an H.264 file; frames a second of each stage with the machine to itself, and of all together."""
+    """An H.264 file to an H.264 file; frames a second of each stage with the machine to itself, and of all together."""
 
+    size: str
     decode_fps: float
     paint_fps: float
     encode_fps: float
     together_fps: float
     ratio_to_slowest: float
+    paint_cpu_ms: float
+    """All cores' time a frame, as the next one."""
+    overhead_cpu_ms: float
+    """What is neither decoding, painting nor encoding: colour conversion both ways, copies, queues."""
 
 
 @dataclass
@@ -79,10 +99,15 @@ class Report:
     """All figures of a run."""
 
     machine: dict[str, str]
-    ceilings: Ceilings
+    ceilings: dict[str, Ceilings] = field(default_factory=dict)
+    """By device and precision."""
     networks: list[NetworkFigures] = field(default_factory=list)
-    video: VideoFigures | None = None
+    videos: list[VideoFigures] = field(default_factory=list)
     style_change_ms: float = 0.0
+    help_seconds: float = 0.0
+    """Of `livestyle --help`."""
+    import_torch_seconds: float = 0.0
+    """Of `python -c "import torch"`, to compare with."""
     start_up_seconds: float = 0.0
     """From starting the program to its first painted 640x360 photo."""
     rss_720p_mib: float = 0.0
@@ -92,62 +117,98 @@ class Report:
     """How much more is resident after so many frames of 640x360 than after the first 200."""
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+        networks = [asdict(figures) | {"ratio_to_floor": figures.ratio_to_floor} for figures in self.networks]
+        return asdict(self) | {"networks": networks}
 
 
-def measure(style: str, model: str, device: str, sizes: Iterable[str], frames: int, say: Callable[[str], None]) -> Report:
-    """Run everything, telling each step. frames: how many the memory is watched over."""
-    with Stylizer(style, model, device) as stylizer:
-        report = Report(describe_machine(stylizer), measure_ceilings(stylizer.engine.device))
-        say(", ".join(report.machine.values()))
-        say(f"ceilings: {report.ceilings.tflops:.3f} TFLOP/s, {report.ceilings.gbytes_per_second:.1f} GB/s")
-        for size in sizes:
-            figures = measure_network(stylizer, size, report.ceilings)
-            report.networks.append(figures)
-            say(
-                f"{figures.model} {size}: {figures.alone_ms:.1f} ms alone (95 %: {figures.alone_p95_ms:.1f}), "
-                f"{figures.batched_ms:.1f} ms in batches of {stylizer.engine.batch}; {figures.gflop:.2f} GFLOP, "
-                f"at the ceilings {figures.floor_ms:.2f} ms"
-            )
+def engines_here() -> list[str]:
+    """The devices that can be used, the one that is taken by itself first."""
+    found = [choose_device("auto")]
+    for name in ("openvino", "cpu", "cuda", "mps"):
+        with suppress(DeviceError):
+            found.append(choose_device(name))
+    return list(dict.fromkeys(found))
+
+
+def measure(
+    style: str, models: Sequence[str], devices: Sequence[str], sizes: Sequence[str], frames: int, say: Callable[[str], None]
+) -> Report:
+    """Run everything, telling each step. devices, sizes: none for the usual ones. frames: how many the memory is watched over."""
+    devices = [choose_device(name) for name in devices] or engines_here()
+    report = Report(describe_machine(devices))
+    say(", ".join(report.machine.values()))
+    for device in devices:
+        engine = open_engine(device)
+        ceilings = measure_ceilings(device, engine.precision)
+        report.ceilings[f"{device} {engine.precision}"] = ceilings
+        say(f"{device}, {engine.precision}: ceilings {ceilings.tflops:.3f} TFLOP/s, {ceilings.gbytes_per_second:.1f} GB/s")
+        for model in models:
+            look = find_look(style, model)
+            for size in sizes or usual_sizes(model, device):
+                try:
+                    figures = measure_network(engine, look, size, ceilings)
+                except TooLargeError as error:
+                    say(f"{device} {model} {size}: {error}")
+                    continue
+                report.networks.append(figures)
+                say(
+                    f"{device} {model} {size}: {figures.alone_ms:.1f} ms alone (95 %: {figures.alone_p95_ms:.1f}), "
+                    f"{figures.batched_ms:.1f} ms in batches of {figures.batch}; {figures.gflop:.2f} GFLOP, "
+                    f"at the ceilings {figures.floor_ms:.2f} ms, {figures.ratio_to_floor:.2f} times that"
+                )
+        engine.close()
+    with Stylizer(style, device=devices[0]) as stylizer:
         report.style_change_ms = measure_style_change(stylizer)
         say(f"style change: {report.style_change_ms:.3f} ms")
-        report.video = measure_video(stylizer, min(frames, CLIP_FRAMES))
-        say(
-            f"video 640x360: {report.video.together_fps:.1f} fps; alone: decoding {report.video.decode_fps:.0f}, "
-            f"painting {report.video.paint_fps:.1f}, encoding {report.video.encode_fps:.0f}; "
-            f"{report.video.ratio_to_slowest:.2f} of the slowest"
-        )
+        for size in VIDEO_SIZES:
+            video = measure_video(stylizer, size, min(frames, CLIP_FRAMES * 640 * 360 // pixels_of(size)))
+            report.videos.append(video)
+            say(
+                f"video {size}: {video.together_fps:.1f} fps; alone: decoding {video.decode_fps:.0f}, painting "
+                f"{video.paint_fps:.1f}, encoding {video.encode_fps:.0f}; {video.ratio_to_slowest:.2f} of the slowest; beside "
+                f"{video.paint_cpu_ms:.1f} ms of painting, all cores, {video.overhead_cpu_ms:.1f} ms for colours, copies, queues"
+            )
         report.growth_frames, report.growth_mib = frames, measure_growth(stylizer, frames)
         say(f"memory: {report.growth_mib:+.1f} MiB from frame {settled(frames)} to {frames} of 640x360")
-    report.rss_720p_mib = measure_rss_720p(style, model, device, min(frames, 60))
+    report.rss_720p_mib = measure_rss_720p(style, devices[0], min(frames, 60))
     say(f"memory: {report.rss_720p_mib:.0f} MiB for a 720p video")
-    report.start_up_seconds = measure_start_up(style, model, device)
-    say(f"start-up: {report.start_up_seconds:.2f} s to the first painted photo")
+    report.help_seconds = seconds_to_run("-m", "livestyle", "--help")
+    report.import_torch_seconds = seconds_to_run("-c", "import torch")
+    report.start_up_seconds = measure_start_up(style, devices[0])
+    say(
+        f"start-up: {report.start_up_seconds:.2f} s to the first painted photo, {report.help_seconds:.2f} s for --help; "
+        f"torch alone takes {report.import_torch_seconds:.2f} s to import"
+    )
     return report
 
 
-def describe_machine(stylizer: Stylizer) -> dict[str, str]:
+def usual_sizes(model: str, device: str) -> list[str]:
+    """What people paint; `full` takes seconds a frame on a CPU."""
+    count = 5 if device.startswith("cuda") else 4 if model == "lite" else 3
+    return list(SIZES)[:count]
+
+
+def describe_machine(devices: Sequence[str]) -> dict[str, str]:
     """What the figures were measured on."""
-    device = stylizer.engine.device
-    on_gpu = device.type == "cuda"
-    return {
-        "device": gpu_name(device) if on_gpu else f"{processor_name()}, {cores()} cores",
-        "precision": str(precision(device)).removeprefix("torch."),
-        "torch": f"torch {torch.__version__}",
-        "system": platform.system(),
-    }
+    import torch
+
+    machine = {"cpu": f"{processor_name()}, {cores()} cores", "torch": f"torch {torch.__version__}", "system": platform.system()}
+    for device in devices:
+        if device.startswith("cuda"):
+            from livestyle.engines.cuda import gpu_name
+
+            machine[device] = gpu_name(device)
+    return machine
 
 
-def precision(device: torch.device) -> torch.dtype:
-    """What the engine of the device computes in."""
-    return torch.float16 if device.type == "cuda" else cpu_precision() if device.type == "cpu" else torch.float32
+def measure_ceilings(device: str, precision: str, tries: int = 10) -> Ceilings:
+    """The best of some tries, by torch: ceilings are what nothing exceeds."""
+    import torch
 
-
-def measure_ceilings(device: torch.device, tries: int = 10) -> Ceilings:
-    """The best of some tries: ceilings are what nothing exceeds."""
-    side, length = (8192, 2**28) if device.type == "cuda" else (2048, 2**26)
-    matrix = torch.randn(side, side, device=device).to(precision(device))
-    product, source = torch.empty_like(matrix), torch.zeros(length, dtype=torch.uint8, device=device)
+    place, dtype = "cpu" if device == "openvino" else device, getattr(torch, precision)
+    side, length = (8192, 2**28) if device.startswith("cuda") else (2048, 2**26)
+    matrix = torch.randn(side, side, device=place).to(dtype)
+    product, source = torch.empty_like(matrix), torch.zeros(length, dtype=torch.uint8, device=place)
     target = torch.empty_like(source)
 
     def best(run: Callable[[], object]) -> float:
@@ -170,74 +231,95 @@ def processor_name() -> str:
     return next(names, platform.processor() or platform.machine())
 
 
-def scene_frames(size: str, count: int) -> list[Frame]:
-    """Different frames of the demo scene."""
+def find_look(style: str, model: str) -> Look:
+    """The style's, or one of random numbers for a network that it is not there for: the speed is the same."""
+    gallery = Gallery()
+    header = gallery.models(style).get(model)
+    if header is not None:
+        return Look(load_body(gallery.body(header)), load_style(header).rows)
+    architecture, rng = ARCHITECTURES[model], np.random.default_rng(0)
+    parameters = {name: np.zeros(shape, np.float32) for name, shape in architecture.parameters.items()}
+    for name, shape in architecture.weights.items():  # so that activations neither grow nor fade (He et al. 2015)
+        parameters[f"{name}.weight"] = rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32)
+    rows = np.stack([np.ones(architecture.row_length), np.zeros(architecture.row_length)]).astype(np.float32)
+    return Look(Body(architecture, parameters), rows)
+
+
+def pixels_of(size: str) -> int:
     width, height = SIZES[size]
-    return list(read_all(DemoScene(width, height, seconds=count / 30)))
+    return width * height
 
 
-def measure_network(stylizer: Stylizer, size: str, ceilings: Ceilings) -> NetworkFigures:
+def scene(size: str, count: int) -> DemoScene:
+    width, height = SIZES[size]
+    return DemoScene(width, height, seconds=count / 30)
+
+
+def scene_images(size: str, count: int) -> list[Image]:
+    """Different frames of the demo scene."""
+    return [frame.image for frame in read_all(scene(size, count))]
+
+
+def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings) -> NetworkFigures:
     """Frames through the engine, uint8 to uint8."""
-    pixels = SIZES[size][0] * SIZES[size][1]
-    repeats = max(5, min(60, 60 * 640 * 360 // pixels))
-    images = [frame.image for frame in scene_frames(size, min(repeats, 24))]
-    batch = stylizer.engine.batch
-    stylizer.submit(images[:1]).result()
-    stylizer.submit(images[:batch]).result()
-    alone, batched = [], []
-    for number in range(repeats):
-        image = images[number % len(images)]
-        alone.append(seconds_of(lambda image=image: stylizer.submit([image]).result()))  # type: ignore[misc]
-    for number in range(max(3, repeats // batch)):
-        chosen = [images[(number * batch + offset) % len(images)] for offset in range(batch)]
-        batched.append(seconds_of(lambda chosen=chosen: stylizer.submit(chosen).result()) / batch)  # type: ignore[misc]
-    gflop, floor_ms = count_work(stylizer.model, size, ceilings, precision(stylizer.engine.device).itemsize)
-    batched_ms = statistics.median(batched) * 1000
+    images = scene_images(size, 24 if pixels_of(size) < 10**6 else 8)
+
+    def seconds_a_frame(first: int, count: int) -> float:
+        chosen = [images[(first + offset) % len(images)] for offset in range(count)]
+        return seconds_of(lambda: engine.submit(chosen, look).result()) / count
+
+    def times(count: int) -> list[float]:
+        seconds_a_frame(0, count)  # what the first run prepares does not count
+        once = seconds_a_frame(count, count) * count
+        repeats = max(LEAST_REPEATS, min(MOST_REPEATS, int(CELL_SECONDS / once)))
+        return [seconds_a_frame(number * count, count) for number in range(repeats)]
+
+    alone = times(1)
+    batched = {count: statistics.median(times(count)) for count in engine.batches}
+    batch = min(batched, key=batched.__getitem__)
+    gflop, floor_ms = count_work(look.body.architecture, size, ceilings, 4 if engine.precision == "float32" else 2)
     return NetworkFigures(
-        stylizer.model,
+        engine.name,
+        engine.precision,
+        look.body.architecture.name,
         size,
         gflop,
         floor_ms,
         alone_ms=statistics.median(alone) * 1000,
         alone_p95_ms=sorted(alone)[int(len(alone) * 0.95)] * 1000,
-        batched_ms=batched_ms,
-        batched_to_floor=batched_ms / floor_ms,
+        batch=batch,
+        batched_ms=batched[batch] * 1000,
     )
 
 
-def count_work(model: str, size: str, ceilings: Ceilings, number_bytes: int) -> tuple[float, float]:
-    """GFLOP of a frame's convolutions, two a multiply-add, and the least milliseconds that they take. Nothing is computed.
+def count_work(architecture: Architecture, size: str, ceilings: Ceilings, number_bytes: int) -> tuple[float, float]:
+    """GFLOP of a frame's convolutions, two a multiply-add, and the least milliseconds that they take.
 
     A convolution computes at the one ceiling, or reads and writes once at the other, whichever takes longer; then what
     it wrote is read once for the norm's statistics. All else would be fused into these.
     """
-    from torch import Tensor, nn
-
-    from livestyle.network import NETWORKS
-
-    work: list[tuple[float, float, float]] = []  # operations, bytes of the convolution, bytes of the statistics
-
-    def count(convolution: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(convolution, nn.Conv2d)
-        operations = 2 * output.numel() * convolution.weight[0].numel()
-        work.append((operations, (inputs[0].numel() + output.numel()) * number_bytes, output.numel() * number_bytes))
-
     width, height = SIZES[size]
-    with torch.device("meta"):
-        network = NETWORKS[model]()
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                module.register_forward_hook(count)
-        network(torch.empty(1, 3, height, width), network.plain_rows())
     a_second, bytes_a_second = ceilings.tflops * 1e12, ceilings.gbytes_per_second * 1e9
-    seconds = sum(max(each / a_second, moved / bytes_a_second) + read / bytes_a_second for each, moved, read in work)
-    return sum(operations for operations, *_ in work) / 1e9, seconds * 1000
+    plan = architecture.plan(height, width)
+    seconds = sum(
+        max(work.operations / a_second, (work.read + work.written) * number_bytes / bytes_a_second)
+        + work.written * number_bytes / bytes_a_second
+        for work in plan.work
+    )
+    return sum(work.operations for work in plan.work) / 1e9, seconds * 1000
 
 
 def seconds_of(run: Callable[[], object]) -> float:
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
+
+
+def cpu_ms_a_frame(run: Callable[[], object], count: int) -> float:
+    """Of all threads of this process."""
+    started = time.process_time()
+    run()
+    return (time.process_time() - started) / count * 1000
 
 
 def measure_style_change(stylizer: Stylizer) -> float:
@@ -253,28 +335,45 @@ def measure_style_change(stylizer: Stylizer) -> float:
     return statistics.median(times) * 1000
 
 
-def measure_video(stylizer: Stylizer, count: int) -> VideoFigures:
-    """Each stage alone, then all together as `livestyle video` runs them, on the same clip."""
-    pace = offline(stylizer.engine.batch)
+def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
+    """Each stage alone, then all together as `livestyle video` runs them, on the same clip.
+
+    The overhead is the CPU time together, less that of painting, and of decoding and encoding in the file's own colours.
+    """
+    width, height = SIZES[size]
+    pace = offline(stylizer.best_batch(height, width))
+    info = scene(size, 1).info
     with tempfile.TemporaryDirectory() as folder:
         clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
-        frames = scene_frames("640x360", count)
-        info = DemoScene(640, 360).info
-        write_all(frames, VideoWriter(clip, info))
-        decode = count / seconds_of(lambda: exhaust(read_all(VideoFile(clip))))
+        write_all(read_all(scene(size, count)), clip, info)
+        frames: list[Frame] = []
+        decode = count / seconds_of(lambda: frames.extend(read_all(VideoFile(clip))))
         paintings: list[Frame] = []
-        paint_fps = count / seconds_of(lambda: paintings.extend(paint(frames, stylizer, pace)))
-        encode = count / seconds_of(lambda: write_all(paintings, VideoWriter(painted, info)))
+        started = time.perf_counter()
+        paint_ms = cpu_ms_a_frame(lambda: paintings.extend(paint(frames, stylizer, pace)), count)
+        paint_fps = count / (time.perf_counter() - started)
+        frames.clear()
+        encode = count / seconds_of(lambda: write_all(paintings, painted, info))
+        paintings.clear()
 
         def run() -> None:
             with Pipeline(VideoFile(clip), stylizer, pace) as pipeline:
-                write_all(pipeline, VideoWriter(painted, info))
+                write_all(pipeline, painted, info)
 
-        together = count / seconds_of(run)
-    return VideoFigures(decode, paint_fps, encode, together, together / min(decode, paint_fps, encode))
+        started = time.perf_counter()
+        together_ms = cpu_ms_a_frame(run, count)
+        together = count / (time.perf_counter() - started)
+        coded: list[Frame] = []
+        decode_ms = cpu_ms_a_frame(lambda: exhaust(read_all(VideoFile(clip, for_gpu=True))), count)
+        coded.extend(read_all(VideoFile(painted, for_gpu=True)))
+        encode_ms = cpu_ms_a_frame(lambda: write_all(coded, clip, info), count)
+    overhead_ms = together_ms - paint_ms - decode_ms - encode_ms
+    slowest = min(decode, paint_fps, encode)
+    return VideoFigures(size, decode, paint_fps, encode, together, together / slowest, paint_ms, overhead_ms)
 
 
-def write_all(frames: Iterable[Frame], writer: VideoWriter) -> None:
+def write_all(frames: Iterable[Frame], path: Path, info: StreamInfo) -> None:
+    writer = VideoWriter(path, info)
     for frame in frames:
         writer.write(frame)
     writer.close()
@@ -293,11 +392,11 @@ def settled(frames: int) -> int:
 def measure_growth(stylizer: Stylizer, frames: int) -> float:
     """How much more memory is resident after the last frame than after the 200th, MiB."""
     process = psutil.Process()
-    scene = DemoScene(640, 360, seconds=frames / 30)
+    source = scene("640x360", frames)
     after_200 = 0
     with tempfile.TemporaryDirectory() as folder:
-        writer = VideoWriter(Path(folder, "painted.mp4"), scene.info)
-        with Pipeline(scene, stylizer, offline(stylizer.engine.batch)) as pipeline:
+        writer = VideoWriter(Path(folder, "painted.mp4"), source.info)
+        with Pipeline(source, stylizer, offline(stylizer.best_batch(source.info.height, source.info.width))) as pipeline:
             for number, frame in enumerate(pipeline, start=1):
                 writer.write(frame)
                 if number == settled(frames):
@@ -316,26 +415,27 @@ print(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
 """
 
 
-def measure_rss_720p(style: str, model: str, device: str, frames: int) -> float:
+def measure_rss_720p(style: str, device: str, frames: int) -> float:
     """Peak memory of `livestyle video` on a 720p file, MiB; 0 where the system does not tell."""
     if sys.platform == "win32":
         return 0.0
     with tempfile.TemporaryDirectory() as folder:
         clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
-        scene = DemoScene(1280, 720, seconds=frames / 30)
-        write_all(read_all(scene), VideoWriter(clip, scene.info))
-        command = [sys.executable, "-c", PEAK, "video", str(clip), str(painted), "--quiet"]
-        command += ["--style", style, "--model", model, "--device", device]
+        source = scene("1280x720", frames)
+        write_all(read_all(source), clip, source.info)
+        command = [sys.executable, "-c", PEAK, "video", str(clip), str(painted), "--quiet", "--style", style, "--device", device]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def measure_start_up(style: str, model: str, device: str) -> float:
-    """`livestyle image` on a 640x360 photo, the second run of two."""
-    from livestyle.sinks.pictures import write_picture
+def seconds_to_run(*words: str) -> float:
+    """A Python of its own, the best of three."""
+    return min(seconds_of(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)) for _ in range(3))
 
+
+def measure_start_up(style: str, device: str) -> float:
+    """`livestyle image` on a 640x360 photo."""
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder, "photo.png")
-        write_picture(photo, scene_frames("640x360", 1)[0].image)
-        command = [sys.executable, "-m", "livestyle", "image", str(photo), "-o", str(Path(folder, "painted.png"))]
-        command += ["-y", "--quiet", "--style", style, "--model", model, "--device", device]
-        return [seconds_of(lambda: subprocess.run(command, check=True)) for _ in range(2)][-1]
+        write_picture(photo, scene_images("640x360", 1)[0])
+        words = ["-m", "livestyle", "image", str(photo), "-o", str(Path(folder, "painted.png")), "-y", "--quiet"]
+        return seconds_to_run(*words, "--style", style, "--device", device)

@@ -117,6 +117,10 @@ class Stylizer:
             painted[start : start + len(batch)] = self.submit(batch).result()
         return painted
 
+    def warm_up(self, height: int, width: int) -> None:
+        """Have all that is made for a frame's size made before the first frame comes."""
+        self.submit([np.zeros((height, width, 3), np.uint8)]).result()
+
     def best_batch(self, height: int, width: int) -> int:
         """How many frames of this size are painted together in the least time a frame: measured now, with the current look."""
         rng = np.random.default_rng(0)

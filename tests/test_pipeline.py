@@ -12,7 +12,6 @@ from threading import Event
 
 import numpy as np
 import pytest
-import torch
 
 from livestyle.errors import InputError
 from livestyle.frame import Frame, StreamInfo

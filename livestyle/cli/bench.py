@@ -10,9 +10,9 @@ SIZE_NAMES = ["256x256", "640x360", "1280x720", "1920x1080", "3840x2160"]
 
 @click.command()
 @click.option("-s", "--style", default="wave", show_default=True)
-@click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True)
-@click.option("--device", default="auto", show_default=True)
-@click.option("--size", "sizes", multiple=True, type=click.Choice(SIZE_NAMES), help="May be repeated; default: all to 1080p.")
+@click.option("--model", "models", multiple=True, type=click.Choice(["lite", "full"]), help="May be repeated; default: both.")
+@click.option("--device", "devices", multiple=True, help="May be repeated; default: all of this machine.")
+@click.option("--size", "sizes", multiple=True, type=click.Choice(SIZE_NAMES), help="May be repeated; default: the usual ones.")
 @click.option("--frames", type=click.IntRange(4), default=2000, show_default=True, help="Watch the memory over so many.")
 @click.option("--json", "as_json", is_flag=True, help="The figures on stdout.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The figures as JSON to a file.")
@@ -20,8 +20,8 @@ SIZE_NAMES = ["256x256", "640x360", "1280x720", "1920x1080", "3840x2160"]
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def bench(
     style: str,
-    model: str,
-    device: str,
+    models: tuple[str, ...],
+    devices: tuple[str, ...],
     sizes: tuple[str, ...],
     frames: int,
     as_json: bool,
@@ -29,11 +29,11 @@ def bench(
     quiet: bool,
     debug: bool,
 ) -> None:
-    """Measure this machine's speed and memory: the network, a video from end to end, a style change, start-up."""
+    """Measure this machine's speed and memory: each network on each engine, videos from end to end, a style change, start-up."""
     from livestyle.bench import measure
 
     say = (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
-    report = measure(style, model, device, sizes or SIZE_NAMES[:4], frames, say)
+    report = measure(style, models or ("lite", "full"), devices, sizes, frames, say)
     text = json.dumps(report.as_dict(), indent=2)
     if output is not None:
         output.write_text(text + "\n", encoding="utf-8")

@@ -88,6 +88,7 @@ def webcam(
         pausable = Pausable(Mirrored(source) if mirror else source)
         with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
             styles = stylizer.load_all()
+            stylizer.warm_up(source.info.height, source.info.width)
             recorder = Recorder(source.info)
             screen: Screen = Window("livestyle", source.info.width, source.info.height) if has_display else NoWindow()
             session = Session(stylizer, styles, pausable, screen, recorder)
