@@ -160,7 +160,8 @@ class Stylizer:
         headers = {name: available[name][shared[0]] for name in blend}
         if len({header.body_hash for header in headers.values()}) > 1:
             raise StyleError(f"{' and '.join(headers)} cannot be blended: their bodies differ; blend styles trained together")
-        rows = sum((np.float32(weight) * self._style(headers[name]).rows for name, weight in blend.items()), np.float32(0))
+        weights = np.array(list(blend.values()), np.float32)
+        rows = np.tensordot(weights, np.stack([self._style(headers[name]).rows for name in blend]), 1)
         return Look(self._body(next(iter(headers.values()))), rows)
 
     def _style(self, header: Header) -> Style:

@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from livestyle.engines import Done, Look, cores
+from livestyle.engines import Done, Look, Ticket, cores
 from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, strips_note
 from livestyle.engines.painting import paint
 from livestyle.engines.strips import paint_in_strips
@@ -59,7 +59,7 @@ class PlainEngine:
         self._networks[body]
 
     @torch.inference_mode()
-    def submit(self, frames: Sequence[Image], look: Look) -> Done:
+    def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         rows, mixing = on_device(look, self.name)
         if not self.is_whole(frames[0], len(frames), look):
             return Done([paint_in_strips(self._exact[look.body], rows, mixing, frame) for frame in frames])
@@ -99,7 +99,7 @@ class PooledEngine(PlainEngine):
         self.batches = (1, cores())
         self._pool = ThreadPoolExecutor(cores(), "livestyle-paint", initializer=torch.set_num_threads, initargs=(1,))
 
-    def submit(self, frames: Sequence[Image], look: Look) -> Painting | Done:
+    def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         if len(frames) == 1 or not self.is_whole(frames[0], min(len(frames), cores()), look):
             return super().submit(frames, look)
         network = self._networks[look.body]

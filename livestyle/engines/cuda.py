@@ -115,7 +115,7 @@ class CudaEngine:
     """Half precision, channels-last, norm statistics in fp32."""
 
     precision = "float16"
-    batches = (1, 2, 4, 8)
+    batches: tuple[int, ...] = (1, 2, 4, 8)
     takes_nv12 = True
 
     def __init__(self, device: str) -> None:

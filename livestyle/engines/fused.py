@@ -105,7 +105,8 @@ class Lazy:
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(side * (2 if self.doubled else 1) for side in self.raw.shape[2:])
+        times = 2 if self.doubled else 1
+        return times * self.raw.shape[2], times * self.raw.shape[3]
 
     @property
     def is_plain(self) -> bool:

@@ -137,7 +137,7 @@ class OpenVinoEngine:
     def __init__(self) -> None:
         self._core = ov.Core()
         self.precision = "bfloat16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
-        self.batches = (1, cores())
+        self.batches: tuple[int, ...] = (1, cores())
         self.notes: list[str] = []
         self._compiled: dict[tuple[Any, ...], ov.CompiledModel] = {}
         self._strips: Any = None
