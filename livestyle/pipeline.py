@@ -6,14 +6,21 @@ Reading, painting and whatever the caller does overlap.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from livestyle.channel import Channel
 from livestyle.engines import Ticket
 from livestyle.frame import Frame, Image, Source
-from livestyle.stylizer import Stylizer
+
+
+class Painter(Protocol):
+    """What a pipeline wants of a stylizer."""
+
+    def submit(self, frames: Sequence[Image]) -> Ticket:
+        """Start painting frames of one size."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Failed:
         raise self._error
 
 
-def submitted(frames: Iterable[Frame], stylizer: Stylizer, size: int) -> Iterator[tuple[list[Frame], Ticket]]:
+def submitted(frames: Iterable[Frame], stylizer: Painter, size: int) -> Iterator[tuple[list[Frame], Ticket]]:
     """Each batch, and the ticket for its painting. An error is the last ticket."""
     try:
         for batch in batched(frames, size):
@@ -86,7 +93,7 @@ def submitted(frames: Iterable[Frame], stylizer: Stylizer, size: int) -> Iterato
         yield [], Failed(error)
 
 
-def paint(frames: Iterable[Frame], stylizer: Stylizer, pace: Pace) -> Iterator[Frame]:
+def paint(frames: Iterable[Frame], stylizer: Painter, pace: Pace) -> Iterator[Frame]:
     """The painted frames, in order, times unchanged. An error comes after the frames before it."""
     pending: deque[tuple[list[Frame], Ticket]] = deque()
     try:
@@ -114,7 +121,7 @@ class Pipeline:
     closed. An error of the source or of the engine is raised where the caller takes frames.
     """
 
-    def __init__(self, source: Source, stylizer: Stylizer, pace: Pace) -> None:
+    def __init__(self, source: Source, stylizer: Painter, pace: Pace) -> None:
         self._read = Channel(read_all(source), pace.waiting, pace.drop_oldest)
         self._painted = Channel(paint(self._read, stylizer, pace), pace.waiting, pace.drop_oldest)
 
