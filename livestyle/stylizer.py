@@ -21,7 +21,7 @@ class Stylizer:
 
     style: a name, a path to a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}.
     model: "full", "lite", or "auto": full on a GPU if the style has it, else lite if it has that.
-    device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+    device: "auto", "cpu" (PyTorch), "openvino" (the CPU too), "cuda", "cuda:N" or "mps".
     strength: from 0, the photo, to 1, the painting. keep_colors: the painting's lightness, the photo's colours.
 
     Raises StyleError for a style that is not there or lacks the model, DeviceError for the device.
@@ -43,6 +43,7 @@ class Stylizer:
         self.gallery = gallery or Gallery()
         self._bodies: dict[str, Body] = {}  # hash -> body
         self._styles: dict[Header, Style] = {}
+        self._best_batches: dict[tuple[int, int, str], int] = {}
         chosen = choose_device(device)
         self._models = (model,) if model != "auto" else ("lite", "full") if chosen in ("cpu", "openvino") else ("full", "lite")
         # before the engine is opened, so that a wrong word costs nothing
@@ -122,7 +123,13 @@ class Stylizer:
         self.submit([np.zeros((height, width, 3), np.uint8)]).result()
 
     def best_batch(self, height: int, width: int) -> int:
-        """How many frames of this size are painted together in the least time a frame: measured now, with the current look."""
+        """How many frames of this size are painted together in the least time a frame: measured, once for a size and model."""
+        key = (height, width, self.model)
+        if key not in self._best_batches:
+            self._best_batches[key] = self._measure_batches(height, width)
+        return self._best_batches[key]
+
+    def _measure_batches(self, height: int, width: int) -> int:
         rng = np.random.default_rng(0)
         frames = list(rng.integers(0, 256, (max(self.engine.batches), height, width, 3), np.uint8))
 

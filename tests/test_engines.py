@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from livestyle.architecture import ARCHITECTURES, Architecture
 from livestyle.engines import Engine, Look, choose_device, open_engine
@@ -163,6 +165,29 @@ def test_bundled_styles_keep_their_precision(engine: Engine, name: str) -> None:
     exact, painted = PlainEngine("cpu").submit(hard, look).result(), engine.submit(hard, look).result()
     for kind, one, other in zip(HARD, exact, painted, strict=True):
         assert decibels(one, other) >= 38, kind
+
+
+def test_a_style_change_compiles_nothing(style_folder: Path, frames: list[Image]) -> None:
+    engine: Any = if_there("openvino")
+    look = load_look(style_folder, "lite")
+    engine.submit(frames, look).result()
+    before = dict(engine._compiled)
+    changed = replace(look, rows=look.rows * 1.4)
+    assert apart(engine.submit(frames, look).result()[0], engine.submit(frames, changed).result()[0]) > 3
+    assert engine._compiled == before
+    engine.close()
+
+
+def test_the_frame_loop_allocates_nothing_on_the_gpu(style_folder: Path, frames: list[Image]) -> None:
+    engine, look = if_there("cuda"), load_look(style_folder, "lite")
+    looks = [look, replace(look, rows=look.rows * 1.4)]
+    for each in looks * 3:  # every slot, every look
+        engine.submit(frames[:2], each).result()
+    before = torch.cuda.memory_stats()["allocation.all.allocated"]
+    for each in looks * 3:
+        engine.submit(frames[:2], each).result()
+    assert torch.cuda.memory_stats()["allocation.all.allocated"] == before
+    engine.close()
 
 
 def test_no_strength_is_the_photo(engine: Engine, look: Look) -> None:

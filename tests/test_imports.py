@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from livestyle.sinks.pictures import write_picture
 
 ROOT = Path(__file__).parent.parent
 ALLOWED: dict[str, set[str]] = {
@@ -147,3 +150,14 @@ def test_help_waits_for_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
     assert "Usage: livestyle" in done.stdout
     assert "HEAVY []" in done.stdout
+
+
+def test_openvino_paints_without_torch(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    photo = tmp_path / "photo.png"
+    write_picture(photo, np.full((24, 32, 3), 90, np.uint8))
+    words = ["image", str(photo), "-o", str(tmp_path / "painted.png"), "--device", "openvino", "--quiet"]
+    script = f"import sys\nfrom livestyle.cli import cli\ncli.main({words}, standalone_mode=False)\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
+    assert (tmp_path / "painted.png").exists()

@@ -53,7 +53,9 @@ style_option = click.option(
 )
 look_options = together(
     click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network."),
-    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to paint."),
+    click.option(
+        "--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Where to paint."
+    ),
     click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 the photo, 1 the painting."),
     click.option("--keep-colors", is_flag=True, help="The painting's lightness, the photo's colours."),
 )

@@ -182,12 +182,12 @@ def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool
     info = source.info
     frames = 0
     try:
-        pace = offline(stylizer.best_batch(info.height, info.width))
         with (
-            Pipeline(source, stylizer, pace) as pipeline,
-            tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True) as bar,
+            tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar,
+            Pipeline(source, stylizer, offline(stylizer.best_batch(info.height, info.width))) as pipeline,
             ctrl_c_noted() as interrupted,
         ):
+            bar.set_description("painting")
             for frame in pipeline:
                 sink.write(frame)
                 frames += 1
