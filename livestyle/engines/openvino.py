@@ -4,6 +4,7 @@ The style's rows are an input of the graph, so that a style change costs nothing
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ from livestyle.frame import Image
 from livestyle.style import Body, Floats
 
 Node = Any  # OpenVINO's nodes carry no types
+
+
+@cache
+def core() -> ov.Core:
+    """One for the whole process: each changes the stack on which signals are handled and puts the former back when it goes,
+    so that two which do not end in turn leave a stack that is freed, and the next signal ends the process."""
+    return ov.Core()
 
 
 class GraphOps:
@@ -135,7 +143,7 @@ class OpenVinoEngine:
     takes_nv12 = False
 
     def __init__(self) -> None:
-        self._core = ov.Core()
+        self._core = core()
         self.precision = "bfloat16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
         self.batches: tuple[int, ...] = (1, cores())
         self.notes: list[str] = []
