@@ -46,6 +46,13 @@ class StreamInfo:
     """The time in the file that became pts 0: not zero after --start."""
     pixel_aspect: Fraction = Fraction(1)
     """Width over height of one pixel."""
+    is_nv12: bool = False
+    """Frames are NV12, not RGB."""
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Of a frame's image."""
+        return (self.height * 3 // 2, self.width) if self.is_nv12 else (self.height, self.width, 3)
 
 
 class Source(Protocol):

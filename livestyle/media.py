@@ -3,9 +3,9 @@
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
-from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.filter import Graph
 from av.video.format import VideoFormat
@@ -48,22 +48,25 @@ def open_media(path: Path, hardware: bool = False) -> InputContainer:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
-    if hardware:
+    if hardware and int(av.__version__.partition(".")[0]) >= 18:  # before, such pictures lose their turn, range and matrix
+        from av.codec.hwaccel import HWAccel
+
         with suppress(av.FFmpegError, ValueError, NotImplementedError, RuntimeError):  # no such device: then without
-            return _open(path, HWAccel("cuda", allow_software_fallback=True))
+            return _open(path, hwaccel=HWAccel("cuda", allow_software_fallback=True))
     try:
-        return _open(path, None)
+        return _open(path)
     except (av.FFmpegError, ValueError) as error:
         raise InputError(f"{path} {_what_it_is(head, error)}") from None
 
 
-def _open(path: Path, hardware: HWAccel | None) -> InputContainer:
-    return av.open(
+def _open(path: Path, **options: Any) -> InputContainer:
+    container: InputContainer = av.open(
         f"file:{path}",  # with its protocol, a name may hold colons or start with a dash
         container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
         metadata_errors="replace",
-        hwaccel=hardware,
+        **options,
     )
+    return container
 
 
 def _what_it_is(head: bytes, error: Exception) -> str:

@@ -43,7 +43,7 @@ class Stylizer:
         self.gallery = gallery or Gallery()
         self._bodies: dict[str, Body] = {}  # hash -> body
         self._styles: dict[Header, Style] = {}
-        self._best_batches: dict[tuple[int, int, str], int] = {}
+        self._best_batches: dict[tuple[tuple[int, ...], str], int] = {}
         chosen = choose_device(device)
         self._models = (model,) if model != "auto" else ("lite", "full") if chosen in ("cpu", "openvino") else ("full", "lite")
         # before the engine is opened, so that a wrong word costs nothing
@@ -112,26 +112,27 @@ class Stylizer:
         if frames.ndim == 3:
             return self.submit([np.ascontiguousarray(frames)]).result()[0]
         painted = np.empty_like(frames, order="C")
-        size = self.best_batch(*frames.shape[1:3]) if len(frames) > 1 else 1
+        size = self.best_batch(frames.shape[1:]) if len(frames) > 1 else 1
         for start in range(0, len(frames), size):
             batch = list(np.ascontiguousarray(frames[start : start + size]))
             painted[start : start + len(batch)] = self.submit(batch).result()
         return painted
 
     def warm_up(self, height: int, width: int) -> None:
-        """Have all that is made for a frame's size made before the first frame comes."""
-        self.submit([np.zeros((height, width, 3), np.uint8)]).result()
+        """Have all that is made for a frame's size, and for keys that mix photo and painting, made before the first frame."""
+        for look in (self._look, replace(self._look, strength=0.5)):
+            self.engine.submit([np.zeros((height, width, 3), np.uint8)], look).result()
 
-    def best_batch(self, height: int, width: int) -> int:
-        """How many frames of this size are painted together in the least time a frame: measured, once for a size and model."""
-        key = (height, width, self.model)
+    def best_batch(self, frame_shape: tuple[int, ...]) -> int:
+        """How many frames of that shape are painted together in the least time a frame: measured, once for each and model."""
+        key = (frame_shape, self.model)
         if key not in self._best_batches:
-            self._best_batches[key] = self._measure_batches(height, width)
+            self._best_batches[key] = self._measure_batches(frame_shape)
         return self._best_batches[key]
 
-    def _measure_batches(self, height: int, width: int) -> int:
+    def _measure_batches(self, frame_shape: tuple[int, ...]) -> int:
         rng = np.random.default_rng(0)
-        frames = list(rng.integers(0, 256, (max(self.engine.batches), height, width, 3), np.uint8))
+        frames = list(rng.integers(0, 256, (max(self.engine.batches), *frame_shape), np.uint8))
 
         def seconds_a_frame(size: int) -> float:
             started = time.perf_counter()
@@ -145,6 +146,8 @@ class Stylizer:
                 times[size] = min(seconds_a_frame(size) for _ in range(2))
             except TooLargeError:
                 break  # as every larger one
+            if times[size] > 1.5 * min(times.values()):
+                break  # painted in strips, say
         return min(times, key=times.__getitem__, default=1)
 
     def close(self) -> None:

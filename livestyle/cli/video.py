@@ -184,7 +184,7 @@ def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool
     try:
         with (
             tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar,
-            Pipeline(source, stylizer, offline(stylizer.best_batch(info.height, info.width))) as pipeline,
+            Pipeline(source, stylizer, offline(stylizer.best_batch(info.frame_shape))) as pipeline,
             ctrl_c_noted() as interrupted,
         ):
             bar.set_description("painting")

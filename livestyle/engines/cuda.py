@@ -6,8 +6,9 @@ recorded once as a CUDA graph. Nothing waits for the whole device, and once a sh
 is allocated on it.
 """
 
-import importlib.util
+import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -37,9 +38,20 @@ def gpu_name(device: str) -> str:
     return str(torch.cuda.get_device_name(device))
 
 
+@cache
+def has_triton() -> bool:
+    """Whether kernels can be compiled: Triton is there, and what it needs, a C compiler and Python's headers."""
+    try:
+        from triton.runtime import driver
+
+        return bool(driver.active.utils)
+    except Exception:  # its own, the linker's, or a subprocess's
+        return False
+
+
 def fused(network: Transformer) -> Callable[[Tensor, Tensor], Tensor]:
-    """The network with fused kernels, as a function of photo and rows; as it is where there is no Triton."""
-    if importlib.util.find_spec("triton") is None:
+    """The network with fused kernels, as a function of photo and rows; as it is where they cannot be compiled."""
+    if not has_triton():
         return network
     from livestyle.engines.fused import FusedOps, Lazy
 
@@ -56,17 +68,17 @@ class Program:
     """One body for batches of one shape, recorded as a graph on buffers of its own."""
 
     def __init__(self, network: Transformer, shape: tuple[int, ...], mixed: bool, device: str, stream: torch.cuda.Stream) -> None:
-        self.frames = torch.zeros(shape, dtype=torch.uint8, device=device)  # (N, H, W, 3)
-        self.rows = torch.zeros((2, network.architecture.row_length), dtype=torch.float16, device=device)
-        self.mixing = torch.eye(3, device=device) if mixed else None
         run = fused(network)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.backends.cudnn.flags(enabled=True, benchmark=True):
-            with torch.cuda.stream(stream):
-                for _ in range(WARM_UPS):
-                    paint(run, self.rows, self.mixing, self.frames)
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+        with torch.cuda.device(device), torch.cuda.stream(stream), exact:
+            self.frames = torch.zeros(shape, dtype=torch.uint8, device=device)  # (N, H, W, 3), or NV12
+            self.rows = torch.zeros((2, network.architecture.row_length), dtype=torch.float16, device=device)
+            self.mixing = torch.eye(3, device=device) if mixed else None
+            for _ in range(WARM_UPS):
+                paint(run, self.rows, self.mixing, self.frames)
             with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
-                self.painted = paint(run, self.rows, self.mixing, self.frames)  # (N, H, W, 3)
+                self.painted = paint(run, self.rows, self.mixing, self.frames)  # as frames
         self._set: tuple[Floats | None, Floats | None] = None, None
 
     def set_look(self, look: Look) -> None:
@@ -86,17 +98,17 @@ class Slot:
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] = ()
-        self.downloaded = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self.downloaded = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # who waits leaves its core to others
         self.taken = False
 
     def fit(self, shape: tuple[int, ...], device: str) -> None:
         """(N, H, W, 3): allocate, if the shape is a new one."""
         if shape == self.shape:
             return
-        self.shape = shape
         self.host_in = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         self.device_in = torch.empty(shape, dtype=torch.uint8, device=device)
         self.device_out = torch.empty(shape, dtype=torch.uint8, device=device)
+        self.shape = shape
 
 
 class CudaTicket:
@@ -123,14 +135,15 @@ class CudaEngine:
         self.notes: list[str] = []
         self._networks = Networks(device, torch.float16)
         self._exact = Networks(device, torch.float32)
-        self._programs: dict[tuple[object, ...], Program] = {}
+        self._programs: dict[tuple[Body, tuple[int, ...], bool], Program | None] = {}  # None: there was no memory for it
+        self._recording = threading.Lock()  # a body must not be copied onto a stream that is being recorded
         self._slots = [Slot() for _ in range(SLOTS)]
         self._next = 0
         streams = [torch.cuda.Stream(device) for _ in range(3)]  # type: ignore[no-untyped-call]
         self._upload, self._compute, self._download = streams
 
     def prepare(self, body: Body) -> None:
-        with torch.cuda.stream(self._compute):  # so that painting waits for it
+        with self._recording, torch.cuda.stream(self._compute):  # so that painting waits for it
             self._networks[body]
 
     @torch.inference_mode()
@@ -138,23 +151,25 @@ class CudaEngine:
         slot = self._slots[self._next]
         if slot.taken:
             raise RuntimeError(f"at most {SLOTS} batches at a time: fetch a result first")
-        program = self._program(frames, look)
+        with self._recording:
+            program = self._program(frames, look)
         if program is None:
             return self._paint_in_strips(frames, look)
         slot.fit(tuple(program.frames.shape), self.name)
-        np.stack(frames, out=slot.host_in.numpy())
+        n = len(frames)  # a file's last batch may be smaller than the program's: the rest is painted, and left
+        np.stack(frames, out=slot.host_in[:n].numpy())
         with torch.cuda.stream(self._upload):
-            slot.device_in.copy_(slot.host_in, non_blocking=True)
+            slot.device_in[:n].copy_(slot.host_in[:n], non_blocking=True)
         self._compute.wait_stream(self._upload)
         with torch.cuda.stream(self._compute):
             program.set_look(look)
-            program.frames.copy_(slot.device_in)
+            program.frames[:n].copy_(slot.device_in[:n])
             program.replay()
-            slot.device_out.copy_(program.painted)
+            slot.device_out[:n].copy_(program.painted[:n])
         self._download.wait_stream(self._compute)
         with torch.cuda.stream(self._download):
-            host_out = torch.empty(slot.shape, dtype=torch.uint8, pin_memory=True)
-            host_out.copy_(slot.device_out, non_blocking=True)
+            host_out = torch.empty((n, *slot.shape[1:]), dtype=torch.uint8, pin_memory=True)
+            host_out.copy_(slot.device_out[:n], non_blocking=True)
             slot.downloaded.record()
         slot.taken = True
         self._next = (self._next + 1) % SLOTS
@@ -164,18 +179,27 @@ class CudaEngine:
         """The program for such a batch; None if it is to be painted in strips, by its size or for want of memory."""
         shape, mixed = (len(frames), *frames[0].shape), look.mixing is not None
         key = (look.body, shape, mixed)
-        if key not in self._programs:
-            for old in [old for old, program in self._programs.items() if program.frames.shape[1:3] != frames[0].shape[:2]]:
-                del self._programs[old]  # a folder of pictures has many sizes
-            cached_bytes = torch.cuda.memory_reserved(self.name) - torch.cuda.memory_allocated(self.name)
-            free_bytes = torch.cuda.mem_get_info(self.name)[0] + cached_bytes
-            if not fits_whole(look.body.architecture, frames[0], len(frames), free_bytes):
-                return None
-            try:
-                self._programs[key] = Program(self._networks[look.body], shape, mixed, self.name, self._compute)
-            except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                return None
+        if key in self._programs:
+            return self._programs[key]
+        for old in [old for old in self._programs if old[1][1:] != shape[1:]]:
+            del self._programs[old]  # a folder of pictures has many sizes
+        same = {
+            made[0]: program for (body, made, mixes), program in self._programs.items() if (body, mixes) == (look.body, mixed)
+        }
+        larger = [count for count, program in same.items() if count > len(frames) and program is not None]
+        if larger and len(frames) > 1:
+            return same[min(larger)]
+        torch.cuda.empty_cache()  # so that what is free is known: the rest belongs to programs
+        if not fits_whole(look.body.architecture, frames[0], len(frames), torch.cuda.mem_get_info(self.name)[0]):
+            return None
+        try:
+            self._programs[key] = Program(self._networks[look.body], shape, mixed, self.name, self._compute)
+        except RuntimeError as error:  # OutOfMemoryError is one; cuDNN says it in its own way
+            if not isinstance(error, torch.OutOfMemoryError) and "unable to find an engine" not in str(error):
+                raise
+            self._programs[key] = None
+        if self._programs[key] is None:
+            torch.cuda.empty_cache()
         return self._programs[key]
 
     def _paint_in_strips(self, frames: Sequence[Image], look: Look) -> Done:
@@ -193,3 +217,4 @@ class CudaEngine:
         torch.cuda.synchronize(self.name)
         self._programs.clear()
         self._slots.clear()
+        torch.cuda.empty_cache()

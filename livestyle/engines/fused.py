@@ -38,21 +38,26 @@ def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.c
 
 @triton.jit
 def norm_factors(means, squares, rows, factors, shifts, first, length, pixels, tiles, channels: tl.constexpr,
-                 padded: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
+                 padded: tl.constexpr, tile_pixels: tl.constexpr, step: tl.constexpr):  # fmt: skip
     """The tiles' moments, and the style's rows, to what each channel is multiplied by and shifted by."""
     picture, channel = tl.program_id(0), tl.arange(0, padded)
     there = channel < channels
     base = picture * tiles * channels + channel
-    mean = tl.zeros([padded], tl.float32)
-    for tile in range(tiles):
-        count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)
-        mean += tl.load(means + base + tile * channels, there, 0.0) * count
-    mean /= pixels
-    square = tl.zeros([padded], tl.float32)
-    for tile in range(tiles):
-        count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)
-        apart = tl.load(means + base + tile * channels, there, 0.0) - mean
-        square += tl.load(squares + base + tile * channels, there, 0.0) + count * apart * apart
+    total = tl.zeros([step, padded], tl.float32)
+    for start in range(0, tiles, step):
+        tile = start + tl.arange(0, step)
+        inside = (tile < tiles)[:, None] & there[None]
+        count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
+        total += tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) * count
+    mean = tl.sum(total, 0) / pixels
+    total = tl.zeros([step, padded], tl.float32)
+    for start in range(0, tiles, step):
+        tile = start + tl.arange(0, step)
+        inside = (tile < tiles)[:, None] & there[None]
+        count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
+        apart = tl.where(inside, tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) - mean[None], 0.0)
+        total += tl.load(squares + base[None] + tile[:, None] * channels, inside, 0.0) + count * apart * apart
+    square = tl.sum(total, 0)
     factor = tl.load(rows + first + channel, there, 0.0).to(tl.float32) / tl.sqrt(square / pixels + 1e-5)
     shift = tl.load(rows + length + first + channel, there, 0.0).to(tl.float32) - mean * factor
     tl.store(factors + picture * channels + channel, factor, there)
@@ -152,11 +157,12 @@ class FusedOps:
         tiles = triton.cdiv(pixels, TILE)
         means, squares = torch.empty((2, n, tiles, channels), device=x.raw.device)
         factors, shifts = torch.empty((2, n, channels), device=x.raw.device)
-        tile_moments[(tiles, n)](x.raw, means, squares, pixels, channels, padded, TILE)
+        tile_moments[(tiles, n)](x.raw, means, squares, pixels, channels, padded, TILE, num_warps=8)
         rows = self._torch.rows
         norm_factors[(n,)](
-            means, squares, rows, factors, shifts, self._taken, rows.shape[1], pixels, tiles, channels, padded, TILE
-        )
+            means, squares, rows, factors, shifts, self._taken, rows.shape[1], pixels, tiles, channels, padded, TILE,
+            4096 // padded,
+        )  # fmt: skip
         self._taken += channels
         return Lazy(x.raw, factors, shifts)
 

@@ -80,7 +80,9 @@ class StripOps:
         for first, last in x.ranges():
             # a group norm's by-products, and on CPUs ten times as fast as var_mean
             pixels, share = (last - first) * x.width, (last - first) / x.height
-            _, means, inverse = torch.native_group_norm(x.read(first, last), None, None, 1, x.channels, pixels, x.channels, 0.0)
+            strip = x.read(first, last)
+            strip = strip if strip.is_cpu else strip.contiguous()  # which it asks for elsewhere, in older torch
+            _, means, inverse = torch.native_group_norm(strip, None, None, 1, x.channels, pixels, x.channels, 0.0)
             mean = mean + share * means[0].double()
             square = square + share * (inverse[0].double() ** -2 + means[0].double().square())
         return mean.float(), (square - mean.square()).clamp_min(0).float()

@@ -117,7 +117,7 @@ def _vpx_vp9(crf: int, preset: str, delay: int) -> dict[str, str]:
 
 
 def _nvenc(crf: int, preset: str, delay: int) -> dict[str, str]:
-    return {"rc": "vbr", "cq": str(crf), "preset": preset, "bf": "0", "rc-lookahead": "0", "delay": "0"}
+    return {"rc": "vbr", "cq": str(max(1, min(crf, 51))), "preset": preset, "bf": "0", "rc-lookahead": "0", "delay": "0"}
 
 
 ENCODERS = {
@@ -182,9 +182,10 @@ class VideoWriter:
         if (self._layout.width, self._layout.height) != (info.width, info.height):
             even = f"{self._layout.width}x{self._layout.height}"
             self.notes.append(f"{info.width}x{info.height} became {even} by repeating the last row or column")
+        self._cpu_encoder = self._encoder
         if on_gpu and preset is None and pix_fmt is None:
             gpu_encoder = GPU_ENCODERS.get(name)
-            if gpu_encoder is not None and _opens(gpu_encoder.library, self._layout):
+            if gpu_encoder is not None and _opens(gpu_encoder.library, self._layout, self._rate):
                 self._encoder = gpu_encoder
             self.notes.append(f"encoded by {self._encoder.library}")
         self._crf, self._preset = crf, preset or self._encoder.preset
@@ -365,7 +366,8 @@ class VideoWriter:
             av.open(url, "w", format=self._container.format, container_options=options) as output,
         ):
             # PyAV before 14.2 takes no packets as they are but for a stream with an encoder, so it gets the same one again,
-            # with the headers as the fragments have them
+            # with the headers as the fragments have them; a CPU's, as a GPU may have no second one to give
+            self._encoder = self._cpu_encoder
             video = self._add_video(output)
             video.codec_context.extradata = source.streams.video[0].codec_context.extradata
             tracks = None
@@ -438,11 +440,12 @@ def _choose_encoder(codec: str | None, container: Container, path: Path) -> tupl
     return name, ENCODERS[name]
 
 
-def _opens(library: str, layout: VideoFormat) -> bool:
+def _opens(library: str, layout: VideoFormat, rate: Fraction) -> bool:
     """Whether the encoder is there and takes such pictures; a GPU's needs the GPU."""
     try:
         context = cast(VideoCodecContext, CodecContext.create(library, "w"))
         context.width, context.height, context.pix_fmt = layout.width, layout.height, layout.name
+        context.framerate = rate.limit_denominator(65_535)  # without, NVENC takes the time base for it
         context.time_base = ANY_TIME_BASE
         context.open()
     except (av.FFmpegError, ValueError):

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -101,10 +101,11 @@ class VideoFile:
                 raise InputError(f"not one picture of {path} could be decoded; the file is damaged or cut off")
             self._waiting: tuple[Fraction, VideoFrame] | None = first
             self._end = None if duration_seconds is None else first[0] + duration_seconds
-            self._describe(*first, size or (lambda width, height: (width, height)))
-            self._gives_nv12 = for_gpu and self._is_nv12(first[1])
+            self.info = self._describe(*first, size or (lambda width, height: (width, height)))
             if for_gpu:
-                self.notes.append(f"decoded on the {'GPU' if self._decoder.is_hwaccel else 'CPU: the GPU has no decoder for it'}")
+                self.info = replace(self.info, is_nv12=self._is_nv12(first[1]))
+                on_gpu = _is_on_gpu(self._decoder) and first[1].format.name in ("nv12", "p010le", "p016le")
+                self.notes.append("decoded on the GPU" if on_gpu else "decoded on the CPU: the GPU has no decoder for it")
         except BaseException:
             self._container.close()
             raise
@@ -146,7 +147,7 @@ class VideoFile:
         ]
         return max(Fraction(0), min(starts, default=Fraction(0)))
 
-    def _describe(self, time: Fraction, picture: VideoFrame, size: Callable[[int, int], tuple[int, int]]) -> None:
+    def _describe(self, time: Fraction, picture: VideoFrame, size: Callable[[int, int], tuple[int, int]]) -> StreamInfo:
         self._transposed, self._flip_rows, self._flip_columns = _turn(picture)
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         width, height = picture.width, picture.height
@@ -165,7 +166,7 @@ class VideoFile:
             self.notes.append("transparency is composed over black")
 
         rate = self._stream.average_rate or self._stream.guessed_rate or None
-        self.info = StreamInfo(
+        return StreamInfo(
             width=width,
             height=height,
             rate=rate,
@@ -302,7 +303,7 @@ class VideoFile:
         )
 
     def _to_image(self, picture: VideoFrame) -> Image:
-        if self._gives_nv12 and self._is_nv12(picture):
+        if self.info.is_nv12 and self._is_nv12(picture):
             return cast(Image, self._reformatter.reformat(picture, format="nv12").to_ndarray())
         return self._to_rgb(picture)
 
@@ -390,7 +391,14 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
         decoder = cast(VideoCodecContext, CodecContext.create(library, "r"))
         decoder.extradata = extradata
     decoder.thread_type = "AUTO"
+    if _is_on_gpu(decoder):
+        decoder.thread_count = 4  # each holds pictures in the GPU's decoder, which has room for 32
     return decoder
+
+
+def _is_on_gpu(decoder: VideoCodecContext) -> bool:
+    """Whether it has a GPU to decode on; what that cannot decode is decoded here all the same."""
+    return bool(getattr(decoder, "is_hwaccel", False))
 
 
 def _has_alpha(picture: VideoFrame) -> bool:
