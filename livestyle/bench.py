@@ -40,7 +40,6 @@ SIZES = {
 }
 VIDEO_SIZES = ("640x360", "1280x720")
 CLIP_FRAMES = 300  # at 640x360, fewer where frames are larger
-CEILING_SECONDS = 1.0  # a large product or copy is repeated for so long
 CELL_SECONDS, LEAST_REPEATS, MOST_REPEATS = 3.0, 5, 60
 MIB = 2**20
 
@@ -206,33 +205,26 @@ def describe_machine(devices: Sequence[str]) -> dict[str, str]:
     return machine
 
 
-def measure_ceilings(place: str, precision: str) -> Ceilings:
-    """The best of many tries, by torch on its device of that name: ceilings are what nothing exceeds.
-
-    Smaller products too, as the shorter a try, the likelier it is that no other program takes a core meanwhile.
-    """
+def measure_ceilings(device: str, precision: str, tries: int = 10) -> Ceilings:
+    """The best of some tries, by torch: ceilings are what nothing exceeds."""
     import torch
 
-    sides, length = ((4096, 8192), 2**28) if place.startswith("cuda") else ((1024, 2048), 2**26)
-
-    def best_seconds(run: Callable[[], torch.Tensor]) -> float:
-        def finished() -> None:
-            run().view(-1)[0].item()  # waits for the device
-
-        times: list[float] = []
-        while sum(times) < CEILING_SECONDS or len(times) < LEAST_REPEATS:
-            times.append(seconds_of(finished))
-        return min(times)
-
-    def multiply(side: int) -> float:
-        matrix = torch.randn(side, side, device=place).to(getattr(torch, precision))
-        product = torch.empty_like(matrix)
-        return 2 * side**3 / best_seconds(lambda: torch.matmul(matrix, matrix, out=product))
-
-    source = torch.zeros(length, dtype=torch.uint8, device=place)
+    place, dtype = "cpu" if device == "openvino" else device, getattr(torch, precision)
+    side, length = (8192, 2**28) if device.startswith("cuda") else (2048, 2**26)
+    matrix = torch.randn(side, side, device=place).to(dtype)
+    product, source = torch.empty_like(matrix), torch.zeros(length, dtype=torch.uint8, device=place)
     target = torch.empty_like(source)
-    copying = 2 * length / best_seconds(lambda: target.copy_(source))
-    return Ceilings(max(multiply(side) for side in sides) / 1e12, copying / 1e9)
+
+    def best(run: Callable[[], object]) -> float:
+        def finished() -> None:
+            run()
+            product[0, 0].item(), target[0].item()  # waits for the device
+
+        return min(seconds_of(finished) for _ in range(tries))
+
+    multiplying = best(lambda: torch.matmul(matrix, matrix, out=product))
+    copying = best(lambda: target.copy_(source))
+    return Ceilings(2 * side**3 / multiplying / 1e12, 2 * length / copying / 1e9)
 
 
 def processor_name() -> str:
