@@ -1,8 +1,9 @@
 """What this machine does: each network on each engine, a video's stages alone and together, style changes, start-up, memory.
 
-Every figure is a median of repeats or says what it is; frames differ, so that nothing is in a cache.
+Every figure says what it is; frames differ, so that nothing is in a cache.
 """
 
+import importlib.metadata
 import platform
 import statistics
 import subprocess
@@ -10,19 +11,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from livestyle.architecture import ARCHITECTURES, Architecture
+from livestyle.architecture import ARCHITECTURES, Work
 from livestyle.channel import Channel
 from livestyle.engines import Done, Engine, Look, choose_device, cores, open_engine
 from livestyle.errors import DeviceError, TooLargeError
-from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.gallery import Gallery
+from livestyle.frame import Frame, Image
+from livestyle.gallery import Gallery, parse_blend
 from livestyle.pipeline import Pipeline, offline, paint, read_all
 from livestyle.sinks.pictures import write_picture
 from livestyle.sinks.video import VideoWriter
@@ -40,7 +41,9 @@ SIZES = {
 }
 VIDEO_SIZES = ("640x360", "1280x720")
 CLIP_FRAMES = 300  # at 640x360, fewer where frames are larger
-CELL_SECONDS, LEAST_REPEATS, MOST_REPEATS = 3.0, 5, 60
+CEILING_SECONDS = 1.0  # a large product or copy is repeated for so long
+CELL_SECONDS, LEAST_REPEATS, MOST_REPEATS = 2.0, 5, 60  # of a network alone, and of each number of frames together
+LEAST_FRAMES, MOST_FRAMES, FRAMES_BYTES = 8, 100, 128 * 2**20  # of the different frames that a network is shown
 MIB = 2**20
 
 
@@ -63,38 +66,52 @@ class NetworkFigures:
     model: str
     size: str
     gflop: float
+    """10^9 operations of a frame's convolutions, two a multiply-add."""
     floor_ms: float
     """What a frame would take at the ceilings."""
     alone_ms: float
-    """A single frame: what a live picture waits."""
+    """A single frame, the median: what a live picture waits."""
     alone_p95_ms: float
+    """95 of 100 single frames take no longer."""
     batch: int
     """The best number of frames together."""
     batched_ms: float
-    """A frame of such a batch, each batch waited for; a file, whose next batch is always ready, takes less."""
-
-    @property
-    def ratio_to_floor(self) -> float:
-        """Of the faster way."""
-        return min(self.alone_ms, self.batched_ms) / self.floor_ms
+    """A frame of such a batch, the median, each batch waited for; a file, whose next batch is always ready, takes less."""
+    alone_to_floor: float
+    """alone_ms, and batched_ms, over floor_ms."""
+    batched_to_floor: float
+    notes: list[str]
+    """What the engine said: that it paints in strips."""
 
 
 @dataclass(frozen=True)
 class VideoFigures:
-    """An H.264 file to an H.264 file; frames a second of each stage with the machine to itself, and of all together."""
+    """An H.264 file to an H.264 file; each stage with the machine to itself, and all together as `livestyle video` runs them.
+
+    CPU milliseconds are a frame's, of all cores together.
+    """
 
     size: str
-    decode_fps: float
+    batch: int
+    """Frames painted together."""
+    read_fps: float
+    """Frames a second: decoding, and converting to RGB (to NV12 for a GPU)."""
     paint_fps: float
-    encode_fps: float
+    write_fps: float
+    """Converting from RGB (from NV12), and encoding."""
     together_fps: float
-    ratio_to_slowest: float
+    together_to_slowest: float
+    """together_fps over that of the slowest stage. Less than 1 where stages share cores."""
+    read_cpu_ms: float
     paint_cpu_ms: float
-    """All cores' time a frame, as the next two."""
-    colors_cpu_ms: float
-    """From the file's own colours to RGB and back, copies included."""
+    write_cpu_ms: float
+    to_yuv_cpu_ms: float
+    """Of write_cpu_ms, converting from RGB (from NV12)."""
     queues_cpu_ms: float
     """Of the pipeline when nothing is read, painted or written."""
+    to_rgb_cpu_ms: float | None
+    """Of read_cpu_ms, what converting to RGB takes more than to NV12, which is nearly what files hold (a tenth of a
+    millisecond at 640x360). None where a GPU decodes or converts."""
 
 
 @dataclass
@@ -103,25 +120,26 @@ class Report:
 
     machine: dict[str, str]
     ceilings: dict[str, Ceilings] = field(default_factory=dict)
-    """By device and precision."""
+    """By device and precision; OpenVINO's device is the CPU."""
     networks: list[NetworkFigures] = field(default_factory=list)
     videos: list[VideoFigures] = field(default_factory=list)
+    """On the first device."""
     style_change_ms: float = 0.0
+    """The median over two rounds of all styles, all of them loaded."""
+    growth_frames: int = 0
+    growth_mib: float = 0.0
+    """How much more is resident after so many frames of 640x360 than after the first 200 (after half of less than 400)."""
+    rss_720p_mib: float = 0.0
+    """Peak resident memory of `livestyle video` on a 720p file; 0 where the system does not tell."""
+    start_up_seconds: float = 0.0
+    """From starting the program to its first painted 640x360 photo, written; the best of three, as the next two."""
     help_seconds: float = 0.0
     """Of `livestyle --help`."""
     import_torch_seconds: float = 0.0
     """Of `python -c "import torch"`, to compare with."""
-    start_up_seconds: float = 0.0
-    """From starting the program to its first painted 640x360 photo."""
-    rss_720p_mib: float = 0.0
-    """Peak resident memory while painting 720p frames."""
-    growth_frames: int = 0
-    growth_mib: float = 0.0
-    """How much more is resident after so many frames of 640x360 than after the first 200."""
 
     def as_dict(self) -> dict[str, object]:
-        networks = [asdict(figures) | {"ratio_to_floor": figures.ratio_to_floor} for figures in self.networks]
-        return asdict(self) | {"networks": networks}
+        return asdict(self)
 
 
 def engines_here() -> list[str]:
@@ -136,49 +154,56 @@ def engines_here() -> list[str]:
 def measure(
     style: str, models: Sequence[str], devices: Sequence[str], sizes: Sequence[str], frames: int, say: Callable[[str], None]
 ) -> Report:
-    """Run everything, telling each step. devices, sizes: none for the usual ones. frames: how many the memory is watched over."""
+    """Run everything, telling each step.
+
+    devices: none for all of this machine. sizes: none for the usual ones. frames: how many the memory is watched over;
+    where they are few, there are no more repeats of anything else.
+    """
+    looks = {model: find_look(style, model) for model in models}
     devices = list(dict.fromkeys(choose_device(name) for name in devices)) or engines_here()
     report = Report(describe_machine(devices))
     say(", ".join(report.machine.values()))
     for device in devices:
-        engine = open_engine(device)
-        ceilings = measure_ceilings(device, engine.precision)
-        report.ceilings[f"{device} {engine.precision}"] = ceilings
-        say(f"{device}, {engine.precision}: ceilings {ceilings.tflops:.3f} TFLOP/s, {ceilings.gbytes_per_second:.1f} GB/s")
-        for model in models:
-            look = find_look(style, model)
+        for model, look in looks.items():
             for size in sizes or usual_sizes(model, device):
-                try:
-                    figures = measure_network(engine, look, size, ceilings)
-                except TooLargeError as error:
-                    say(f"{device} {model} {size}: {error}")
-                    continue
+                with closing(open_engine(device)) as engine:  # each its own: what one has cached is no burden for the next
+                    place = "cpu" if device == "openvino" else device
+                    key = f"{place} {engine.precision}"
+                    if key not in report.ceilings:
+                        ceilings = report.ceilings[key] = measure_ceilings(place, engine.precision)
+                        say(f"{key}: ceilings {ceilings.tflops:.3f} TFLOP/s, {ceilings.gbytes_per_second:.1f} GB/s")
+                    try:
+                        figures = measure_network(engine, look, size, report.ceilings[key], min(frames, MOST_REPEATS))
+                    except TooLargeError as error:
+                        say(f"{device} {model} {size}: {error}")
+                        continue
                 report.networks.append(figures)
                 say(
                     f"{device} {model} {size}: {figures.alone_ms:.1f} ms alone (95 %: {figures.alone_p95_ms:.1f}), "
-                    f"{figures.batched_ms:.1f} ms in batches of {figures.batch}; {figures.gflop:.2f} GFLOP, "
-                    f"at the ceilings {figures.floor_ms:.2f} ms, {figures.ratio_to_floor:.2f} times that"
+                    f"{figures.alone_to_floor:.2f} times the floor; {figures.batched_ms:.1f} ms in batches of {figures.batch}, "
+                    f"{figures.batched_to_floor:.2f} times; {figures.gflop:.2f} GFLOP, floor {figures.floor_ms:.2f} ms"
+                    + "".join(f"; {note}" for note in figures.notes)
                 )
-        engine.close()
     with Stylizer(style, device=devices[0]) as stylizer:
         report.style_change_ms = measure_style_change(stylizer)
         say(f"style change: {report.style_change_ms:.3f} ms")
         for size in VIDEO_SIZES:
             video = measure_video(stylizer, size, min(frames, CLIP_FRAMES * 640 * 360 // pixels_of(size)))
             report.videos.append(video)
+            to_rgb = "" if video.to_rgb_cpu_ms is None else f" (to RGB {video.to_rgb_cpu_ms:.2f})"
             say(
-                f"video {size}: {video.together_fps:.1f} fps; alone: decoding {video.decode_fps:.0f}, painting "
-                f"{video.paint_fps:.1f}, encoding {video.encode_fps:.0f}; {video.ratio_to_slowest:.2f} of the slowest; beside "
-                f"{video.paint_cpu_ms:.1f} ms of painting, all cores, {video.colors_cpu_ms:.1f} ms for colours, "
-                f"{video.queues_cpu_ms:.2f} ms for queues"
+                f"{devices[0]} video {size}: {video.together_fps:.1f} fps; alone: reading {video.read_fps:.0f}, painting "
+                f"{video.paint_fps:.1f}, writing {video.write_fps:.0f}; {video.together_to_slowest:.2f} of the slowest; "
+                f"CPU ms a frame: reading {video.read_cpu_ms:.2f}{to_rgb}, painting {video.paint_cpu_ms:.2f}, "
+                f"writing {video.write_cpu_ms:.2f} (to YUV {video.to_yuv_cpu_ms:.2f}), queues {video.queues_cpu_ms:.2f}"
             )
         report.growth_frames, report.growth_mib = frames, measure_growth(stylizer, frames)
         say(f"memory: {report.growth_mib:+.1f} MiB from frame {settled(frames)} to {frames} of 640x360")
     report.rss_720p_mib = measure_rss_720p(style, devices[0], min(frames, 60))
     say(f"memory: {report.rss_720p_mib:.0f} MiB for a 720p video")
+    report.start_up_seconds = measure_start_up(style, devices[0])
     report.help_seconds = seconds_to_run("-m", "livestyle", "--help")
     report.import_torch_seconds = seconds_to_run("-c", "import torch")
-    report.start_up_seconds = measure_start_up(style, devices[0])
     say(
         f"start-up: {report.start_up_seconds:.2f} s to the first painted photo, {report.help_seconds:.2f} s for --help; "
         f"torch alone takes {report.import_torch_seconds:.2f} s to import"
@@ -187,9 +212,10 @@ def measure(
 
 
 def usual_sizes(model: str, device: str) -> list[str]:
-    """What people paint; `full` takes seconds a frame on a CPU."""
-    count = 5 if device.startswith("cuda") else 4 if model == "lite" else 3
-    return list(SIZES)[:count]
+    """What people paint; on a CPU `full` takes seconds a frame, and 4K is for the patient."""
+    if device not in ("cpu", "openvino"):
+        return list(SIZES)
+    return list(SIZES)[: 4 if model == "lite" else 3]
 
 
 def describe_machine(devices: Sequence[str]) -> dict[str, str]:
@@ -197,6 +223,8 @@ def describe_machine(devices: Sequence[str]) -> dict[str, str]:
     import torch
 
     machine = {"cpu": f"{processor_name()}, {cores()} cores", "torch": f"torch {torch.__version__}", "system": platform.system()}
+    if "openvino" in devices:
+        machine["openvino"] = f"openvino {importlib.metadata.version('openvino')}"
     for device in devices:
         if device.startswith("cuda"):
             from livestyle.engines.cuda import gpu_name
@@ -205,26 +233,33 @@ def describe_machine(devices: Sequence[str]) -> dict[str, str]:
     return machine
 
 
-def measure_ceilings(device: str, precision: str, tries: int = 10) -> Ceilings:
-    """The best of some tries, by torch: ceilings are what nothing exceeds."""
+def measure_ceilings(place: str, precision: str) -> Ceilings:
+    """The best of many tries, by torch on its device of that name: ceilings are what nothing exceeds.
+
+    Smaller products too, as the shorter a try, the likelier it is that no other program takes a core meanwhile.
+    """
     import torch
 
-    place, dtype = "cpu" if device == "openvino" else device, getattr(torch, precision)
-    side, length = (8192, 2**28) if device.startswith("cuda") else (2048, 2**26)
-    matrix = torch.randn(side, side, device=place).to(dtype)
-    product, source = torch.empty_like(matrix), torch.zeros(length, dtype=torch.uint8, device=place)
-    target = torch.empty_like(source)
+    sides, length = ((4096, 8192), 2**28) if place.startswith("cuda") else ((1024, 2048), 2**26)
 
-    def best(run: Callable[[], object]) -> float:
+    def best_seconds(run: Callable[[], torch.Tensor]) -> float:
         def finished() -> None:
-            run()
-            product[0, 0].item(), target[0].item()  # waits for the device
+            run().view(-1)[0].item()  # waits for the device
 
-        return min(seconds_of(finished) for _ in range(tries))
+        times: list[float] = []
+        while sum(times) < CEILING_SECONDS or len(times) < LEAST_REPEATS:
+            times.append(seconds_of(finished))
+        return min(times)
 
-    multiplying = best(lambda: torch.matmul(matrix, matrix, out=product))
-    copying = best(lambda: target.copy_(source))
-    return Ceilings(2 * side**3 / multiplying / 1e12, 2 * length / copying / 1e9)
+    def multiply(side: int) -> float:
+        matrix = torch.randn(side, side, device=place).to(getattr(torch, precision))
+        product = torch.empty_like(matrix)
+        return 2 * side**3 / best_seconds(lambda: torch.matmul(matrix, matrix, out=product))
+
+    source = torch.zeros(length, dtype=torch.uint8, device=place)
+    target = torch.empty_like(source)
+    copying = 2 * length / best_seconds(lambda: target.copy_(source))
+    return Ceilings(max(multiply(side) for side in sides) / 1e12, copying / 1e9)
 
 
 def processor_name() -> str:
@@ -236,9 +271,9 @@ def processor_name() -> str:
 
 
 def find_look(style: str, model: str) -> Look:
-    """The style's, or one of random numbers for a network that it is not there for: the speed is the same."""
+    """The style's (a blend's first), or one of random numbers for a network that it is not there for: the speed is the same."""
     gallery = Gallery()
-    header = gallery.models(style).get(model)
+    header = gallery.models(next(iter(parse_blend(style)))).get(model)
     if header is not None:
         return Look(load_body(gallery.body(header)), load_style(header).rows)
     architecture, rng = ARCHITECTURES[model], np.random.default_rng(0)
@@ -264,9 +299,9 @@ def scene_images(size: str, count: int) -> list[Image]:
     return [frame.image for frame in read_all(scene(size, count))]
 
 
-def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings) -> NetworkFigures:
-    """Frames through the engine, uint8 to uint8."""
-    images = scene_images(size, 24 if pixels_of(size) < 10**6 else 8)
+def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings, most_repeats: int) -> NetworkFigures:
+    """Frames through the engine, uint8 to uint8. At least LEAST_REPEATS."""
+    images = scene_images(size, max(LEAST_FRAMES, min(MOST_FRAMES, FRAMES_BYTES // (3 * pixels_of(size)))))
 
     def seconds_a_frame(first: int, count: int) -> float:
         chosen = [images[(first + offset) % len(images)] for offset in range(count)]
@@ -275,42 +310,43 @@ def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings) -
     def times(count: int) -> list[float]:
         seconds_a_frame(0, count)  # what the first run prepares does not count
         once = seconds_a_frame(count, count) * count
-        repeats = max(LEAST_REPEATS, min(MOST_REPEATS, int(CELL_SECONDS / once)))
+        repeats = max(LEAST_REPEATS, min(most_repeats, int(CELL_SECONDS / once)))
         return [seconds_a_frame(number * count, count) for number in range(repeats)]
 
-    alone = times(1)
-    batched = {count: statistics.median(times(count)) for count in engine.batches}
-    batch = min(batched, key=batched.__getitem__)
-    gflop, floor_ms = count_work(look.body.architecture, size, ceilings, 4 if engine.precision == "float32" else 2)
+    series = {count: times(count) for count in sorted({1, *engine.batches})}
+    medians = {count: statistics.median(seconds) * 1000 for count, seconds in series.items()}
+    batch = min(engine.batches, key=medians.__getitem__)
+    work = look.body.architecture.plan(*reversed(SIZES[size])).work
+    floor_ms = floor_seconds(work, ceilings, 4 if engine.precision == "float32" else 2) * 1000
     return NetworkFigures(
         engine.name,
         engine.precision,
         look.body.architecture.name,
         size,
-        gflop,
-        floor_ms,
-        alone_ms=statistics.median(alone) * 1000,
-        alone_p95_ms=sorted(alone)[int(len(alone) * 0.95)] * 1000,
+        gflop=sum(convolution.operations for convolution in work) / 1e9,
+        floor_ms=floor_ms,
+        alone_ms=medians[1],
+        alone_p95_ms=statistics.quantiles(series[1], n=20, method="inclusive")[-1] * 1000,
         batch=batch,
-        batched_ms=batched[batch] * 1000,
+        batched_ms=medians[batch],
+        alone_to_floor=medians[1] / floor_ms,
+        batched_to_floor=medians[batch] / floor_ms,
+        notes=list(engine.notes),
     )
 
 
-def count_work(architecture: Architecture, size: str, ceilings: Ceilings, number_bytes: int) -> tuple[float, float]:
-    """GFLOP of a frame's convolutions, two a multiply-add, and the least milliseconds that they take.
+def floor_seconds(work: Iterable[Work], ceilings: Ceilings, number_bytes: int) -> float:
+    """The least that these convolutions take.
 
-    A convolution computes at the one ceiling, or reads and writes once at the other, whichever takes longer; then what
-    it wrote is read once for the norm's statistics. All else would be fused into these.
+    Each computes at the one ceiling, or reads and writes once at the other, whichever takes longer; then what it wrote is
+    read once for the norm's statistics. All else would be fused into these.
     """
-    width, height = SIZES[size]
-    a_second, bytes_a_second = ceilings.tflops * 1e12, ceilings.gbytes_per_second * 1e9
-    plan = architecture.plan(height, width)
-    seconds = sum(
-        max(work.operations / a_second, (work.read + work.written) * number_bytes / bytes_a_second)
-        + work.written * number_bytes / bytes_a_second
-        for work in plan.work
+    a_second, numbers_a_second = ceilings.tflops * 1e12, ceilings.gbytes_per_second * 1e9 / number_bytes
+    return sum(
+        max(convolution.operations / a_second, (convolution.read + convolution.written) / numbers_a_second)
+        + convolution.written / numbers_a_second
+        for convolution in work
     )
-    return sum(work.operations for work in plan.work) / 1e9, seconds * 1000
 
 
 def seconds_of(run: Callable[[], object]) -> float:
@@ -325,11 +361,11 @@ class Stage:
 
     fps: float
     cpu_ms: float
-    """A frame, of all threads of this process."""
+    """A frame's, of all threads of this process."""
 
 
 def time_stage(run: Callable[[], object], count: int) -> Stage:
-    """The best of three."""
+    """The best of three, of each figure."""
     stages = []
     for _ in range(3):
         started = time.process_time()
@@ -340,13 +376,11 @@ def time_stage(run: Callable[[], object], count: int) -> Stage:
 
 def measure_style_change(stylizer: Stylizer) -> float:
     """Milliseconds to set the next style, all being loaded: the median over two rounds of all styles."""
-    first = stylizer.style
-    names = stylizer.load_all()
-
-    def change(name: str) -> None:
+    first, times = stylizer.style, []
+    for name in stylizer.load_all() * 2:
+        started = time.perf_counter()
         stylizer.style = name
-
-    times = [seconds_of(lambda name=name: change(name)) for name in names * 2]  # type: ignore[misc]
+        times.append(time.perf_counter() - started)
     stylizer.style = first
     return statistics.median(times) * 1000
 
@@ -360,43 +394,71 @@ class Unpainted:
 
 def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
     """Each stage alone, then all together as `livestyle video` runs them, on the same clip."""
-    width, height = SIZES[size]
-    pace = offline(stylizer.best_batch((height, width, 3)))
-    info = scene(size, 1).info
+    nv12 = stylizer.engine.takes_nv12
     with tempfile.TemporaryDirectory() as folder:
         clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
-        write_all(read_all(scene(size, count)), clip, info)
-        decode = time_stage(lambda: exhaust(read_all(VideoFile(clip))), count)
-        frames = list(read_all(VideoFile(clip)))
+        source = scene(size, count)
+        write_all(read_all(source), VideoWriter(clip, source.info))
+        file = VideoFile(clip, for_gpu=nv12)
+        file.close()
+        info, pace = file.info, offline(stylizer.best_batch(file.info.frame_shape))
+
+        def read(as_nv12: bool = nv12) -> Iterable[Frame]:
+            return read_all(VideoFile(clip, for_gpu=as_nv12))
+
+        def write(frames: Iterable[Frame]) -> None:
+            write_all(frames, VideoWriter(painted, info, sound_from=clip, on_gpu=nv12))
+
+        reading = time_stage(lambda: exhaust(read()), count)
+        to_rgb_cpu_ms = None
+        if not nv12 and not is_decoded_on_gpu(clip):
+            to_rgb_cpu_ms = reading.cpu_ms - time_stage(lambda: exhaust(read(as_nv12=True)), count).cpu_ms
+
+        frames = list(read())
         painting = time_stage(lambda: exhaust(paint(frames, stylizer, pace)), count)
 
         def run_queues() -> None:
-            read = Channel(frames, pace.waiting)
-            exhaust(Channel(paint(read, Unpainted(), pace), pace.waiting))
+            with Channel(frames, pace.waiting) as queue, Channel(paint(queue, Unpainted(), pace), pace.waiting) as last:
+                exhaust(last)
 
         queues = time_stage(run_queues, count)
         frames = list(paint(frames, stylizer, pace))
-        encode = time_stage(lambda: write_all(frames, painted, info), count)
-        decode_as_is = time_stage(lambda: exhaust(read_all(VideoFile(clip, for_gpu=True))), count)
-        frames = list(read_all(VideoFile(painted, for_gpu=True)))
-        encode_as_is = time_stage(lambda: write_all(frames, Path(folder, "again.mp4"), info), count)
+        writing = time_stage(lambda: write(frames), count)
+        with closing(VideoWriter(Path(folder, "one.mp4"), info)) as writer:
+            to_yuv = time_stage(lambda: [writer.to_yuv(frame, number) for number, frame in enumerate(frames)], count)
+            writer.write(frames[0])
         frames.clear()
 
         def run() -> None:
-            with Pipeline(VideoFile(clip), stylizer, pace) as pipeline:
-                write_all(pipeline, painted, info)
+            with Pipeline(VideoFile(clip, for_gpu=nv12), stylizer, pace) as pipeline:
+                write(pipeline)
 
         together = time_stage(run, count)
-    slowest = min(decode.fps, painting.fps, encode.fps)
-    colors_ms = decode.cpu_ms - decode_as_is.cpu_ms + encode.cpu_ms - encode_as_is.cpu_ms
     return VideoFigures(
-        *(size, decode.fps, painting.fps, encode.fps, together.fps, together.fps / slowest),
-        *(painting.cpu_ms, colors_ms, queues.cpu_ms),
+        size,
+        pace.batch,
+        read_fps=reading.fps,
+        paint_fps=painting.fps,
+        write_fps=writing.fps,
+        together_fps=together.fps,
+        together_to_slowest=together.fps / min(reading.fps, painting.fps, writing.fps),
+        read_cpu_ms=reading.cpu_ms,
+        paint_cpu_ms=painting.cpu_ms,
+        write_cpu_ms=writing.cpu_ms,
+        to_yuv_cpu_ms=to_yuv.cpu_ms,
+        queues_cpu_ms=queues.cpu_ms,
+        to_rgb_cpu_ms=to_rgb_cpu_ms,
     )
 
 
-def write_all(frames: Iterable[Frame], path: Path, info: StreamInfo) -> None:
-    writer = VideoWriter(path, info)
+def is_decoded_on_gpu(clip: Path) -> bool:
+    """Where there is a GPU that decodes, a file read as NV12 costs no decoding on the CPU: not to be compared with RGB."""
+    file = VideoFile(clip, for_gpu=True)
+    file.close()
+    return "decoded on the GPU" in file.notes
+
+
+def write_all(frames: Iterable[Frame], writer: VideoWriter) -> None:
     for frame in frames:
         writer.write(frame)
     writer.close()
@@ -413,7 +475,7 @@ def settled(frames: int) -> int:
 
 
 def measure_growth(stylizer: Stylizer, frames: int) -> float:
-    """How much more memory is resident after the last frame than after the 200th, MiB."""
+    """How much more memory is resident after the last frame than when every buffer was there, MiB."""
     process = psutil.Process()
     source = scene("640x360", frames)
     after_200 = 0
@@ -448,7 +510,7 @@ def measure_rss_720p(style: str, device: str, frames: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
         source = scene("1280x720", frames)
-        write_all(read_all(source), clip, source.info)
+        write_all(read_all(source), VideoWriter(clip, source.info))
         command = [sys.executable, "-c", PEAK, "video", str(clip), str(painted), "--quiet", "--style", style, "--device", device]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 

@@ -19,7 +19,6 @@ import pytest
 
 from livestyle import __version__
 from livestyle.architecture import ARCHITECTURES
-from livestyle.bench import Ceilings, count_work, find_look
 from livestyle.cli import COMMANDS, main
 from livestyle.gallery import Gallery
 from livestyle.sinks.pictures import write_picture
@@ -409,30 +408,3 @@ def test_demo(run: Run, tmp_path: Path) -> None:
     result = run("demo", "--size", "32", "--json", "--quiet")
     assert json.loads(result.out)["styles"] == Gallery().names
     assert len(picture_times(tmp_path / "demo.mp4")) == len(STYLES) * 60
-
-
-def test_bench(run: Run) -> None:
-    command = ("bench", "--size", "256x256", "--frames", "4", "--model", "lite", "--device", "cpu", "--json", "--quiet")
-    figures = json.loads(run(*command).out)
-    (network,) = figures["networks"]
-    assert network["gflop"] == pytest.approx(2.58 * 256 * 256 / (640 * 360), rel=0.01)
-    assert network["ratio_to_floor"] == pytest.approx(min(network["alone_ms"], network["batched_ms"]) / network["floor_ms"])
-    assert [video["size"] for video in figures["videos"]] == ["640x360", "1280x720"]
-    assert all(video["together_fps"] > 0 for video in figures["videos"])
-    assert min(figures[key] for key in ("start_up_seconds", "help_seconds", "import_torch_seconds", "rss_720p_mib")) > 0
-
-
-def test_a_network_without_a_style_is_measured_too() -> None:
-    look = find_look("wave", "full")
-    assert look.body.architecture.name == "full"
-    assert look.body.parameters["down1.weight"].std() == pytest.approx((2 / (3 * 81)) ** 0.5, rel=0.05)
-
-
-def test_the_floor_by_hand() -> None:
-    # lite at 640x360, numbers read + written + read again, by convolution: stem, down, six in blocks, widen, up, out
-    numbers = 1_624_848 + 921_600 + 6 * 691_200 + 460_800 + 1_382_400 + 1_843_200
-    lite = ARCHITECTURES["lite"]
-    _, floor_ms = count_work(lite, "640x360", Ceilings(tflops=1e9, gbytes_per_second=1), number_bytes=2)
-    assert floor_ms == pytest.approx(numbers * 2 / 1e6)
-    gflop, floor_ms = count_work(lite, "640x360", Ceilings(tflops=0.5, gbytes_per_second=1e9), number_bytes=2)
-    assert floor_ms == pytest.approx(gflop / 500 * 1000)

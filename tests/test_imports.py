@@ -158,6 +158,6 @@ def test_openvino_paints_without_torch(tmp_path: Path) -> None:
     write_picture(photo, np.full((24, 32, 3), 90, np.uint8))
     words = ["image", str(photo), "-o", str(tmp_path / "painted.png"), "--device", "openvino", "--quiet"]
     script = f"import sys\nfrom livestyle.cli import cli\ncli.main({words}, standalone_mode=False)\nprint('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.stdout == "False\n", done.stderr
     assert (tmp_path / "painted.png").exists()

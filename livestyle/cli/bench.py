@@ -13,7 +13,7 @@ SIZE_NAMES = ["256x256", "640x360", "1280x720", "1920x1080", "3840x2160"]
 @click.option("--model", "models", multiple=True, type=click.Choice(["lite", "full"]), help="May be repeated; default: both.")
 @click.option("--device", "devices", multiple=True, help="May be repeated; default: all of this machine.")
 @click.option("--size", "sizes", multiple=True, type=click.Choice(SIZE_NAMES), help="May be repeated; default: the usual ones.")
-@click.option("--frames", type=click.IntRange(4), default=2000, show_default=True, help="Watch the memory over so many.")
+@click.option("--frames", type=click.IntRange(4), default=2000, show_default=True, help="To watch the memory over; few: fast.")
 @click.option("--json", "as_json", is_flag=True, help="The figures on stdout.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The figures as JSON to a file.")
 @click.option("--quiet", is_flag=True, help="No lines while it runs.")

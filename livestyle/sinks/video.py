@@ -214,7 +214,7 @@ class VideoWriter:
             self._nudged += 1
         self._last_ticks = ticks
         with self._translated_errors():
-            self._mux(self._video.encode(self._to_yuv(frame, ticks)))
+            self._mux(self._video.encode(self.to_yuv(frame, ticks)))
 
     def close(self, error: BaseException | None = None) -> None:
         if self._closed:
@@ -307,7 +307,8 @@ class VideoWriter:
 
     # writing
 
-    def _to_yuv(self, frame: Frame, ticks: int) -> VideoFrame:
+    def to_yuv(self, frame: Frame, ticks: int) -> VideoFrame:
+        """The frame in the colours that are encoded, to be shown at that many ticks of the time base."""
         if frame.image.ndim == 2:
             coded = VideoFrame.from_ndarray(frame.image, format="nv12")
             coded.pts, coded.time_base = ticks, self._time_base
