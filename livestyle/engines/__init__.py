@@ -99,7 +99,7 @@ def choose_device(name: str) -> str:
             return "cuda:0"
         return "mps" if _has_mps() else "openvino" if _has_openvino() else "cpu"
     if kind == "openvino" and not _has_openvino():
-        raise DeviceError(f"--device {name}: OpenVINO is not installed; pip install 'livestyle[openvino]', or use --device cpu")
+        raise DeviceError(f"--device {name}: OpenVINO is not installed; pip install openvino, or use --device cpu")
     if kind == "mps" and not _has_mps():
         raise DeviceError("--device mps: no Apple GPU is to be seen here; use --device cpu")
     if kind == "cuda":
