@@ -236,6 +236,24 @@ def test_memory_by_hand() -> None:
         fits_whole(lite, frame, 1, 200 * lite.strip_bytes_per_pixel - 1)
 
 
+@pytest.mark.parametrize("model", ["lite", "full"])
+@pytest.mark.parametrize("size", [(75, 52), (30, 41)], ids=str)
+def test_strips_paint_what_the_whole_does(
+    style_folder: Path, model: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y, x = np.mgrid[0 : size[0], 0 : size[1]]
+    scene = np.stack([x * 4, y * 3, (x // 9 + y // 7) % 2 * 200], axis=-1).astype(np.uint8)  # its top is not like its bottom
+    engine, look = PlainEngine("cpu"), load_look(style_folder, model)
+    whole = engine.submit([scene], look).result()[0]
+    monkeypatch.setattr("livestyle.engines.cpu.CPU_MOST_BYTES", 1)
+    monkeypatch.setattr("livestyle.engines.strips.STRIP_NUMBERS", 1)
+    monkeypatch.setattr("livestyle.engines.strips.LEAST_ROWS", 5)
+    assert apart(whole, engine.submit([scene], look).result()[0]) <= 1
+    mixed = replace(look, strength=0.5)
+    halfway = (whole.astype(float) + scene) / 2
+    assert np.abs(engine.submit([scene], mixed).result()[0] - halfway).max() <= 1
+
+
 def test_strips_are_told(style_folder: Path, frames: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livestyle.engines.cpu.CPU_MOST_BYTES", 1)
     engine = PooledEngine()

@@ -233,3 +233,11 @@ def test_arrays_that_are_no_pictures(stylizer: Stylizer, wrong: Any) -> None:
 def test_devices_that_are_not_there(gallery: Gallery, device: str) -> None:
     with pytest.raises(DeviceError, match=device):
         Stylizer("ash", device=device, gallery=gallery)
+
+
+def test_the_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = stylizer.best_batch((24, 32, 3))
+    assert best in stylizer.engine.batches
+    with monkeypatch.context() as patched:
+        patched.setattr(stylizer, "engine", None)  # it is not asked again
+        assert stylizer.best_batch((24, 32, 3)) == best
