@@ -15,6 +15,8 @@ from livestyle.style import Body, Header, Style, load_body, load_style
 
 Blend = str | Mapping[str, float]
 
+MANY_FRAMES = 32  # for fewer, measuring which batch is best would take longer than it saves
+
 
 class Stylizer:
     """Paints frames. The look may be changed at any time, also while another thread paints; it counts from the next frame on.
@@ -112,7 +114,7 @@ class Stylizer:
         if frames.ndim == 3:
             return self.submit([np.ascontiguousarray(frames)]).result()[0]
         painted = np.empty_like(frames, order="C")
-        size = self.best_batch(frames.shape[1:]) if len(frames) > 1 else 1
+        size = self.best_batch(frames.shape[1:]) if len(frames) >= MANY_FRAMES else 1
         for start in range(0, len(frames), size):
             batch = list(np.ascontiguousarray(frames[start : start + size]))
             painted[start : start + len(batch)] = self.submit(batch).result()

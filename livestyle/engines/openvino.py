@@ -134,7 +134,7 @@ class Requests:
 
 
 class OpenVinoEngine:
-    """bf16 where the processor multiplies it, fp32 elsewhere: OpenVINO's own choice, norm statistics in fp32.
+    """bf16 where the processor multiplies it, fp32 elsewhere.
 
     A lone frame gets all the cores; frames of a batch a core each, which wait for each other less.
     """

@@ -75,17 +75,20 @@ class StripOps:
         return x.height, x.width
 
     def _moments(self, x: Strips) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every channel over the whole picture, (C) fp32, gathered in double precision."""
-        mean = square = torch.zeros(x.channels, dtype=torch.float64, device=self._torch.rows.device)
+        """Mean and variance of every channel over the whole picture, (C) fp32, gathered in double precision on the CPU:
+        Apple's GPUs have none."""
+        mean = square = torch.zeros(x.channels, dtype=torch.float64)
         for first, last in x.ranges():
             # a group norm's by-products, and on CPUs ten times as fast as var_mean
             pixels, share = (last - first) * x.width, (last - first) / x.height
             strip = x.read(first, last)
             strip = strip if strip.is_cpu else strip.contiguous()  # which it asks for elsewhere, in older torch
             _, means, inverse = torch.native_group_norm(strip, None, None, 1, x.channels, pixels, x.channels, 0.0)
-            mean = mean + share * means[0].double()
-            square = square + share * (inverse[0].double() ** -2 + means[0].double().square())
-        return mean.float(), (square - mean.square()).clamp_min(0).float()
+            means, inverse = means[0].cpu().double(), inverse[0].cpu().double()
+            mean = mean + share * means
+            square = square + share * (inverse**-2 + means.square())
+        variance = (square - mean.square()).clamp_min(0)
+        return mean.float().to(self._torch.rows.device), variance.float().to(self._torch.rows.device)
 
     def _kept(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
         """A feature map of x's size, computed once and kept in 16 bits, evenly between each strip's least and greatest
