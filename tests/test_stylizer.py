@@ -11,7 +11,7 @@ import livestyle
 from livestyle.errors import DeviceError, LivestyleError, StyleError
 from livestyle.frame import Image
 from livestyle.gallery import Gallery
-from livestyle.stylizer import Stylizer
+from livestyle.stylizer import MANY_FRAMES, Stylizer
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +241,10 @@ def test_the_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest
     with monkeypatch.context() as patched:
         patched.setattr(stylizer, "engine", None)  # it is not asked again
         assert stylizer.best_batch((24, 32, 3)) == best
+
+
+def test_many_frames_are_painted_in_batches(stylizer: Stylizer) -> None:
+    frames = np.random.default_rng(1).integers(60, 190, (MANY_FRAMES + 1, 20, 27, 3), np.uint8)
+    painted = stylizer(frames)
+    for number in (0, MANY_FRAMES // 2, MANY_FRAMES):
+        assert np.abs(painted[number].astype(int) - stylizer(frames[number])).max() <= 1
