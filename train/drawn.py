@@ -60,6 +60,70 @@ def scenes() -> list[np.ndarray]:
     return [_scene(np.random.default_rng(number)) for number in range(SCENES)]
 
 
+def texture(rng: np.random.Generator) -> np.ndarray:
+    """A texture of a random kind and palette, (256, 256, 3) uint8 RGB."""
+    palette = rng.integers(0, 256, (int(rng.integers(3, 8)), 3))
+    palette[0], palette[1] = palette[0] // 5, 255 - palette[1] // 5  # something dark, something light
+    kind = (_strokes, _leaves, _bands)[int(rng.integers(3))]
+    grain = rng.normal(0, rng.uniform(0, 12), (SIDE, SIDE, 1))
+    return np.clip(kind(rng, palette) + grain, 0, 255).astype(np.uint8)
+
+
+def leaves() -> list[np.ndarray]:
+    """Dead leaves: discs, blocks and shards of all sizes before one another, as things in photos are (Lee et al. 2001)."""
+    pictures = []
+    for number in range(SCENES):
+        rng = np.random.default_rng((number, 1))
+        soft = cv2.resize(rng.uniform(0, 256, (4, 4, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        picture = _leaves(rng, rng.integers(0, 256, (24, 3)), 40)
+        pictures.append(np.clip(picture * 0.7 + soft * 0.3 + rng.normal(0, 3, soft.shape), 0, 255).astype(np.uint8))
+    return pictures
+
+
+def _strokes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
+    """Brush strokes along a smooth field of directions, light and dark beside each other."""
+    picture = np.full((SIDE, SIDE, 3), palette[0], np.uint8)
+    angles = cv2.resize(rng.uniform(-2, 2, (4, 4)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) + rng.uniform(0, np.pi)
+    length, width = rng.uniform(8, 40), int(rng.integers(2, 8))
+    region = cv2.resize(rng.uniform(0, len(palette), (5, 5)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    for x, y in rng.integers(0, SIDE, (2500, 2)).tolist():
+        turn = angles[y, x] + rng.normal(0, 0.15)
+        step = length / 2 * np.array([np.cos(turn), np.sin(turn)])
+        colour = palette[int(region[y, x] + rng.normal(0, 0.5)) % len(palette)] + rng.normal(0, 14, 3)
+        ends = [tuple(np.round((x, y) + sign * step).astype(int).tolist()) for sign in (-1, 1)]
+        cv2.line(picture, ends[0], ends[1], np.clip(colour, 0, 255).tolist(), width, cv2.LINE_AA)
+    return picture
+
+
+def _leaves(rng: np.random.Generator, palette: np.ndarray, largest: float | None = None) -> np.ndarray:
+    """Shapes before one another, some with an outline."""
+    picture = np.full((SIDE, SIDE, 3), palette[0], np.uint8)
+    largest, outline = largest or rng.uniform(10, 50), int(rng.integers(0, 3))
+    kind = int(rng.integers(3))
+    for _ in range(int(60 * (SIDE / largest) ** 1.2)):
+        size = largest * rng.uniform(0.15, 1) ** 2
+        x, y = rng.integers(0, SIDE, 2).tolist()
+        colour = palette[int(rng.integers(len(palette)))].tolist()
+        corners = np.sort(rng.uniform(0, 2 * np.pi, (3, 4, 20)[kind]))
+        shape = np.round(np.stack([x + size * np.cos(corners), y + size * np.sin(corners)], 1)).astype(np.int32)
+        cv2.fillPoly(picture, [shape], colour, cv2.LINE_AA)
+        if outline:
+            cv2.polylines(picture, [shape], True, palette[0].tolist(), outline, cv2.LINE_AA)
+    return picture
+
+
+def _bands(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
+    """Bands along the contours of a smooth hilly height, some with joints."""
+    hills = sum(
+        cv2.resize(rng.normal(0, weight, (size, size)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        for size, weight in ((4, 1.0), (9, 0.4), (24, 0.12))
+    )
+    height = hills * rng.uniform(3, 12) + np.arange(SIDE)[:, None] * rng.uniform(0, 0.1)
+    picture: np.ndarray = palette[np.floor(height).astype(int) % len(palette)]
+    picture[height % 1 < rng.uniform(0, 0.25)] = palette[0]
+    return picture
+
+
 def _scene(rng: np.random.Generator) -> np.ndarray:
     top, bottom = rng.integers(80, 256, (2, 1, 1, 3))
     sky = top + (bottom - top) * np.linspace(0, 1, SIDE)[:, None, None]  # (H, 1, 3)
@@ -93,7 +157,7 @@ def _colour(rng: np.random.Generator, least: int) -> tuple[int, int, int]:
 
 
 STYLES = {"stripes": stripes, "tiles": tiles}
-CONTENTS = {"scenes": scenes}
+CONTENTS = {"scenes": scenes, "leaves": leaves}
 
 
 def _pick(name: Any, table: dict[str, Callable[[], T]]) -> Callable[[], T]:

@@ -20,10 +20,15 @@ from livestyle.errors import TrainingError
 from livestyle.train.weights_file import kind_of_file
 
 MEAN_255 = (123.68, 116.779, 103.939)
-DEPTHS = {"vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4), "vgg_19_sixteenth": (2, 2, 4, 4), "random": (2, 2, 4, 4)}
-WIDTHS = {"vgg_16": (64, 128, 256, 512, 512), "vgg_19": (64, 128, 256, 512, 512)} | dict.fromkeys(
-    ("vgg_19_sixteenth", "random"), (16, 32, 64, 128)
-)
+DEPTHS = {
+    "own": (2, 2, 4, 3), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4), "vgg_19_sixteenth": (2, 2, 4, 4), "random": (2, 2, 4, 4)
+}  # fmt: skip
+WIDTHS = {
+    "own": (16, 32, 64, 160), "vgg_16": (64, 128, 256, 512, 512), "vgg_19": (64, 128, 256, 512, 512),
+    "vgg_19_sixteenth": (16, 32, 64, 128), "random": (16, 32, 64, 128),
+}  # fmt: skip
+MEASURED = {"own": ("conv1_2", "conv2_2", "conv3_3", "conv4_3")}
+"""Layers whose activations are turned by a matrix, so that distances between them are the teacher's."""
 LOSS_MODELS = tuple(DEPTHS)
 
 
@@ -48,6 +53,11 @@ class LossNetwork(nn.Module):
                 inputs, width, 3, padding=1, padding_mode="reflect" if model == "vgg_19_sixteenth" else "zeros"
             )
             inputs = width
+        self.measures = nn.ModuleDict()
+        for name in MEASURED.get(model, ()):
+            if name in self.convolutions:
+                width = WIDTHS[model][int(name[4]) - 1]
+                self.measures[name] = nn.Conv2d(width, width, 1, bias=False)
 
     def forward(self, x: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         wanted = set(layers)
@@ -58,7 +68,7 @@ class LossNetwork(nn.Module):
                 x = F.max_pool2d(x, 2)
             x = F.relu(convolution(x))
             if name in wanted:
-                found[name] = x
+                found[name] = self.measures[name](x) if name in self.measures else x
                 if len(found) == len(wanted):
                     break
         return found
