@@ -14,10 +14,14 @@ from livestyle.style import Header, read_header
 SUFFIX = ".safetensors"
 
 
+def bundled_folder() -> Path:
+    """The styles that came with the program."""
+    return Path(str(importlib.resources.files("livestyle.models")))
+
+
 def default_folders() -> list[Path]:
     """Where styles are looked for, first come first served: ./models, the user's data folder, the bundled ones."""
-    bundled = Path(str(importlib.resources.files("livestyle.models")))
-    return [Path("models"), platformdirs.user_data_path("livestyle") / "models", bundled]
+    return [Path("models"), platformdirs.user_data_path("livestyle") / "models", bundled_folder()]
 
 
 def parse_blend(words: str | Mapping[str, float]) -> dict[str, float]:
@@ -66,6 +70,7 @@ class Gallery:
     def __init__(self, folders: list[Path] | None = None) -> None:
         self.folders = default_folders() if folders is None else folders
         self.notes: list[str] = []
+        self.files: list[Header] = []  # all that can be read, shadowed ones too
         self._styles: dict[str, dict[str, Header]] = {}  # name -> architecture -> header
         self._bodies: dict[str, Header] = {}  # hash -> header
         seen: set[Path] = set()
@@ -81,6 +86,7 @@ class Gallery:
 
     def add(self, header: Header) -> None:
         """Take a style or body in, unless one of its name is there already."""
+        self.files.append(header)
         if header.has_body:
             self._bodies.setdefault(header.body_hash, header)
         if not header.has_rows:

@@ -3,11 +3,13 @@
 Both are safetensors files, which hold numbers and text and can run nothing. A style file holds
 `rows` (2, K), and may bring its own body as `body.*`; a body file holds the `body.*` alone. The
 metadata names the architecture and the body's hash, so that rows find the body they were trained on.
+Either may hold `thumbnail`, a small JPEG of the style picture, as bytes.
 """
 
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +28,7 @@ from livestyle.errors import OutputError, StyleError
 FORMAT = "livestyle-1"
 SIZE_CAP_BYTES = 64 * 2**20
 BODY_PREFIX = "body."
+THUMBNAIL_CAP_BYTES = 64 * 2**10
 
 Floats = NDArray[np.float32]
 
@@ -40,7 +43,8 @@ class Header:
     has_rows: bool
     has_body: bool
     info: dict[str, str] = field(default_factory=dict, compare=False)
-    """Picture, origin, training settings ..."""
+    """Picture, origin, licence, training settings ..."""
+    has_thumbnail: bool = False
 
     @property
     def name(self) -> str:
@@ -65,6 +69,12 @@ class Body:
     architecture: Architecture
     parameters: dict[str, Floats]
     """Name -> value, as in `Architecture.parameters`."""
+
+
+def check_name(name: str) -> None:
+    """A style's name is a file's name up to the first dot, and blends are written wave:.7,udnie:.3. Raises StyleError."""
+    if not re.fullmatch(r"[^-\s.:,/\\\x00-\x1f<>\"|?*][^.:,/\\\x00-\x1f<>\"|?*]{0,99}", name) or name != name.strip():
+        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma or slash, and no dash in front")
 
 
 def body_hash(parameters: Mapping[str, Floats]) -> str:
@@ -105,6 +115,9 @@ def read_header(path: Path) -> Header:
     network = ARCHITECTURES[architecture]
     expected: dict[str, tuple[int, ...]] = {"rows": (2, network.row_length)}
     expected |= {BODY_PREFIX + name: shape for name, shape in network.parameters.items()}
+    thumbnail_shape, thumbnail_dtype = shapes.pop("thumbnail", ((1,), "U8"))
+    if len(thumbnail_shape) != 1 or not 0 < thumbnail_shape[0] <= THUMBNAIL_CAP_BYTES or thumbnail_dtype != "U8":
+        raise StyleError(f"{path}: thumbnail is {thumbnail_shape} {thumbnail_dtype}, not (1 to {THUMBNAIL_CAP_BYTES},) U8")
     for name, (shape, dtype) in shapes.items():
         if name not in expected:
             raise StyleError(f"{path} holds {name!r:.60}, which {architecture} does not have")
@@ -117,15 +130,19 @@ def read_header(path: Path) -> Header:
         raise StyleError(f"{path} lacks {(missing or ['rows'])[0]}")
     known_keys = ("format", "architecture", "body")
     info = {key: value for key, value in metadata.items() if key not in known_keys}
-    return Header(path, architecture, metadata.get("body", ""), has_rows, has_body, info)
+    return Header(path, architecture, metadata.get("body", ""), has_rows, has_body, info, "thumbnail" in slices)
 
 
-def _read_tensors(header: Header, names: list[str]) -> dict[str, Floats]:
+def _read_tensors(header: Header, names: list[str]) -> dict[str, NDArray[Any]]:
     try:
         with safe_open(header.path, framework="np") as file:
-            tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
+            return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:  # another file by now: the names were in its header
         raise StyleError(f"cannot read {header.path}: {error}") from error
+
+
+def _read_floats(header: Header, names: list[str]) -> dict[str, Floats]:
+    tensors = {name: value.astype(np.float32) for name, value in _read_tensors(header, names).items()}
     for name, value in tensors.items():
         if not np.isfinite(value).all():
             raise StyleError(f"{header.path}: {name} holds numbers that are not finite; the file is broken")
@@ -136,17 +153,22 @@ def load_style(header: Header) -> Style:
     """Read the rows. Raises StyleError if they are not finite."""
     if not header.has_rows:
         raise StyleError(f"{header.path} is a body without a style")
-    return Style(header.name, header.architecture, header.body_hash, _read_tensors(header, ["rows"])["rows"])
+    return Style(header.name, header.architecture, header.body_hash, _read_floats(header, ["rows"])["rows"])
 
 
 def load_body(header: Header) -> Body:
     """Read the body. Raises StyleError if it is not what its hash says."""
     architecture = ARCHITECTURES[header.architecture]
-    tensors = _read_tensors(header, [BODY_PREFIX + name for name in architecture.parameters])
+    tensors = _read_floats(header, [BODY_PREFIX + name for name in architecture.parameters])
     parameters = {name.removeprefix(BODY_PREFIX): value for name, value in tensors.items()}
     if body_hash(parameters) != header.body_hash:
         raise StyleError(f"{header.path}: the body does not match its hash; the file is broken")
     return Body(architecture, parameters)
+
+
+def load_thumbnail(header: Header) -> bytes | None:
+    """The style picture's small copy, a JPEG that nobody has looked at yet (see thumbnail.py); None if there is none."""
+    return _read_tensors(header, ["thumbnail"])["thumbnail"].tobytes() if header.has_thumbnail else None
 
 
 def write_atomically(tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str], path: Path) -> None:
@@ -164,10 +186,12 @@ def write_atomically(tensors: Mapping[str, NDArray[Any]], metadata: dict[str, st
             partial.unlink()
 
 
-def save(path: Path, body: Body, rows: Floats | None, info: Mapping[str, object], with_body: bool) -> None:
+def save(
+    path: Path, body: Body, rows: Floats | None, info: Mapping[str, object], with_body: bool, thumbnail: bytes | None = None
+) -> None:
     """Write a style file (rows, with or without the body) or a body file (rows None).
 
-    The body is stored in half precision, and its hash is of those values.
+    The body is stored in half precision, and its hash is of those values. thumbnail: see thumbnail.py.
     """
     metadata = {"format": FORMAT, "architecture": body.architecture.name, "body": body_hash(body.parameters)}
     metadata |= {key: value if isinstance(value, str) else json.dumps(value) for key, value in info.items()}
@@ -176,4 +200,6 @@ def save(path: Path, body: Body, rows: Floats | None, info: Mapping[str, object]
         tensors["rows"] = rows.astype(np.float32)
     if with_body:
         tensors |= {BODY_PREFIX + name: value.astype(np.float16) for name, value in body.parameters.items()}
+    if thumbnail is not None:
+        tensors["thumbnail"] = np.frombuffer(thumbnail, np.uint8)
     write_atomically(tensors, metadata, path)

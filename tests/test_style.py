@@ -89,6 +89,17 @@ def test_rows_and_body_apart(tmp_path: Path, body: Body) -> None:
         load_style(alone)
 
 
+@pytest.mark.parametrize("name", ["moss", "my wave", "神奈川 wave", "a-b", "x" * 100])
+def test_names(name: str) -> None:
+    style.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "-a", "a.b", "a:b", "a,b", "../a", "a\\b", "a\nb", "a*", "x" * 101])
+def test_words_that_cannot_be_names(name: str) -> None:
+    with pytest.raises(StyleError, match="cannot be a name"):
+        style.check_name(name)
+
+
 def test_hash_is_of_names_and_values(body: Body) -> None:
     state = {name: value.copy() for name, value in body.parameters.items()}
     first = style.body_hash(state)
@@ -105,6 +116,7 @@ def tag(key: str, value: str) -> Change:
     return lambda _tensors, metadata: metadata.update({key: value})
 
 
+BYTES = torch.ones(9, dtype=torch.uint8)
 BAD: dict[str, tuple[Change, str]] = {
     "body changed": (lambda tensors, _: tensors["body.stem.bias"].add_(1), "hash"),
     "another hash": (tag("body", "0" * 64), "hash"),
@@ -121,6 +133,11 @@ BAD: dict[str, tuple[Change, str]] = {
     "nothing": (lambda tensors, _: tensors.clear(), "lacks rows"),
     "another network": (tag("architecture", "huge"), "network 'huge'.*full, lite"),
     "the other network": (tag("architecture", "full"), "not"),
+    "thumbnail too large": (put("thumbnail", torch.zeros(65537, dtype=torch.uint8)), "thumbnail is .65537,. U8"),
+    "thumbnail of nothing": (put("thumbnail", torch.zeros(0, dtype=torch.uint8)), "thumbnail is .0,. U8"),
+    "thumbnail of rows": (put("thumbnail", torch.zeros(8, 8, dtype=torch.uint8)), "thumbnail is .8, 8. U8"),
+    "thumbnail of floats": (put("thumbnail", torch.zeros(64)), "thumbnail is .64,. F32"),
+    "a thumbnail alone": (lambda tensors, _: (tensors.clear(), tensors.update(thumbnail=BYTES)), "lacks rows"),
     "no format": (lambda _, metadata: metadata.pop("format"), "not a livestyle style"),
     "a later format": (tag("format", "livestyle-9"), "not a livestyle style"),
 }

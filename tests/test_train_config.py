@@ -99,6 +99,13 @@ def test_several_styles(project: Path) -> None:
     assert [(name, style.weight, style.origin) for name, style in config.styles.items()] == [("a", 5, ""), ("b", 9, "x")]
 
 
+def test_licence_of_all_or_of_one(project: Path) -> None:
+    entries = {"a": "img/wave.jpg", "b": {"picture": "img/wave.jpg", "licence": "CC0"}}
+    config = read_config(write(project, style_image=None, styles=entries, licence="public domain", content="train2014"))
+    assert {name: source.licence for name, source in config.styles.items()} == {"a": "public domain", "b": "CC0"}
+    assert read_config(project / "conf/wave.yml").styles["wave"].licence == ""
+
+
 def test_bundled_conf_is_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("demo", "demo.yml", "conf/demo.yml"):

@@ -22,7 +22,9 @@ from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import OutputError, TrainingError
 from livestyle.gallery import Gallery
 from livestyle.network import Transformer
+from livestyle.thumbnail import read_thumbnail
 from livestyle.train.config import read_config
+from livestyle.train.export import export
 from livestyle.train.loop import Summary, learning_rate, train, uses_bf16
 from livestyle.train.loss_network import LossNetwork
 from livestyle.train.objective import Painter
@@ -128,7 +130,7 @@ def test_training_lowers_the_losses() -> None:
 
 
 def test_one_style_brings_its_body_and_loads_by_name() -> None:
-    summary = run(**ONE, origin="drawn here")
+    summary = run(**ONE, origin="drawn here", licence="CC0")
     path = Path("models/stripes.lite.safetensors")
     assert summary.styles == {"stripes": path}
     assert str(summary).endswith("try it: livestyle image photo.jpg --style stripes")
@@ -139,7 +141,7 @@ def test_one_style_brings_its_body_and_loads_by_name() -> None:
     assert np.array_equal(style_files.load_style(header).rows, trained["rows"][0].numpy())
     body = style_files.load_body(header).parameters
     assert all(np.array_equal(body[name], trained[f"network.{name}"].half().float().numpy()) for name in body)
-    assert (header.info["picture"], header.info["origin"]) == ("drawn:stripes", "drawn here")
+    assert (header.info["picture"], header.info["origin"], header.info["licence"]) == ("drawn:stripes", "drawn here", "CC0")
     training = json.loads(header.info["training"])
     assert (training["steps"], training["loss_model"], training["style_weight"]) == (4, "random", 6)
 
@@ -158,6 +160,29 @@ def test_several_styles_share_a_body() -> None:
     assert not torch.equal(rows[0], rows[1])
     assert json.loads(one.info["training"])["style_weight"] == 2
     style_files.load_body(gallery.body(one))
+
+
+def test_style_files_hold_a_thumbnail_of_their_picture() -> None:
+    y, x = np.mgrid[0:120, 0:180]
+    painting = np.stack([x, y * 2, 255 - x], -1).astype(np.uint8)  # RGB, smooth
+    cv2.imwrite("painting.png", painting[:, :, ::-1])
+    run(styles={"one": "painting.png", "two": "drawn:tiles"}, steps=1, style_size=96)
+    gallery = Gallery()
+    one, two = (read_thumbnail(gallery.models(name)["lite"]) for name in ("one", "two"))
+    assert one is not None
+    assert two is not None
+    assert (one.shape, two.shape) == ((96, 144, 3), (96, 96, 3))
+    expected = cv2.resize(painting, (144, 96), interpolation=cv2.INTER_AREA)
+    assert np.abs(one.astype(int) - expected).mean() < 3  # JPEG, and not another order of colours
+    assert not gallery.body(gallery.models("one")["lite"]).has_thumbnail
+
+
+def test_a_picture_that_has_gone_does_not_cost_the_run() -> None:
+    cv2.imwrite("painting.png", np.full((64, 64, 3), 90, np.uint8))
+    config = tiny(styles={"one": "painting.png"}, naming="one")
+    Path("painting.png").unlink()
+    files = export(config, Painter(Transformer(ARCHITECTURES["lite"]), 1), steps=4)
+    assert not style_files.read_header(files["one"]).has_thumbnail
 
 
 def test_command_to_try_names_the_file_where_the_style_is_not_found_by_name() -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import importlib.resources
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import yaml
 
 from livestyle.architecture import ARCHITECTURES
-from livestyle.errors import TrainingError
+from livestyle.errors import StyleError, TrainingError
+from livestyle.style import check_name
 from livestyle.train import drawn
 from livestyle.train.loss_network import LOSS_MODELS, layer_names
 
@@ -26,6 +26,7 @@ class StyleSource:
     picture: Path
     weight: float  # how much its style loss counts beside the content loss
     origin: str = ""  # painter, title, where the picture comes from: written into the style file
+    licence: str = ""  # what may be done with the picture: the same
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ CHOICES = {
 WHOLE_NUMBERS = {"image_size": 32, "style_size": 32, "batch_size": 1, "epoch": 1, "steps": 1, "seed": 0}  # key: the least
 NUMBERS = {"content_weight": 0.0, "tv_weight": 0.0, "grid_weight": 0.0, "learning_rate": 1e-12, "zoom": 1.0}
 PATHS = ("content", "loss_model_file", "model_path")
-STYLE_KEYS = ("style_image", "style_weight", "origin", "styles")  # become Config.styles
+STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # become Config.styles
 
 
 def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -149,7 +150,7 @@ def _build(raw: dict[str, Any], where: Path) -> Config:
 
 
 def _styles(where: Path, raw: dict[str, Any], naming: str, base: Path) -> dict[str, StyleSource]:
-    """`style_image` and its weight and origin, or `styles`, {name: {picture, style_weight, origin}}, or {name: picture}."""
+    """`style_image` and what belongs to it, or `styles`, {name: {picture, style_weight, origin, licence}}, or {name: picture}."""
     entries = raw.get("styles", {naming: {"picture": raw.get("style_image")}})
     if not isinstance(entries, dict) or not entries:
         raise TrainingError(f"{where}: styles: expected a line a style, `name: {{picture: painting.jpg, style_weight: 6}}`")
@@ -158,14 +159,16 @@ def _styles(where: Path, raw: dict[str, Any], naming: str, base: Path) -> dict[s
         entry = entry if isinstance(entry, dict) else {"picture": entry}
         if not entry.get("picture"):
             raise TrainingError(f"{where}: no picture for the style {name}; write `style_image: path/to/painting.jpg`")
-        if unknown := sorted(set(entry) - {"picture", "style_weight", "origin"}):
-            raise TrainingError(f"{where}: styles: {name}: unknown key {unknown[0]!r}; there are picture, style_weight, origin")
+        if unknown := sorted(set(entry) - {"picture", "style_weight", "origin", "licence"}):
+            there = "picture, style_weight, origin, licence"
+            raise TrainingError(f"{where}: styles: {name}: unknown key {unknown[0]!r}; there are {there}")
         origin = str(entry.get("origin", raw.get("origin", "")))
         advice = f"put a picture there{f' ({origin})' if origin else ''}, or name another as style_image"
         styles[_safe_name(where, "styles", name)] = StyleSource(
             picture=_found(where, f"style picture of {name}", entry["picture"], base, advice),
             weight=_number(where, "style_weight", entry.get("style_weight", raw.get("style_weight", 6.0)), 0.0),
             origin=origin,
+            licence=str(entry.get("licence", raw.get("licence", ""))),
         )
     return styles
 
@@ -186,11 +189,12 @@ def _found(where: Path, what: str, value: Any, base: Path, advice: str) -> Path:
 
 
 def _safe_name(where: Path, key: str, value: Any) -> str:
-    """A style's name is a file's name up to the first dot, and blends are written wave:.7,udnie:.3."""
-    name = str(value)
-    if not re.fullmatch(r"[^-\s.:,/\\\x00-\x1f<>\"|?*][^.:,/\\\x00-\x1f<>\"|?*]{0,99}", name) or name != name.strip():
-        raise TrainingError(f"{where}: {key}: {name!r} cannot be a name: no dot, colon, comma or slash, and no dash in front")
-    return name
+    """The value, if a style can be called so."""
+    try:
+        check_name(str(value))
+    except StyleError as error:
+        raise TrainingError(f"{where}: {key}: {error}") from error
+    return str(value)
 
 
 def _number(where: Path, key: str, value: Any, least: float) -> float:

@@ -4,8 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from livestyle import style as style_files
-from livestyle.train.config import Config
-from livestyle.train.objective import Painter
+from livestyle.errors import TrainingError
+from livestyle.thumbnail import make_thumbnail
+from livestyle.train.config import Config, StyleSource
+from livestyle.train.objective import Painter, style_picture
 
 SETTINGS = (
     "weighting", "content_weight", "tv_weight", "grid_weight", "content_layers", "style_layers", "loss_model", "image_size",
@@ -34,7 +36,17 @@ def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
         info = {
             "picture": source.picture.name,
             "origin": source.origin,
+            "licence": source.licence,
             "training": settings | {"steps": steps, "style_weight": source.weight},
         }
-        style_files.save(files[name], body, rows, info, with_body=file is None)
+        style_files.save(files[name], body, rows, info, with_body=file is None, thumbnail=_thumbnail(source, config))
     return files
+
+
+def _thumbnail(source: StyleSource, config: Config) -> bytes | None:
+    """Of the style picture as it was learned; None where it has gone since, which is no reason to lose a run."""
+    try:
+        picture = style_picture(source, config)  # (3, h, w)
+    except TrainingError:
+        return None
+    return make_thumbnail((picture.permute(1, 2, 0) * 255).round().byte().numpy())

@@ -17,7 +17,7 @@ COMMANDS = {  # name: one line of help
     "video": "Paint video files.",
     "image": "Paint pictures.",
     "webcam": "Paint a camera's picture in a window, live.",
-    "styles": "List the styles.",
+    "styles": "List, show, rename, remove and export styles.",
     "demo": "Paint a moving scene in every style; needs no camera and no file.",
     "train": "Train new styles.",
     "bench": "Measure this machine's speed.",

@@ -1,23 +1,45 @@
-"""livestyle styles"""
+"""livestyle styles [show|rename|remove|export]"""
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from livestyle.cli.options import print_json, tell
+from livestyle.cli.options import complete_style, may_write, overwrite_options, print_json, refuse_same_file, tell
+from livestyle.errors import OutputError, StyleError
+
+if TYPE_CHECKING:
+    from livestyle.gallery import Gallery
+    from livestyle.style import Header
+
+LINE = 300  # characters at most of what a file says of itself
+
+style_argument = click.argument("style", metavar="STYLE", shell_complete=complete_style)
+json_option = click.option("--json", "as_json", is_flag=True, help="A machine-readable summary on stdout.")
+debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="A machine-readable list on stdout.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def styles(as_json: bool, debug: bool) -> None:
+@debug_option
+@click.pass_context
+def styles(context: click.Context, as_json: bool, debug: bool) -> None:
     """List the styles: which networks each is there for, after which picture, and where it lies.
 
     They are looked for in ./models, in your own data folder and among the bundled ones, in this order.
     """
     from livestyle.gallery import Gallery
 
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError(f"write --json after {context.invoked_subcommand}")
+        return
     gallery = Gallery()
     rows = [
-        {"style": name, "model": model, "file": str(header.path), **header.info}
+        header.info | {"style": name, "model": model, "file": str(header.path)}
         for name in gallery.names
         for model, header in sorted(gallery.models(name).items())
     ]
@@ -26,4 +48,212 @@ def styles(as_json: bool, debug: bool) -> None:
         return
     tell(gallery.notes, quiet=False)
     for row in rows:
-        click.echo(f"{row['style']:20} {row['model']:5} {row.get('origin') or row.get('picture', ''):40} {row['file']}")
+        origin = printable(row.get("origin") or row.get("picture", ""))
+        click.echo(f"{row['style']:20} {row['model']:5} {origin:40} {row['file']}")
+
+
+@styles.command()
+@style_argument
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the style picture's thumbnail there.")
+@overwrite_options
+@json_option
+@debug_option
+def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool, debug: bool) -> None:
+    """Show all that a style says of itself.
+
+    Networks, files, picture, licence, and how it was trained. STYLE is a name or a file.
+    """
+    from livestyle.gallery import Gallery
+
+    gallery = Gallery()
+    models = dict(sorted(gallery.models(style).items()))
+    if output is not None:
+        write_thumbnail(list(models.values()), output, overwrite)
+    name = next(iter(models.values())).name
+    files = [describe(gallery, header) for header in models.values()]
+    if as_json:
+        print_json({"style": name, "networks": list(models), "files": files, "thumbnail": str(output) if output else None})
+        return
+    click.echo(f"{printable(name)}, for {' and '.join(models)}")
+    for file in files:
+        click.echo()
+        for key, value in file.items():
+            if line := readable(key, value):
+                click.echo(f"{'size' if key == 'bytes' else key:9}  {line}")
+
+
+@styles.command()
+@click.argument("old", shell_complete=complete_style)
+@click.argument("new")
+@json_option
+@debug_option
+def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
+    """Rename a style, for every network.
+
+    OLD is a name or a file. Bundled styles stay as they are.
+    """
+    from livestyle.gallery import Gallery
+    from livestyle.upkeep import rename as rename_files
+
+    renamed = rename_files(Gallery(), old, new)
+    if as_json:
+        print_json({"renamed": {str(path): str(target) for path, target in renamed.items()}})
+        return
+    for path, target in renamed.items():
+        click.echo(f"{path} is now {target}", err=True)
+    tell(still_there(old), quiet=False)
+
+
+@styles.command()
+@style_argument
+@click.option("-y", "yes", is_flag=True, help="Do not ask.")
+@json_option
+@debug_option
+def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
+    """Delete a style, for every network.
+
+    STYLE is a name or a file. The body that it shared goes with it when no other style needs it. Bundled styles
+    stay as they are.
+    """
+    from livestyle.gallery import Gallery
+    from livestyle.upkeep import plan_removal
+
+    removal = plan_removal(Gallery(), style)
+    doomed = ", ".join(str(path) for path in removal.files)
+    if not yes and not (sys.stdin.isatty() and click.confirm(f"Delete {doomed}?", err=True)):
+        raise OutputError(f"nothing was deleted; use -y to delete {doomed}")
+    removal.do()
+    if as_json:
+        kept = {str(path): needed_by for path, needed_by in removal.kept.items()}
+        print_json({"deleted": [str(path) for path in removal.files], "kept": kept})
+        return
+    click.echo(f"deleted {doomed}", err=True)
+    for path, needed_by in removal.kept.items():
+        reason = f", which {printable(', '.join(needed_by))} will need" if needed_by else ""
+        click.echo(f"kept its body {path}{reason}", err=True)
+    tell(still_there(style), quiet=False)
+
+
+@styles.command()
+@style_argument
+@click.option("-o", "--output", type=click.Path(), help="A file or a folder; default: STYLE.MODEL.safetensors, here.")
+@click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network.")
+@overwrite_options
+@json_option
+@debug_option
+def export(style: str, output: str | None, model: str, overwrite: bool | None, as_json: bool, debug: bool) -> None:
+    """Write a style into one file, to be sent or kept.
+
+    STYLE is a name or a file. What is written holds the body too, and needs no other file.
+    """
+    from livestyle.gallery import SUFFIX, Gallery
+    from livestyle.upkeep import export as export_file
+
+    gallery = Gallery()
+    header = choose_model(gallery.models(style), style, model)
+    target = Path(output or "").expanduser()
+    if target.is_dir() or (output or "").endswith("/"):
+        target = target / f"{header.name}.{header.architecture}{SUFFIX}"
+    if target.suffix != SUFFIX:
+        raise OutputError(f"cannot write {target}: a style's file ends in {SUFFIX}")
+    refuse_same_file(header.path, target)
+    may_write(target, overwrite)
+    export_file(gallery, header, target)
+    if as_json:
+        print_json({"written": str(target), "model": header.architecture, "bytes": target.stat().st_size})
+        return
+    click.echo(f"{target}, {target.stat().st_size / 1000:.0f} kB", err=True)
+
+
+def choose_model(models: "dict[str, Header]", style: str, model: str) -> "Header":
+    """The file of the asked network. Raises StyleError if it is not there, or if there are several and none was asked for."""
+    there = " and ".join(sorted(models))
+    if model == "auto" and len(models) > 1:
+        raise StyleError(f"{style} is there for {there}; say which with --model")
+    if model != "auto" and model not in models:
+        raise StyleError(f"{style} is there for {there}, not for {model}")
+    return next(iter(models.values())) if model == "auto" else models[model]
+
+
+def describe(gallery: "Gallery", header: "Header") -> dict[str, Any]:
+    """What is known of one file, without reading its numbers."""
+    try:
+        body: Path | None = gallery.body(header).path
+    except StyleError:
+        body = None
+    training = settings(header.info.get("training", "{}"))
+    return {
+        "network": header.architecture,
+        "file": str(header.path),
+        "bytes": header.path.stat().st_size,
+        "body": None if body is None else str(body),
+        **{key: header.info.get(key, "") for key in ("picture", "origin", "licence")},
+        "steps": training.pop("steps", None),
+        "training": training,
+        "thumbnail": header.has_thumbnail,
+    }
+
+
+def settings(text: str) -> dict[str, Any]:
+    """Training settings as the trainer writes them, numbers, words and layers with weights; anything else is left out."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):  # another program's, or spoilt on purpose
+        return {}
+    single = (str, int, float)
+    entries = found.items() if isinstance(found, dict) else ()
+    return {
+        key: value
+        for key, value in entries
+        if isinstance(value, single)
+        or (isinstance(value, dict) and all(isinstance(weight, single) for weight in value.values()))
+    }
+
+
+def readable(key: str, value: Any) -> str:
+    """A described value as a person reads it."""
+    if key == "bytes":
+        return f"{value / 1000:.1f} kB"
+    if key == "body" and value is None:
+        return "not found; put its file beside this one"
+    if key == "training":
+        line = printable(", ".join(f"{name} {listed(setting)}" for name, setting in value.items()), 5 * LINE)
+        return textwrap.fill(line, 100, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False)
+    if key == "thumbnail":
+        return "yes; -o writes it" if value else "none"
+    return "" if value is None else printable(str(value))
+
+
+def listed(setting: Any) -> str:
+    """{conv1_2: 1.0, conv2_2: 0.5} -> (conv1_2 1, conv2_2 0.5)."""
+    if isinstance(setting, dict):
+        return f"({', '.join(f'{name} {listed(value)}' for name, value in setting.items())})"
+    return f"{setting:g}" if isinstance(setting, float) else str(setting)
+
+
+def printable(text: str, length: int = LINE) -> str:
+    """What a file says of itself, in one line and without what a terminal would obey."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: length + 1])
+    return line if len(line) <= length else f"{line[: length - 4]} ..."
+
+
+def write_thumbnail(headers: "list[Header]", output: Path, overwrite: bool | None) -> None:
+    """The first thumbnail that there is. Raises StyleError if there is none, OutputError if it cannot be written."""
+    from livestyle.sinks.pictures import write_picture
+    from livestyle.thumbnail import read_thumbnail
+
+    header = next((header for header in headers if header.has_thumbnail), None)
+    picture = read_thumbnail(header) if header else None
+    if picture is None:
+        raise StyleError(f"{headers[0].path} holds no thumbnail; styles trained from now on do")
+    may_write(output, overwrite)
+    write_picture(output, picture)
+
+
+def still_there(name: str) -> list[str]:
+    """Notes on files of that name that were not touched: bundled ones, or ones that were shadowed."""
+    from livestyle.gallery import Gallery
+
+    gallery = Gallery()
+    models = gallery.models(name) if name in gallery.names else {}
+    return [f"{name} ({model}) is still there: {header.path}" for model, header in sorted(models.items())]

@@ -14,7 +14,7 @@ WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
 JPEG_QUALITY = 95
 
 
-def encode_picture(image: Image, suffix: str, alpha: Image | None = None) -> bytes:
+def encode_picture(image: Image, suffix: str, alpha: Image | None = None, jpeg_quality: int = JPEG_QUALITY) -> bytes:
     """(H, W, 3) uint8 RGB and (H, W) alpha -> a picture file's bytes. Formats without transparency get it over black.
 
     Raises OutputError for a suffix that is not written, and for a picture that the format cannot hold.
@@ -27,7 +27,7 @@ def encode_picture(image: Image, suffix: str, alpha: Image | None = None) -> byt
         pixels = np.dstack([pixels, alpha])
     elif alpha is not None:
         pixels = (pixels.astype(np.uint16) * alpha[:, :, None] // 255).astype(np.uint8)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []
+    quality = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if suffix in (".jpg", ".jpeg") else []
     try:
         ok, data = cv2.imencode(suffix, pixels, quality)
     except cv2.error as error:
