@@ -27,7 +27,7 @@ from livestyle.train.config import read_config
 from livestyle.train.export import export
 from livestyle.train.loop import Summary, learning_rate, train, uses_bf16
 from livestyle.train.loss_network import LossNetwork
-from livestyle.train.objective import Painter
+from livestyle.train.painter import Painter
 
 Start = Callable[[list[str]], subprocess.Popen[str]]
 CPU = torch.device("cpu")

@@ -37,12 +37,17 @@ class Config:
     styles: dict[str, StyleSource]
     style_size: int  # short side of the style pictures, pixels
     content: Path
+    start: Path | None = None  # a body's or style's file to start from
+    finetune: str = "all"  # what is trained: all, or the styles' rows alone, on a frozen body
+    extra_styles: int = 0  # variations of the styles, drawn textures and photos, learned beside: see train/variations.py
+    extra_weight: float = 4.0  # their style weight
     model: str = "lite"
     model_path: Path = Path("models")
     weighting: str = "relative"  # to the style's own Gram norm and the photo's variance; or "absolute", as in the original
     content_weight: float = 1.0
     tv_weight: float = 0.0
     grid_weight: float = 0.0
+    steady_weight: float = 0.0  # of the steady pass: see train/motion.py
     image_size: int = 256  # side of the square crops, pixels
     batch_size: int = 4  # crops a step and process
     epoch: int = 2
@@ -64,10 +69,14 @@ CHOICES = {
     "learning_rate_decay": ("none", "cosine"),
     "precision": ("auto", "fp32", "bf16"),
     "loss_model": LOSS_MODELS,
+    "finetune": ("all", "rows"),
 }
-WHOLE_NUMBERS = {"image_size": 32, "style_size": 32, "batch_size": 1, "epoch": 1, "steps": 1, "seed": 0}  # key: the least
-NUMBERS = {"content_weight": 0.0, "tv_weight": 0.0, "grid_weight": 0.0, "learning_rate": 1e-12, "zoom": 1.0}
-PATHS = ("content", "loss_model_file", "model_path")
+WHOLE_NUMBERS = {  # key: the least
+    "image_size": 32, "style_size": 32, "batch_size": 1, "epoch": 1, "steps": 1, "seed": 0, "extra_styles": 0,
+}  # fmt: skip
+NUMBERS = dict.fromkeys(("content_weight", "tv_weight", "grid_weight", "steady_weight", "extra_weight"), 0.0)
+NUMBERS |= {"learning_rate": 1e-12, "zoom": 1.0}
+PATHS = ("content", "loss_model_file", "model_path", "start")
 STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # become Config.styles
 
 
@@ -142,6 +151,10 @@ def _build(raw: dict[str, Any], where: Path) -> Config:
     values["model_path"] = Path(str(raw.get("model_path", "models"))).expanduser()
     advice = "name a folder of photos or a video with --content; ten photos will do"
     values["content"] = _found(where, "content", raw.get("content", "train2014"), base, advice)
+    if "start" in raw:
+        values["start"] = _found(where, "start", raw["start"], base, "name a style's or body's file")
+    if values.get("finetune") == "rows" and "start" not in values:
+        raise TrainingError(f"{where}: finetune: rows alone need a body; name its file as start")
     if "loss_model_file" in raw:  # if it is not there, torchvision's download may take its place
         values["loss_model_file"] = next(
             (place for place in _places(raw["loss_model_file"], base) if place.exists()), Path(str(raw["loss_model_file"]))

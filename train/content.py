@@ -45,6 +45,11 @@ def to_tensor(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255
 
 
+def to_image(picture: Tensor) -> np.ndarray:
+    """(3, H, W) in [0, 1] -> (H, W, 3) uint8."""
+    return (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+
+
 class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
     """Crop number i, (3, size, size) in [0, 1], and the numbers of the unreadable pictures passed over for it.
 

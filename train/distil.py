@@ -26,10 +26,10 @@ from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import TrainingError
 from livestyle.network import Transformer
 from livestyle.style import write_atomically
-from livestyle.train.content import PICTURES, ContentCrops, collate, read_picture, start_worker, to_tensor
-from livestyle.train.loss_network import MEASURED, LossNetwork, load_loss_network
+from livestyle.train.content import PICTURES, ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
+from livestyle.train.loss_network import MEASURED, WIDTHS, LossNetwork, load_loss_network
 from livestyle.train.losses import gram_matrix, relative_content_loss, relative_style_loss
-from livestyle.train.objective import Painter
+from livestyle.train.painter import Painter
 from livestyle.train.variations import variation
 
 LAYERS = MEASURED["own"]
@@ -49,7 +49,9 @@ class Student(nn.Module):
         super().__init__()
         self.network = LossNetwork("own", LAYERS)
         widths = {layer: self.network.convolutions[layer].out_channels for layer in LAYERS}
-        self.maps = nn.ModuleDict({layer: nn.Conv2d(widths[layer], 8 * 2 ** int(layer[4]) * 4, 1, bias=False) for layer in LAYERS})
+        self.maps = nn.ModuleDict(
+            {layer: nn.Conv2d(widths[layer], WIDTHS["vgg_19"][int(layer[4]) - 1], 1, bias=False) for layer in LAYERS}
+        )
         for measure in self.network.measures.values():  # the maps' part while it learns; filled in by `finished`
             nn.init.dirac_(measure.weight)
             measure.requires_grad_(False)
@@ -128,8 +130,8 @@ def style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:
     pictures = [picture for picture in read if picture is not None]
     if not pictures:
         raise TrainingError(f"no style pictures in {folder}")
-    photo = (crops[number][0].permute(1, 2, 0).mul(255).byte().numpy() for number in range(STYLES))
-    return torch.stack([to_tensor(variation(number, pictures, next(photo), seed)) for number in range(STYLES)])
+    images = (variation(number, pictures, to_image(crops[number][0]), seed) for number in range(STYLES))
+    return torch.stack([to_tensor(image) for image in images])
 
 
 def fool(student: Student, painter: Painter, optimizer: torch.optim.Adam, photo: Tensor, style: Tensor, chosen: Tensor) -> Tensor:
@@ -168,7 +170,7 @@ def lesson(student: Student, teacher: LossNetwork, x: Tensor) -> dict[str, Tenso
     for layer in LAYERS:
         mapping = student.matrix(layer)
         mine, theirs = found[layer].float().flatten(2), wanted[layer].float().flatten(2)  # (N, c, h w), (N, C, h w)
-        places, channels = mine.shape[2], theirs.shape[1]
+        places = mine.shape[2]
         own, across, gram = (a @ b.transpose(1, 2) / places for a, b in ((mine, mine), (mine, theirs), (theirs, theirs)))
         mapped = mapping @ own @ mapping.T  # (N, C, C)
         variance = gram.diagonal(dim1=1, dim2=2).mean() - theirs.mean().square()

@@ -7,17 +7,21 @@ from livestyle import style as style_files
 from livestyle.errors import TrainingError
 from livestyle.thumbnail import make_thumbnail
 from livestyle.train.config import Config, StyleSource
-from livestyle.train.objective import Painter, style_picture
+from livestyle.train.content import to_image
+from livestyle.train.objective import style_picture
+from livestyle.train.painter import Painter
 
 SETTINGS = (
-    "weighting", "content_weight", "tv_weight", "grid_weight", "content_layers", "style_layers", "loss_model", "image_size",
-    "style_size", "batch_size", "learning_rate", "learning_rate_decay", "zoom", "precision", "seed",
+    "weighting", "finetune", "content_weight", "tv_weight", "grid_weight", "steady_weight", "extra_styles", "content_layers",
+    "style_layers", "loss_model", "image_size", "style_size", "batch_size", "learning_rate", "learning_rate_decay", "zoom",
+    "precision", "seed",
 )  # fmt: skip
 
 
 def body_file(config: Config) -> Path | None:
-    """The file of the body that several styles share; a single style brings its own."""
-    return config.model_path / f"{config.naming}.{config.model}-body.safetensors" if len(config.styles) > 1 else None
+    """The file of the body that styles learned together share; a single one, and one learned on another's body, brings it."""
+    shared = len(config.styles) > 1 and config.finetune == "all"
+    return config.model_path / f"{config.naming}.{config.model}-body.safetensors" if shared else None
 
 
 def style_files_of(config: Config) -> dict[str, Path]:
@@ -32,7 +36,7 @@ def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
     if file is not None:
         style_files.save(file, body, None, {"training": settings | {"steps": steps}}, with_body=True)
     files = style_files_of(config)
-    for (name, source), rows in zip(config.styles.items(), painter.rows.detach().cpu().numpy(), strict=True):
+    for (name, source), rows in zip(config.styles.items(), painter.rows.detach().cpu().numpy(), strict=False):  # not the extras
         info = {
             "picture": source.picture.name,
             "origin": source.origin,
@@ -49,4 +53,4 @@ def _thumbnail(source: StyleSource, config: Config) -> bytes | None:
         picture = style_picture(source, config)  # (3, h, w)
     except TrainingError:
         return None
-    return make_thumbnail((picture.permute(1, 2, 0) * 255).round().byte().numpy())
+    return make_thumbnail(to_image(picture))

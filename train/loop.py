@@ -14,17 +14,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import OutputError, TrainingError
 from livestyle.interrupt import ctrl_c_noted
-from livestyle.network import Transformer
 from livestyle.train.checkpoint import is_finite, load_checkpoint, remove_checkpoints, save_checkpoint, steps_in
 from livestyle.train.config import Config
 from livestyle.train.content import ContentCrops, collate, start_worker
 from livestyle.train.export import body_file, export, style_files_of
 from livestyle.train.log import Log, NoLog, open_log
 from livestyle.train.loss_network import load_loss_network
-from livestyle.train.objective import Objective, Painter
+from livestyle.train.motion import Motion
+from livestyle.train.objective import Objective, style_pictures
+from livestyle.train.painter import Painter, new_painter
 from livestyle.train.processes import Alone, joined
 
 BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps, each a multiple of the one before
@@ -100,13 +100,12 @@ def _train(
     total_steps = config.steps or max(1, config.epoch * len(crops) // crops_a_step)
     sample = crops[0][0][None].to(device)  # (1, 3, size, size); raises if no picture can be read
     loss_network = load_loss_network(config.loss_model, config.loss_model_file, [*config.content_layers, *config.style_layers])
-    objective = Objective(config, loss_network.to(device).to(memory_format=torch.channels_last), device)
+    loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
+    objective = Objective(config, loss_network, style_pictures(config, crops), device)
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        painter = Painter(Transformer(ARCHITECTURES[config.model]), len(config.styles))
-    painter = painter.to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(painter.parameters(), lr=config.learning_rate)
+    painter = new_painter(config).to(device).to(memory_format=torch.channels_last)
+    trained = [parameter for parameter in painter.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=config.learning_rate)
     done = steps_in(folder) if resume else []
     first = done[-1] if done else 0
     if done:
@@ -140,9 +139,14 @@ def _train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step - 1, total_steps)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
-            style = torch.arange(start, start + config.batch_size, device=device) % len(config.styles)  # (N,)
+            numbers = range(start, start + config.batch_size)
+            style = torch.tensor([style_of(number, config) for number in numbers], device=device)  # (N,)
+            motion = Motion(config.batch_size if config.steady_weight else 0, config.image_size, config.seed + start)
+            copies = motion.copies(photo[: len(motion.grid)])
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                parts = objective(model(photo, style), photo, style)
+                both = model(torch.cat([photo, copies]), torch.cat([style, style[: len(copies)]]))
+                painted, painted_copies = both[: len(photo)], both[len(photo) :]
+                parts = objective(painted, photo, style, painted_copies, motion)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(parts["total"])
             optimizer.step()
@@ -161,7 +165,7 @@ def _train(
                 if not is_finite(painter):
                     raise _not_finite(means, step, folder)
                 save_checkpoint(folder, step, painter, optimizer, config.styles)
-                log.sample(step, _paint_sample(painter, sample, half))
+                log.sample(step, _paint_sample(painter, sample, len(config.styles), half))
             if stop and not last:
                 raise KeyboardInterrupt(f"stopped after step {step} of {total_steps}, saved in {folder}; go on with --resume")
     finally:
@@ -174,6 +178,15 @@ def _train(
     steps = max(first, total_steps)
     files = export(config, painter, steps)
     return Summary(files, steps, time.monotonic() - started, means, len(crops), len(unreadable))
+
+
+def style_of(number: int, config: Config) -> int:
+    """The style that a crop wears: each named one in turn, and, if there are extra ones, every third time one of those."""
+    if not config.extra_styles:
+        return number % len(config.styles)
+    if number % 3 == 2:
+        return len(config.styles) + number // 3 % config.extra_styles
+    return (number - number // 3) % len(config.styles)
 
 
 def learning_rate(config: Config, step: int, total_steps: int) -> float:
@@ -227,8 +240,8 @@ def _not_finite(means: dict[str, float], step: int, folder: Path) -> TrainingErr
 
 
 @torch.no_grad()
-def _paint_sample(painter: Painter, sample: Tensor, half: bool) -> Tensor:
+def _paint_sample(painter: Painter, sample: Tensor, styles: int, half: bool) -> Tensor:
     """The sample photo, (1, 3, H, W), and what each style makes of it -> (1 + S, 3, H, W) in [0, 1], on the CPU."""
     with torch.autocast(sample.device.type, torch.bfloat16, enabled=half):
-        painted = [painter(sample, torch.tensor([style], device=sample.device)) for style in range(len(painter.rows))]
+        painted = [painter(sample, torch.tensor([style], device=sample.device)) for style in range(styles)]
     return torch.cat([sample, *painted]).float().cpu()

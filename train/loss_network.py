@@ -21,7 +21,8 @@ from livestyle.train.weights_file import kind_of_file
 
 MEAN_255 = (123.68, 116.779, 103.939)
 DEPTHS = {
-    "own": (2, 2, 4, 3), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4), "vgg_19_sixteenth": (2, 2, 4, 4), "random": (2, 2, 4, 4)
+    "own": (2, 2, 4, 3), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4),
+    "vgg_19_sixteenth": (2, 2, 4, 4), "random": (2, 2, 4, 4),
 }  # fmt: skip
 WIDTHS = {
     "own": (16, 32, 64, 160), "vgg_16": (64, 128, 256, 512, 512), "vgg_19": (64, 128, 256, 512, 512),

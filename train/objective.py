@@ -1,49 +1,41 @@
-"""What is trained, and what it is trained to: the painter, and the weighted sum of the losses."""
+"""What is trained to: the weighted sum of the losses."""
+
+from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from livestyle.errors import TrainingError
-from livestyle.network import Transformer
 from livestyle.train import drawn, losses
 from livestyle.train.config import Config, StyleSource
-from livestyle.train.content import crop_middle, read_picture, resize_short_side, to_tensor
+from livestyle.train.content import ContentCrops, crop_middle, read_picture, resize_short_side, to_image, to_tensor
 from livestyle.train.loss_network import LossNetwork
-
-
-class Painter(nn.Module):
-    """One body, and the rows of every style."""
-
-    def __init__(self, network: Transformer, styles: int) -> None:
-        super().__init__()
-        self.network = network
-        self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1]."""
-        painted: Tensor = self.network(x, self.rows.index_select(0, style))  # whose gradient adds up in a fixed order
-        return painted
+from livestyle.train.motion import Motion
+from livestyle.train.variations import variation
 
 
 class Objective:
-    """The losses of painted pictures, layer by layer, and their weighted sum."""
+    """The losses of painted pictures, layer by layer, and their weighted sum.
 
-    def __init__(self, config: Config, network: LossNetwork, device: torch.device) -> None:
+    pictures: each style's, (3, h, w) in [0, 1].
+    """
+
+    def __init__(self, config: Config, network: LossNetwork, pictures: Iterable[Tensor], device: torch.device) -> None:
         self.config, self.network = config, network
         relative = config.weighting == "relative"
         self.style_loss = losses.relative_style_loss if relative else losses.absolute_style_loss
         self.content_loss = losses.relative_content_loss if relative else losses.absolute_content_loss
         self.layers = [*config.content_layers, *config.style_layers]
-        self.style_weights = torch.tensor([source.weight for source in config.styles.values()], device=device)  # (S,)
+        weights = [source.weight for source in config.styles.values()] + [config.extra_weight] * config.extra_styles
+        self.style_weights = torch.tensor(weights, device=device)  # (S,)
         grams: dict[str, list[Tensor]] = {layer: [] for layer in config.style_layers}
-        for source in config.styles.values():
-            picture = style_picture(source, config).to(device)  # (3, h, w)
-            for layer, activations in network(picture[None], config.style_layers).items():
+        for picture in pictures:
+            for layer, activations in network(picture[None].to(device), config.style_layers).items():
                 grams[layer].append(losses.gram_matrix(activations)[0])
         self.grams = {layer: torch.stack(each) for layer, each in grams.items()}  # (S, C, C)
 
-    def __call__(self, painted: Tensor, photo: Tensor, style: Tensor) -> dict[str, Tensor]:
-        """Painted and photo (N, 3, H, W) in [0, 1], style (N,) -> scalars.
+    def __call__(self, painted: Tensor, photo: Tensor, style: Tensor, copies: Tensor, motion: Motion) -> dict[str, Tensor]:
+        """Painted and photo (N, 3, H, W) in [0, 1], style (N,), the motion's painted copies -> scalars.
 
         By layer as they are; content_weight, style_weight ... with their weights; total is the sum of
         these, and what is minimised.
@@ -68,7 +60,19 @@ class Objective:
         if config.grid_weight:
             parts["grid"] = losses.grid_loss(painted).mean()
             weighted["grid_weight"] = config.grid_weight * parts["grid"]
+        if config.steady_weight:
+            parts["steady"] = motion.loss(painted, copies).mean()
+            weighted["steady_weight"] = config.steady_weight * parts["steady"]
         return parts | weighted | {"total": torch.stack(list(weighted.values())).sum()}
+
+
+def style_pictures(config: Config, crops: ContentCrops) -> Iterator[Tensor]:
+    """Every style's picture, then the extra ones, (3, h, w) in [0, 1]."""
+    named = [style_picture(source, config) for source in config.styles.values()]
+    yield from named
+    images = [to_image(picture) for picture in named]
+    for number in range(config.extra_styles):
+        yield to_tensor(variation(number, images, to_image(crops[number][0]), config.seed))
 
 
 def style_picture(source: StyleSource, config: Config) -> Tensor:

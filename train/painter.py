@@ -1,0 +1,72 @@
+"""What is trained: one body, and rows for every style; from nothing, or from a style that is there."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from livestyle.architecture import ARCHITECTURES
+from livestyle.errors import StyleError, TrainingError
+from livestyle.gallery import SUFFIX
+from livestyle.network import Transformer
+from livestyle.style import load_body, load_style, read_header
+from livestyle.train.config import Config
+
+
+class Painter(nn.Module):
+    """One body, and the rows of every style."""
+
+    def __init__(self, network: Transformer, styles: int) -> None:
+        super().__init__()
+        self.network = network
+        self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1]."""
+        painted: Tensor = self.network(x, self.rows.index_select(0, style))  # whose gradient adds up in a fixed order
+        return painted
+
+
+def new_painter(config: Config) -> Painter:
+    """The painter at the first step, its body frozen if rows alone are trained.
+
+    Without config.start at random, by the seed. Else its body is the file's, and a style's rows are those of the style
+    of its name beside the file, or the mean of all that are there for this body. Raises TrainingError if they do not fit.
+    """
+    count = len(config.styles) + config.extra_styles
+    if config.start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            return Painter(Transformer(ARCHITECTURES[config.model]), count)
+    try:
+        header = read_header(config.start)
+        body = load_body(header)
+        known = _rows_beside(config.start, header.body_hash)
+    except StyleError as error:
+        raise TrainingError(f"cannot start from {config.start}: {error}") from error
+    if header.architecture != config.model:
+        raise TrainingError(f"cannot start from {config.start}: it is of the network {header.architecture}, not {config.model}")
+    painter = Painter(Transformer.of(body), count)
+    painter.network.train().requires_grad_(config.finetune == "all")
+    if known:
+        mean = torch.stack(list(known.values())).mean(0)
+        with torch.no_grad():
+            painter.rows.copy_(mean)
+            for number, name in enumerate(config.styles):
+                painter.rows[number] = known.get(name, mean)
+    return painter
+
+
+def _rows_beside(file: Path, body_hash: str) -> dict[str, Tensor]:
+    """The rows of every style for this body that lie in the file's folder, by name."""
+    headers = []
+    for path in sorted(file.parent.glob(f"*{SUFFIX}")):
+        try:
+            headers.append(read_header(path))
+        except StyleError:
+            continue  # something else
+    return {
+        header.name: torch.from_numpy(load_style(header).rows)
+        for header in headers
+        if header.has_rows and header.body_hash == body_hash
+    }
