@@ -1,10 +1,11 @@
-"""Fixtures for all tests: real clips, made by PyAV."""
+"""Fixtures for all tests: real clips, made by PyAV; the program, called as a person calls it; styles."""
 
 import contextlib
 import ctypes
 import os
 import signal
 import struct
+import sys
 
 # several threads to an operator wait for each other longer than they work, on small pictures and shared cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +19,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 import cv2  # noqa: F401  # before av, or windows hang on Linux
 
 from collections.abc import Callable, Sequence  # isort: skip
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import av
 import numpy as np
 import pytest
 
+from livestyle.cli import main
 from livestyle.frame import Image
 
 # in the background of a shell Ctrl-C is ignored, and would be by every process that a test starts
@@ -120,6 +123,40 @@ def _sound(audio: Any, start: float, end: float) -> list[Any]:
         packets += audio.encode(frame)
     packets += audio.encode(None)
     return packets
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line on stderr."""
+        assert self.err.count("\n") == 1, self.err
+        assert "Traceback" not in self.err
+        return self.err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Result]:
+    """run("image", "photo.jpg", ...) in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 (no terminal; closed with the test)
+
+    def call(*words: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["livestyle", *map(str, words)])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        captured = capfd.readouterr()
+        return Result(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -25,46 +25,12 @@ from livestyle.sinks.pictures import write_picture
 from livestyle.sources.pictures import read_picture
 from livestyle.stylizer import Stylizer
 
-# its fixtures come from conftest: make_clip
+# its fixtures come from conftest: make_clip, run
 
 STYLES = ["cubist", "denoised_starry", "feathers", "mosaic", "scream", "udnie", "wave"]
 
 
-@dataclass
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self) -> str:
-        """The one line on stderr."""
-        assert self.err.count("\n") == 1, self.err
-        assert "Traceback" not in self.err
-        return self.err
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """run("image", "photo.jpg", ...) in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 (no terminal; closed with the test)
-
-    def call(*words: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", ["livestyle", *map(str, words)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as stop:
-                main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        captured = capfd.readouterr()
-        return Result(int(stop.value.code or 0), captured.out, captured.err)
-
-    return call
+Run = Callable[..., Any]
 
 
 def photo(path: Path, width: int = 40, height: int = 30) -> Path:

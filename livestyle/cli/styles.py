@@ -218,7 +218,9 @@ def readable(key: str, value: Any) -> str:
         return "not found; put its file beside this one"
     if key == "training":
         line = printable(", ".join(f"{name} {listed(setting)}" for name, setting in value.items()), 5 * LINE)
-        return textwrap.fill(line, 100, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False)
+        indent = " " * 11
+        wrapped = textwrap.fill(line, 110, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+        return wrapped.removeprefix(indent)  # the key stands there
     if key == "thumbnail":
         return "yes; -o writes it" if value else "none"
     return "" if value is None else printable(str(value))
