@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "sinks": {"errors", "frame", "media"},
     "thumbnail": {"errors", "frame", "sinks", "sources", "style"},
     "upkeep": {"errors", "gallery", "style"},
-    "train": {"architecture", "errors", "interrupt", "network", "style", "thumbnail"},
+    "train": {"architecture", "errors", "gallery", "interrupt", "network", "sources", "style", "thumbnail"},
     "conf": set(),
     "models": set(),
     "sheet": {"frame"},

@@ -25,9 +25,9 @@ from livestyle.network import Transformer
 from livestyle.thumbnail import read_thumbnail
 from livestyle.train.config import read_config
 from livestyle.train.export import export
-from livestyle.train.loop import Summary, learning_rate, train, uses_bf16
+from livestyle.train.loop import Best, Summary, learning_rate, style_of, train, uses_bf16
 from livestyle.train.loss_network import LossNetwork
-from livestyle.train.painter import Painter
+from livestyle.train.painter import Painter, new_painter
 
 Start = Callable[[list[str]], subprocess.Popen[str]]
 CPU = torch.device("cpu")
@@ -255,7 +255,8 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start) -> No
         os.killpg(process.pid, 0)  # nobody is left
     (stopped,) = Path("models/run").glob("step-*.weights.safetensors")
     step = int(stopped.name[5:12])
-    assert not list(Path("models").glob("*.safetensors"))
+    assert "the best so far is in models/one.lite.safetensors and 1 more" in output
+    assert {"one", "two"} <= set(Gallery().names)
     run(steps=step + 3, resume=True)
     run(steps=step + 3, model_path="straight")
     assert_equal(weights("models", step + 3), weights("straight", step + 3))
@@ -263,7 +264,7 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start) -> No
 
 def test_run_interrupted_at_its_first_step_falls_along_the_same_cosine() -> None:
     config = tiny(steps=5, learning_rate_decay="cosine")
-    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 1 of 5, saved in models/run; go on with --resume"):
+    with pytest.raises(KeyboardInterrupt, match=r"after step 1 of 5: the best so far is in models/one\.lite.*; go on with --resume"):
         train(config, CPU, quiet=True, warn=lambda message: signal.raise_signal(signal.SIGINT))
     run(steps=5, learning_rate_decay="cosine", resume=True)
     run(steps=5, learning_rate_decay="cosine", model_path="straight")
@@ -441,8 +442,70 @@ def test_original_conf_trains_full_with_vgg(folder: Path) -> None:
 
 def test_cosine_falls_from_the_rate_to_nothing() -> None:
     config = dataclasses.replace(tiny(), learning_rate=0.5, learning_rate_decay="cosine")
-    assert [learning_rate(config, step, 4) for step in (0, 2, 4)] == pytest.approx([0.5, 0.25, 0])
-    assert learning_rate(dataclasses.replace(config, learning_rate_decay="none"), 3, 4) == 0.5
+    assert [learning_rate(config, progress) for progress in (0, 0.5, 1, 1.2)] == pytest.approx([0.5, 0.25, 0, 0])
+    assert learning_rate(dataclasses.replace(config, learning_rate_decay="none"), 0.75) == 0.5
+
+
+def test_rows_alone_leave_the_body_as_it_is() -> None:
+    run()
+    body = style_files.load_body(style_files.read_header(Path("models/run.lite-body.safetensors"))).parameters
+    keys = {"naming": "new", "styles": {"new": "drawn:tiles"}, "start": "models/run.lite-body.safetensors"}
+    first = run(**keys, finetune="rows", learning_rate=0.03, steps=1).losses
+    last = run(**keys, finetune="rows", learning_rate=0.03, steps=40, resume=True).losses
+    assert last["total"] < 0.9 * first["total"]
+    header = Gallery().models("new")["lite"]
+    assert header.has_body  # one file, to be sent to somebody
+    trained = style_files.load_body(header).parameters
+    assert all(trained[name].tobytes() == body[name].tobytes() for name in body)
+    assert header.body_hash == Gallery().models("one")["lite"].body_hash  # so that they can be blended
+    run(**keys, finetune="rows", learning_rate=0.03, steps=40, model_path="straight")
+    assert_equal(weights("models", 40, "new"), weights("straight", 40, "new"))
+
+
+def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> None:
+    run()
+    painter = new_painter(tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"}))
+    one, two = (style_files.load_style(Gallery().models(name)["lite"]).rows for name in ("one", "two"))
+    assert np.array_equal(painter.rows[0].detach(), two)
+    assert np.allclose(painter.rows[1].detach(), (one + two) / 2)
+    with pytest.raises(TrainingError, match="it is of the network lite, not full"):
+        new_painter(tiny(start="models/run.lite-body.safetensors", model="full"))
+    with pytest.raises(TrainingError, match=r"cannot start from .*log\.txt: .*is not a style file"):
+        new_painter(tiny(start="models/run/log.txt"))
+
+
+def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:
+    keys = {"extra_styles": 5, "steady_weight": 20.0, "steps": 5}
+    losses = run(**keys, model_path="straight").losses
+    assert losses["steady_weight"] == pytest.approx(20 * losses["steady"], rel=1e-4)
+    run(**keys | {"steps": 2}, model_path="stopped")
+    run(**keys, model_path="stopped", resume=True)
+    assert_equal(weights("straight", 5), weights("stopped", 5))
+    assert weights("straight", 5)["rows"].shape[0] == 7
+    assert len(list(Path("straight").glob("*.lite.safetensors"))) == 2  # the extra ones are not written
+
+
+def test_every_third_crop_wears_an_extra_style() -> None:
+    config = tiny(extra_styles=2)
+    assert [style_of(number, config) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
+    assert [style_of(number, tiny()) for number in range(4)] == [0, 1, 0, 1]
+
+
+def test_training_ends_with_its_time() -> None:
+    summary = run(steps=100_000, seconds=1.0, learning_rate_decay="cosine")
+    assert 1 <= summary.steps < 100_000
+    assert Gallery().models("one")["lite"].has_rows
+
+
+def test_the_best_is_kept() -> None:
+    painter = Painter(Transformer(ARCHITECTURES["lite"]), 1)
+    best = Best(painter)
+    for loss, value in ((3.0, 1.0), (2.0, 2.0), (2.5, 3.0)):
+        with torch.no_grad():
+            painter.rows.fill_(value)
+        best.note(loss)
+    best.restore()
+    assert torch.all(painter.rows == 2)
 
 
 def test_bf16_trains_on_the_cpu() -> None:

@@ -57,12 +57,14 @@ def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.
     Raises TrainingError if they are of another network or of other styles.
     """
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    moments = {f"{name}.{key}": shape for name, shape in shapes.items() for key in MOMENTS}
-    counts = {f"{name}.step": (1,) for name in shapes}
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad and step]
+    moments = {f"{name}.{key}": shapes[name] for name in trained for key in MOMENTS}
+    counts = {f"{name}.step": (1,) for name in trained}
     weights = _read(folder / WEIGHTS.format(step), shapes, list(styles))
-    state = _read(folder / OPTIMIZER.format(step), moments | counts if step else {}, list(styles))
+    state = _read(folder / OPTIMIZER.format(step), moments | counts, list(styles))
     model.load_state_dict(weights)
-    for name, parameter in model.named_parameters() if step else ():
+    for name in trained:
+        parameter = model.get_parameter(name)
         slots = {key: state[f"{name}.{key}"].to(parameter.device).clone(memory_format=torch.preserve_format) for key in MOMENTS}
         optimizer.state[parameter] = {"step": state[f"{name}.step"].reshape(()), **slots}
 

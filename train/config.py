@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.resources
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +53,11 @@ class Config:
     batch_size: int = 4  # crops a step and process
     epoch: int = 2
     steps: int | None = None  # takes the place of epoch
+    seconds: float = math.inf  # of training, at most: the learning rate falls with the time then
     learning_rate: float = 1e-3
     learning_rate_decay: str = "none"  # or "cosine": falls to nothing at the last step
     zoom: float = 1.0  # the content's short side is image_size times 1 to zoom; more than 1 crops at random
-    loss_model: str = "vgg_16"
+    loss_model: str = "own"
     loss_model_file: Path | None = None
     content_layers: dict[str, float] = dataclasses.field(default_factory=lambda: {"conv3_3": 1.0})
     style_layers: dict[str, float] = dataclasses.field(default_factory=lambda: dict.fromkeys(LAYERS, 1.0))
@@ -75,7 +77,7 @@ WHOLE_NUMBERS = {  # key: the least
     "image_size": 32, "style_size": 32, "batch_size": 1, "epoch": 1, "steps": 1, "seed": 0, "extra_styles": 0,
 }  # fmt: skip
 NUMBERS = dict.fromkeys(("content_weight", "tv_weight", "grid_weight", "steady_weight", "extra_weight"), 0.0)
-NUMBERS |= {"learning_rate": 1e-12, "zoom": 1.0}
+NUMBERS |= {"learning_rate": 1e-12, "zoom": 1.0, "seconds": 1.0}
 PATHS = ("content", "loss_model_file", "model_path", "start")
 STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # become Config.styles
 
@@ -223,7 +225,7 @@ def _layers(where: Path, key: str, raw: dict[str, Any]) -> dict[str, float]:
     """A list of layers, or layer: weight. `vgg_16/conv3/conv3_3` is conv3_3 of whatever loss network is used."""
     value = raw[key]
     layers = value if isinstance(value, dict) else dict.fromkeys(value if isinstance(value, list) else [value], 1.0)
-    known = layer_names(raw.get("loss_model", "vgg_16"))
+    known = layer_names(raw.get("loss_model", "own"))
     short = {str(name).rsplit("/", 1)[-1]: _number(where, key, weight, 0.0) for name, weight in layers.items()}
     for name in short:
         if name not in known:

@@ -4,12 +4,14 @@ A conf file names them where a path belongs: `style_image: drawn:stripes`, `cont
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
 from livestyle.errors import TrainingError
+from livestyle.sources.demo import DemoScene
 
 T = TypeVar("T")
 PREFIX = "drawn:"
@@ -78,6 +80,18 @@ def leaves() -> list[np.ndarray]:
         picture = _leaves(rng, rng.integers(0, 256, (24, 3)), 40)
         pictures.append(np.clip(picture * 0.7 + soft * 0.3 + rng.normal(0, 3, soft.shape), 0, 255).astype(np.uint8))
     return pictures
+
+
+def world() -> list[np.ndarray]:
+    """Something of all that photos hold: scenes, dead leaves, and parts of the demo's lake at dusk."""
+    lake = DemoScene(640, 360, rate=Fraction(1, 7), seconds=7 * SCENES)  # a picture every seven seconds
+    views = []
+    for number in range(SCENES):
+        frame = lake.read()
+        left, top = (number * 97) % (640 - SIDE), (number * 41) % (360 - SIDE)
+        if frame is not None:
+            views.append(frame.image[top : top + SIDE, left : left + SIDE])
+    return [picture for three in zip(scenes(), leaves(), views, strict=True) for picture in three]
 
 
 def _strokes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
@@ -157,7 +171,7 @@ def _colour(rng: np.random.Generator, least: int) -> tuple[int, int, int]:
 
 
 STYLES = {"stripes": stripes, "tiles": tiles}
-CONTENTS = {"scenes": scenes, "leaves": leaves}
+CONTENTS = {"scenes": scenes, "leaves": leaves, "world": world}
 
 
 def _pick(name: Any, table: dict[str, Callable[[], T]]) -> Callable[[], T]:

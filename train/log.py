@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,9 +72,8 @@ class FolderLog:
         self.events.losses(step, means)
 
     def sample(self, step: int, pictures: Tensor) -> None:
-        row = (pictures.clamp(0, 1) * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2).numpy()  # (H, (1 + S) W, 3)
         partial = self.folder / ".sample.partial.jpg"
-        _, data = cv2.imencode(".jpg", np.ascontiguousarray(row[:, :, ::-1]))
+        _, data = cv2.imencode(".jpg", _row(pictures))
         try:
             partial.write_bytes(data.tobytes())
             os.replace(partial, self.folder / "sample.jpg")
@@ -86,8 +86,39 @@ class FolderLog:
         self.events.close()
 
 
-def open_log(folder: Path, first_step: int, warn: Callable[[str], None]) -> Log:
-    """The run's log, with TensorBoard's events if it is installed; what they hold of later steps is hidden."""
+class WindowLog:
+    """Shows the samples in a window, and passes all on to another log."""
+
+    TITLE = "livestyle train: Ctrl-C in the terminal stops, and keeps the best so far"
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def losses(self, step: int, means: Mapping[str, float]) -> None:
+        self.log.losses(step, means)
+
+    def sample(self, step: int, pictures: Tensor) -> None:
+        try:
+            cv2.imshow(self.TITLE, _row(pictures))
+            cv2.waitKey(1)
+        except cv2.error as error:
+            raise OutputError("no window can be opened here; use --preview file, which renews the run's sample.jpg") from error
+        self.log.sample(step, pictures)
+
+    def close(self) -> None:
+        self.log.close()
+        with suppress(cv2.error):  # never opened
+            cv2.destroyWindow(self.TITLE)
+
+
+def _row(pictures: Tensor) -> np.ndarray:
+    """(N, 3, H, W) in [0, 1] -> side by side, (H, N W, 3) uint8 BGR."""
+    row = (pictures.clamp(0, 1) * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2).numpy()
+    return np.ascontiguousarray(row[:, :, ::-1])
+
+
+def open_log(folder: Path, first_step: int, window: bool, warn: Callable[[str], None]) -> Log:
+    """The run's log, with TensorBoard's events if it is installed; what they hold of later steps is hidden. window: shown too."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,7 +127,8 @@ def open_log(folder: Path, first_step: int, warn: Callable[[str], None]) -> Log:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
     except ImportError:
         warn(NO_TENSORBOARD)
-        return FolderLog(folder, NoLog())
-    log = FolderLog(folder, NoLog())
-    log.events = TensorBoardLog(SummaryWriter(str(folder), purge_step=first_step + 1))
-    return log
+        log = FolderLog(folder, NoLog())
+    else:
+        log = FolderLog(folder, NoLog())
+        log.events = TensorBoardLog(SummaryWriter(str(folder), purge_step=first_step + 1))
+    return WindowLog(log) if window else log

@@ -28,6 +28,7 @@ from livestyle.train.painter import Painter, new_painter
 from livestyle.train.processes import Alone, joined
 
 BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps, each a multiple of the one before
+PREVIEWS = ("none", "file", "window")
 FEW_STEPS = 2000
 
 
@@ -64,22 +65,25 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    preview: str = "none",
     warn: Callable[[str], None] = print_warning,
 ) -> Summary | None:
     """Run the whole training and write the style files into config.model_path.
 
     resume: go on from the run's last checkpoint, if there is one, to the same numbers as a run never
     stopped; one that has its steps already is only written out. overwrite: start anew over an earlier run
-    and its styles, which is an OutputError otherwise. quiet: no progress bar.
+    and its styles, which is an OutputError otherwise. quiet: no progress bar. preview: "file" renews the run's
+    sample.jpg every few steps, "window" shows it too.
 
-    Ctrl-C saves a checkpoint after the step and raises KeyboardInterrupt, whose text says how to go on.
+    Ctrl-C saves a checkpoint after the step, writes the styles as they were at their best so far, and raises
+    KeyboardInterrupt, whose text says how to go on.
     Started by torchrun, all processes train together; all but the first print nothing and return None.
     Raises TrainingError for anything missing, and if the losses stop being finite.
     """
     with joined(device) as processes, ctrl_c_noted() as interrupted:
         if processes.rank > 0:  # only the first speaks
             quiet, warn = True, _say_nothing
-        return _train(config, processes, interrupted, resume, overwrite, quiet, warn)
+        return _train(config, processes, interrupted, resume, overwrite, quiet, preview, warn)
 
 
 def _train(
@@ -89,6 +93,7 @@ def _train(
     resume: bool,
     overwrite: bool,
     quiet: bool,
+    preview: str,
     warn: Callable[[str], None],
 ) -> Summary | None:
     started = time.monotonic()
@@ -111,7 +116,7 @@ def _train(
     if done:
         load_checkpoint(folder, first, painter, optimizer, config.styles)
     left = first < total_steps
-    if left and total_steps < FEW_STEPS:
+    if left and total_steps < FEW_STEPS and config.finetune == "all":
         warn(f"the plan comes to {total_steps} steps; a style wants {FEW_STEPS} or more: raise epoch or --steps")
     model = processes.wrap(painter) if left else painter
     half = uses_bf16(config.precision, device)
@@ -126,7 +131,8 @@ def _train(
         worker_init_fn=start_worker,
         pin_memory=device.type == "cuda",
     )
-    log: Log = open_log(folder, first, warn) if first_process and left else NoLog()
+    log: Log = open_log(folder, first, preview == "window", warn) if first_process and left else NoLog()
+    sample_every = CHECKPOINT_EVERY if preview == "none" else BAR_EVERY
     if overwrite and first_process:
         remove_checkpoints(folder)
     hidden = quiet or not left
@@ -134,10 +140,13 @@ def _train(
     recent: list[Tensor] = []  # the losses of the steps since the last line of the log
     means: dict[str, float] = {}
     unreadable: set[int] = set()
+    best = Best(painter)
+    begun, elapsed_seconds, step = time.monotonic(), 0.0, first
     try:
         for (step, start), (photo, skipped) in zip(enumerate(starts, first + 1), bar, strict=True):
+            progress = max((step - 1) / total_steps, elapsed_seconds / config.seconds)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, step - 1, total_steps)
+                group["lr"] = learning_rate(config, progress)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
             numbers = range(start, start + config.batch_size)
             style = torch.tensor([style_of(number, config) for number in numbers], device=device)  # (N,)
@@ -153,11 +162,14 @@ def _train(
 
             unreadable |= skipped
             recent.append(torch.stack(list(parts.values())).detach())
-            last, stop = step == total_steps, processes.any(interrupted())
+            elapsed_seconds = time.monotonic() - begun
+            last = step == total_steps or processes.any(elapsed_seconds >= config.seconds)
+            stop = processes.any(interrupted())
             if step % BAR_EVERY == 0 or step == first + 1 or stop or last:
                 before, means = means, dict(zip(parts, torch.stack(recent).mean(0).tolist(), strict=True))
                 _check_finite(means, before, step, folder)
                 bar.set_postfix(_for_the_bar(means, unreadable), refresh=False)
+                best.note(float(torch.stack(recent[-BAR_EVERY:])[:, -1].mean()))
             if step % LOG_EVERY == 0 or last:
                 log.losses(step, means)
                 recent.clear()
@@ -165,9 +177,17 @@ def _train(
                 if not is_finite(painter):
                     raise _not_finite(means, step, folder)
                 save_checkpoint(folder, step, painter, optimizer, config.styles)
+            if (step % sample_every == 0 or stop or last) and first_process:
                 log.sample(step, _paint_sample(painter, sample, len(config.styles), half))
             if stop and not last:
-                raise KeyboardInterrupt(f"stopped after step {step} of {total_steps}, saved in {folder}; go on with --resume")
+                best.restore()
+                file, *others = export(config, painter, step).values() if first_process else [folder]
+                raise KeyboardInterrupt(
+                    f"stopped after step {step} of {total_steps}: the best so far is in {file}"
+                    f"{f' and {len(others)} more' if others else ''}; go on with --resume"
+                )
+            if last and step < total_steps:  # its time is up
+                break
     finally:
         bar.close()
         log.close()
@@ -175,7 +195,7 @@ def _train(
     unreadable = processes.union(unreadable)
     if not first_process:
         return None
-    steps = max(first, total_steps)
+    steps = max(first, step)
     files = export(config, painter, steps)
     return Summary(files, steps, time.monotonic() - started, means, len(crops), len(unreadable))
 
@@ -189,11 +209,29 @@ def style_of(number: int, config: Config) -> int:
     return (number - number // 3) % len(config.styles)
 
 
-def learning_rate(config: Config, step: int, total_steps: int) -> float:
-    """The rate of this step: constant, or half of a cosine's period down to nothing."""
+class Best:
+    """The painter's trained numbers when its loss was least."""
+
+    def __init__(self, painter: Painter) -> None:
+        self.trained = [parameter for parameter in painter.parameters() if parameter.requires_grad]
+        self.loss, self.values = math.inf, [parameter.detach().clone() for parameter in self.trained]
+
+    def note(self, loss: float) -> None:
+        """Keep the numbers if this is the least loss so far."""
+        if loss < self.loss:
+            self.loss, self.values = loss, [parameter.detach().clone() for parameter in self.trained]
+
+    def restore(self) -> None:
+        """Put the kept numbers back."""
+        for parameter, value in zip(self.trained, self.values, strict=True):
+            parameter.data.copy_(value)
+
+
+def learning_rate(config: Config, progress: float) -> float:
+    """The rate at a share, 0 to 1, of the training: constant, or half of a cosine's period down to nothing."""
     if config.learning_rate_decay == "none":
         return config.learning_rate
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:

@@ -5,9 +5,11 @@ original program's weights do; torchvision's IMAGENET1K_FEATURES weights are of 
 vgg_19_sixteenth is a VGG-19 with a quarter of the channels (Collaborative Distillation, Wang et
 al. 2020), about a sixteenth of the arithmetic: it trains on a CPU. random has its shape and needs
 no file: filters drawn at random see colour and texture too, but no things (He et al. 2016, "A
-Powerful Generative Model Using Random Weights for the Deep Image Representation").
+Powerful Generative Model Using Random Weights for the Deep Image Representation"). own is bundled:
+a VGG-19 with about a quarter of the channels, distilled by livestyle.train.distil; it needs no file.
 """
 
+import importlib.resources
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -82,11 +84,13 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
     (`conv11.weight`). Raises TrainingError that says where the weights were looked for and how to get them.
     """
     network = LossNetwork(model, layers)
+    if model == "own" and file is None:
+        file = Path(str(importlib.resources.files("livestyle.train"))) / "loss_network.safetensors"
     if model == "random":
         state = _random_state(network)
     elif file is not None and file.exists():
         state = _read(model, file, network)
-    elif model == "vgg_19_sixteenth":
+    elif model in ("vgg_19_sixteenth", "own"):
         looked = f"{file} does not exist" if file else "the conf file names no loss_model_file"
         raise TrainingError(
             f"no weights for {model}: {looked}; name a safetensors file with --loss-model-file (the weights are "
@@ -100,6 +104,8 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
 
 def _keys(model: str, network: LossNetwork) -> dict[str, str]:
     """Our parameters' names -> their keys in the weights' files."""
+    if model == "own":
+        return {name: name for name in network.state_dict()}
     keys: dict[str, str] = {}
     index = 0  # torchvision counts convolutions, ReLUs and pools
     for name in network.convolutions:
