@@ -20,6 +20,8 @@ COMMANDS = {  # name: one line of help
     "styles": "List the styles.",
     "demo": "Paint a moving scene in every style; needs no camera and no file.",
     "train": "Train new styles.",
+    "optimize": "Paint a picture in any picture's style, slowly and without training.",
+    "evaluate": "Measure how well styles are painted.",
     "bench": "Measure this machine's speed.",
     "completion": "Print the shell's completion script.",
 }

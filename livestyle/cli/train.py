@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from livestyle.cli.options import print_json
+from livestyle.cli.options import print_json, torch_device
 
 
 @click.command()
@@ -31,16 +31,11 @@ def train(
     The options take the place of its keys. Conf files of the original TensorFlow program run as they are. Ctrl-C
     saves a checkpoint; --resume goes on. For several GPUs: torchrun --nproc-per-node N -m livestyle train -c CONF
     """
-    import torch
-
-    from livestyle.engines import choose_device
     from livestyle.train.config import read_config
     from livestyle.train.loop import train as run
 
     config = read_config(conf, overrides)
-    chosen = choose_device(device)
-    trains_on = torch.device("cpu" if chosen == "openvino" else chosen)
-    summary = run(config, trains_on, resume=resume, overwrite=overwrite, quiet=quiet)
+    summary = run(config, torch_device(device), resume=resume, overwrite=overwrite, quiet=quiet)
     if summary is None:  # one of several processes, and not the first
         return
     if as_json:
