@@ -66,7 +66,7 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort) as stop:
         if debug:
             raise
-        click.echo(str(stop) or "interrupted", err=True)
+        click.echo(str(stop.__cause__ or stop) or "interrupted", err=True)  # click wraps what was raised
         sys.exit(130)
     except (LivestyleError, click.ClickException) as error:
         if debug:
