@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from livestyle.errors import TooLargeError, TrainingError
+from livestyle.cli import cli
+from livestyle.errors import InputError, OutputError, TooLargeError, TrainingError
 from livestyle.sinks.pictures import write_picture
 from livestyle.sources.pictures import read_picture
 from livestyle.train import drawn
@@ -120,17 +121,18 @@ def folder(tmp_path: Path) -> Path:
 WORDS = ("photo.png", "--style-image", "stripes.png", "--style-size", "64", "--loss-model", "random", "--device", "cpu")
 
 
-def test_the_command_paints(folder: Path) -> None:
-    run = start(*WORDS, "-o", "out.png", "--iterations", "8", "--from", "noise", "--size", "32", "--json", cwd=folder)
-    out, err = run.communicate()
-    assert run.returncode == 0, err
-    summary = json.loads(out)
+def test_the_command_paints(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(folder)
+    words = [*WORDS, "-o", "out.png", "--iterations", "8", "--from", "noise", "--size", "32", "--json"]
+    cli.main(["optimize", *words], standalone_mode=False)
+    shown = capfd.readouterr()
+    summary = json.loads(shown.out)
     assert summary["written"] == "out.png"
     assert summary["iterations"] == 8
     assert summary["losses"].keys() == {"style", "content", "total"}
     assert read_picture(folder / "out.png").image.shape == (32, 43, 3)
-    assert "8/8" in err
-    assert "style=" in err
+    assert "8/8" in shown.err
+    assert "style=" in shown.err
 
 
 def test_ctrl_c_writes_what_there_is(folder: Path) -> None:
@@ -150,9 +152,6 @@ def test_ctrl_c_writes_what_there_is(folder: Path) -> None:
 
 
 def test_bad_input_is_told_in_a_line(folder: Path) -> None:
-    from livestyle.cli import cli
-    from livestyle.errors import InputError, OutputError
-
     write_picture(folder / "grey.png", np.full((40, 40, 3), 90, np.uint8))
     write_picture(folder / "dot.png", np.full((1, 1, 3), 90, np.uint8))
     write_picture(folder / "strip.png", np.random.default_rng(0).integers(0, 256, (20, 900, 3)).astype(np.uint8))
