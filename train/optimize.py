@@ -116,4 +116,4 @@ def _bytes_per_pixel(yardstick: Yardstick) -> int:
     """Of optimising: what each convolution and ReLU gives, kept in fp32 for the way back, and L-BFGS's memory of pictures."""
     weights = yardstick.network.convolutions.named_parameters()  # conv1_1.weight, (64, 3, 3, 3) ...
     channels = sum(2 * len(value) / 4.0 ** (int(name[4]) - 1) for name, value in weights if name.endswith("weight"))
-    return round(4 * channels * 1.2) + 4 * 3 * 2 * (HISTORY + 4)
+    return round(4 * channels * 1.4) + 4 * 3 * 2 * (HISTORY + 4)
