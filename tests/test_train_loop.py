@@ -264,7 +264,7 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start) -> No
 
 def test_run_interrupted_at_its_first_step_falls_along_the_same_cosine() -> None:
     config = tiny(steps=5, learning_rate_decay="cosine")
-    with pytest.raises(KeyboardInterrupt, match=r"after step 1 of 5: the best so far is in models/one\.lite.*; go on with --resume"):
+    with pytest.raises(KeyboardInterrupt, match=r"after step 1 of 5: the best so far is in models/one\.lite.* go on with --res"):
         train(config, CPU, quiet=True, warn=lambda message: signal.raise_signal(signal.SIGINT))
     run(steps=5, learning_rate_decay="cosine", resume=True)
     run(steps=5, learning_rate_decay="cosine", model_path="straight")

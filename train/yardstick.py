@@ -8,19 +8,23 @@ the same for every style, photo and loss network. Zero is perfect; a photo's own
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from livestyle.errors import TrainingError
 from livestyle.train.content import resize_short_side, to_tensor
-from livestyle.train.loss_network import LossNetwork
+from livestyle.train.loss_network import LOSS_MODELS, LossNetwork, load_loss_network
 from livestyle.train.losses import gram_matrix, relative_content_loss, relative_style_loss
 
 STYLE_LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 CONTENT_LAYER = "conv3_3"
 STYLE_SIZE = 256  # short side of the style pictures, pixels
 LEAST_SIDE = 16  # pixels: conv4_3, three poolings deep, is then two wide
+MOST_ASPECT = 16  # a strip's short side would be enlarged to STYLE_SIZE, and its long one past the memory
+DEFAULT_LOSS_MODEL = "vgg_19"
 
 ORIGINAL_PHOTO = "test5.jpg at 712x476"
 ORIGINAL = {
@@ -82,6 +86,26 @@ class Yardstick:
         return Measure(sum(layers.values()), content.mean().item(), layers)
 
 
+def open_yardstick(loss_model: str | None, loss_model_file: Path | None, device: torch.device) -> Yardstick:
+    """The yardstick in that loss network, DEFAULT_LOSS_MODEL if None. Raises TrainingError if its weights are not to be had."""
+    model = loss_model or DEFAULT_LOSS_MODEL
+    if model not in LOSS_MODELS:
+        raise TrainingError(f"no loss network {model!r}; there are {', '.join(LOSS_MODELS)}")
+    network = load_loss_network(model, loss_model_file, STYLE_LAYERS)
+    return Yardstick(network.to(device).to(memory_format=torch.channels_last))
+
+
 def style_tensor(picture: np.ndarray, size: int = STYLE_SIZE) -> Tensor:
     """A style picture, (H, W, 3) uint8 RGB -> (1, 3, h, w) in [0, 1], short side `size`."""
     return to_tensor(resize_short_side(picture, size))[None]
+
+
+def check_picture(picture: np.ndarray, name: str) -> None:
+    """Raises TrainingError for a photo or style picture, (H, W, 3) uint8, in which there is nothing to measure."""
+    height, width = picture.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        raise TrainingError(f"{name} is too small, {width}x{height}; it takes {LEAST_SIDE} pixels each way")
+    if max(height, width) > MOST_ASPECT * min(height, width):
+        raise TrainingError(f"{name} is a strip, {width}x{height}; crop it to {MOST_ASPECT} times its shorter side, or less")
+    if (picture == picture[0, 0]).all():
+        raise TrainingError(f"{name} is of one colour, and holds nothing to measure; name another picture")

@@ -20,6 +20,8 @@ COMMANDS = {  # name: one line of help
     "styles": "List, show, rename, remove and export styles.",
     "demo": "Paint a moving scene in every style; needs no camera and no file.",
     "train": "Train new styles.",
+    "optimize": "Paint a picture in any picture's style, slowly and without training.",
+    "evaluate": "Measure how well styles are painted.",
     "bench": "Measure this machine's speed.",
     "completion": "Print the shell's completion script.",
 }
@@ -64,7 +66,7 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort) as stop:
         if debug:
             raise
-        click.echo(str(stop) or "interrupted", err=True)
+        click.echo(str(stop.__cause__ or stop) or "interrupted", err=True)  # click wraps what was raised
         sys.exit(130)
     except (LivestyleError, click.ClickException) as error:
         if debug:

@@ -12,6 +12,8 @@ import click
 from livestyle.errors import OutputError
 
 if TYPE_CHECKING:
+    import torch
+
     from livestyle.stylizer import Stylizer
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,6 +62,15 @@ look_options = together(
     click.option("--keep-colors", is_flag=True, help="The painting's lightness, the photo's colours."),
 )
 size_option = click.option("--size", type=SizeType(), help="Fit inside, aspect kept; default: the input's size.")
+loss_options = together(
+    click.option("--content-weight", type=click.FloatRange(0, 1e6), help="More: the photo shows through."),
+    click.option("--style-weight", type=click.FloatRange(0, 1e6), help="More: the photo drowns."),
+    click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="More: smoother."),
+    click.option("--loss-model", help="The network that losses are measured in: vgg_19, vgg_16, random ..."),
+    click.option(
+        "--loss-model-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its weights, safetensors."
+    ),
+)
 overwrite_options = together(
     click.option("-y", "overwrite", flag_value=True, type=bool, default=None, help="Overwrite what exists."),
     click.option("-n", "overwrite", flag_value=False, type=bool, help="Never overwrite."),
@@ -103,6 +114,16 @@ def open_stylizer(style: str, model: str, device: str, strength: float, keep_col
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)
     tell(stylizer.gallery.notes, quiet)
     return stylizer
+
+
+def torch_device(name: str) -> "torch.device":
+    """Where PyTorch computes losses, for a device's name: OpenVINO's is the CPU. Raises DeviceError."""
+    import torch
+
+    from livestyle.engines import choose_device
+
+    chosen = choose_device(name)
+    return torch.device("cpu" if chosen == "openvino" else chosen)
 
 
 def tell(notes: list[str], quiet: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from livestyle.cli.options import print_json
+from livestyle.cli.options import print_json, torch_device
 from livestyle.errors import TrainingError
 
 MINUTE = Path("minute.yml")  # the bundled conf file for pictures without one
@@ -61,16 +61,11 @@ def train(
         raise click.UsageError("name a picture to learn: livestyle train painting.jpg --name autumn; or a conf file with -c")
     if pictures:
         overrides |= styles_of(pictures, overrides["naming"])
-    import torch
-
-    from livestyle.engines import choose_device
     from livestyle.train.config import read_config
     from livestyle.train.loop import train as run
 
     config = read_config(conf or MINUTE, overrides)
-    chosen = choose_device(device)
-    trains_on = torch.device("cpu" if chosen == "openvino" else chosen)
-    summary = run(config, trains_on, resume=resume, overwrite=overwrite, quiet=quiet, preview=preview)
+    summary = run(config, torch_device(device), resume=resume, overwrite=overwrite, quiet=quiet, preview=preview)
     if summary is None:  # one of several processes, and not the first
         return
     if as_json:

@@ -1,0 +1,226 @@
+"""livestyle evaluate"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from livestyle.cli.options import (
+    Size,
+    SizeType,
+    complete_style,
+    fit_size,
+    loss_options,
+    may_write,
+    open_stylizer,
+    overwrite_options,
+    print_json,
+    report_options,
+    tell,
+    torch_device,
+)
+from livestyle.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from livestyle.frame import Image
+    from livestyle.stylizer import Stylizer
+    from livestyle.train.evaluate import Reading, Subject
+    from livestyle.train.yardstick import Yardstick
+
+Row = tuple[str, list["Image"]]  # a photo's name; the photo and its paintings
+SHEET_PHOTOS = 10  # at most on a sheet, whose pictures are as large as they were painted: it is for looking at strokes
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--pictures", required=True, type=click.Path(path_type=Path), help="The folder of the style pictures: NAME.jpg ...")
+@click.option("-s", "--style", "names", multiple=True, shell_complete=complete_style, help="May be repeated; default: all.")
+@click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Where to paint.")
+@click.option("--height", "heights", multiple=True, type=click.IntRange(16, 4320), help="To paint at; may be repeated.")
+@click.option("--size", "sizes", multiple=True, type=SizeType(), help="To paint at, exactly WxH; may be repeated.")
+@loss_options
+@click.option("--iterations", is_flag=True, help="Also: how many of L-BFGS, the slow method, reach the same total loss.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Of iterations.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder for table.txt, table.json and sheet.jpg.")
+@overwrite_options
+@report_options
+def evaluate(
+    photos: tuple[Path, ...],
+    pictures: Path,
+    names: tuple[str, ...],
+    model: str,
+    device: str,
+    heights: tuple[int, ...],
+    sizes: tuple[Size, ...],
+    loss_model: str | None,
+    loss_model_file: Path | None,
+    iterations: bool,
+    limit: int,
+    output: Path | None,
+    overwrite: bool | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **weights: float | None,
+) -> None:
+    """Paint PHOTOS, files or folders, in each style, and print the style and content loss.
+
+    The weights of the total loss, which --iterations needs, are those that a style was trained with, unless given.
+    """
+    from tqdm import tqdm
+
+    from livestyle.sources.pictures import find_pictures, read_picture
+    from livestyle.train.evaluate import iterations_table, losses_table
+    from livestyle.train.yardstick import DEFAULT_LOSS_MODEL, check_picture, open_yardstick
+
+    asked: list[Size | None] = [*((None, height) for height in heights), *sizes]
+    asked = asked or [None]
+    sheets = {size: f"sheet{'' if len(asked) == 1 else '_' + label(size)}.jpg" for size in asked}
+    if output is not None:
+        prepare(output, ["table.txt", "table.json", *sheets.values()], overwrite)
+    images = {path: read_picture(path).image for path in find_pictures(list(photos))}
+    for path, image in images.items():
+        check_picture(image, str(path))
+    style_images = read_style_pictures(pictures, names, quiet)
+    yardstick = open_yardstick(loss_model, loss_model_file, torch_device(device))
+
+    readings: list[Reading] = []
+    with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet) as stylizer:
+        subjects = [subject(yardstick, stylizer, name, image, weights) for name, image in style_images.items()]
+        total = len(asked) * len(images) * len(subjects)
+        with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
+            for size in asked:
+                rows: list[Row] = []
+                for path, image in images.items():
+                    photo = resized(image, size)
+                    row, found = paint(yardstick, stylizer, subjects, (path.name, photo), size, limit if iterations else None)
+                    readings += found
+                    rows += [(path.name, row)] if len(rows) < SHEET_PHOTOS else []
+                    bar.update(len(found))
+                if output is not None:
+                    write_sheet(output / sheets[size], style_images, rows)
+        tell(stylizer.engine.notes, quiet)
+    tables = [losses_table(readings, loss_model or DEFAULT_LOSS_MODEL)]
+    tables += [iterations_table(readings, subjects, limit)] if iterations else []
+    text = "\n\n".join(map(str, tables))
+    report = {"tables": [table.as_dict() for table in tables], "readings": [asdict(reading) for reading in readings]}
+    if output is not None:
+        write_text(output / "table.txt", text)
+        write_text(output / "table.json", json.dumps(report, ensure_ascii=False, indent=1))
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(text)
+
+
+def label(size: Size | None) -> str:
+    """480, 712x476, or own."""
+    if size is None:
+        return "own"
+    return str(size[1]) if size[0] is None else f"{size[0]}x{size[1]}"
+
+
+def resized(image: "Image", size: Size | None) -> "Image":
+    """To a height, aspect kept, or to exactly WxH."""
+    from livestyle.sources.pictures import resize
+
+    width, height = fit_size(image.shape[1], image.shape[0], size)
+    return resize(image, *((size[0], size[1]) if size is not None and size[0] is not None else (width, height)))
+
+
+def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dict[str, Image]":
+    """Style -> its picture, (H, W, 3) uint8. No names: all styles that have one in the folder. Raises InputError."""
+    from livestyle.gallery import Gallery
+    from livestyle.sources.pictures import SUFFIXES, read_picture
+    from livestyle.train.yardstick import check_picture
+
+    if not folder.is_dir():
+        raise InputError(f"--pictures {folder} is not a folder; name the one that holds the style pictures, wave.jpg ...")
+    found: dict[str, Image] = {}
+    for name in names or Gallery().names:
+        stem = Path(name).name.split(".")[0]
+        path = next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+        if path is not None:
+            found[name] = read_picture(path).image
+            check_picture(found[name], str(path))
+        elif names:
+            raise InputError(f"no picture of the style {stem} in {folder}; put {stem}.jpg there (or {', '.join(SUFFIXES[1:])})")
+        else:
+            tell([f"{stem} is left out: {folder} has no picture of it"], quiet)
+    if not found:
+        raise InputError(f"no picture of any style in {folder}; put wave.jpg and so on there")
+    return found
+
+
+def subject(
+    yardstick: "Yardstick", stylizer: "Stylizer", name: str, image: "Image", weights: Mapping[str, float | None]
+) -> "Subject":
+    """A style as it is measured, once the stylizer is seen to have it."""
+    from livestyle.train.evaluate import Subject, trained_weights, with_given
+    from livestyle.train.yardstick import style_tensor
+
+    stylizer.style = name
+    trained = trained_weights(stylizer.gallery.models(name)[stylizer.model].info)
+    device = next(yardstick.network.parameters()).device
+    return Subject(name, yardstick.grams(style_tensor(image).to(device)), with_given(trained, weights))
+
+
+def paint(
+    yardstick: "Yardstick",
+    stylizer: "Stylizer",
+    subjects: "Sequence[Subject]",
+    photo: "tuple[str, Image]",
+    size: Size | None,
+    limit: int | None,
+) -> "tuple[list[Image], list[Reading]]":
+    """The photo and what each style makes of it, and the readings."""
+    from livestyle.train.evaluate import measured
+
+    name, image = photo
+    row, readings = [image], []
+    for each in subjects:
+        stylizer.style = each.name
+        row.append(stylizer(image))
+        readings.append(measured(yardstick, each, name, label(size), image, row[-1], limit))
+    return row, readings
+
+
+def prepare(folder: Path, names: Sequence[str], overwrite: bool | None) -> None:
+    """Everything that can be refused before it is measured. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    for name in names:
+        may_write(folder / name, overwrite)
+
+
+def write_sheet(path: Path, style_images: "Mapping[str, Image]", rows: Sequence[Row]) -> None:
+    """The style pictures, and below them a row a photo, a column a style."""
+    import numpy as np
+
+    from livestyle.sheet import PAPER, make_sheet
+    from livestyle.sinks.pictures import write_picture
+    from livestyle.sources.pictures import resize
+
+    room = rows[0][1][0].shape[1], rows[0][1][0].shape[0]
+    top = [resize(image, *fit_size(image.shape[1], image.shape[0], room)) for image in style_images.values()]
+    empty = np.full((1, 1, 3), PAPER, np.uint8)
+    headings = ["", *(Path(name).name.split(".")[0] for name in style_images)]
+    write_picture(path, make_sheet(headings, [("", [empty, *top]), *rows]))
+
+
+def write_text(path: Path, text: str) -> None:
+    """The name appears with the whole text. Raises OutputError."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,115 @@
+"""livestyle optimize"""
+
+import itertools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from livestyle.cli.image import check_target
+from livestyle.cli.options import (
+    Size,
+    fit_size,
+    loss_options,
+    overwrite_options,
+    print_json,
+    report_options,
+    size_option,
+    tell,
+    torch_device,
+)
+
+if TYPE_CHECKING:
+    from livestyle.train.optimize import Step
+
+MOST_SIDE = 512  # pixels, unless told: it is slow
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("--style-image", required=True, type=click.Path(path_type=Path), help="The picture whose style it gets.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The painted picture.")
+@size_option
+@loss_options
+@click.option("--iterations", type=click.IntRange(1), default=200, show_default=True, help="Of L-BFGS, one pass each.")
+@click.option("--style-size", type=click.IntRange(32, 2048), default=256, show_default=True, help="Its picture's short side.")
+@click.option("--from", "start", type=click.Choice(["photo", "noise"]), default="photo", show_default=True, help="The start.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")
+@overwrite_options
+@report_options
+def optimize(
+    photo: Path,
+    style_image: Path,
+    output: Path,
+    size: Size | None,
+    loss_model: str | None,
+    loss_model_file: Path | None,
+    iterations: int,
+    style_size: int,
+    start: str,
+    device: str,
+    overwrite: bool | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **weights: float | None,
+) -> None:
+    """Paint PHOTO in the style of any picture, slowly: by optimising the picture itself (Gatys et al. 2016).
+
+    A larger photo is shrunk into 512x512 unless --size says otherwise. Ctrl-C writes what there is.
+    """
+    from tqdm import tqdm
+
+    from livestyle.interrupt import ctrl_c_noted
+    from livestyle.sinks.pictures import write_picture
+    from livestyle.sources.pictures import read_picture, resize
+    from livestyle.train.content import to_tensor
+    from livestyle.train.optimize import Weights, check_memory, descend, noise_like
+    from livestyle.train.yardstick import check_picture, open_yardstick, style_tensor
+
+    started = time.monotonic()
+    check_target(output, [photo, style_image], overwrite)
+    picture, style_picture = read_picture(photo), read_picture(style_image).image
+    width, height = shrunk(picture.image.shape[1], picture.image.shape[0], size)
+    pixels = resize(picture.image, width, height)
+    check_picture(pixels, str(photo))
+    check_picture(style_picture, str(style_image))
+    where = torch_device(device)
+    yardstick = open_yardstick(loss_model, loss_model_file, where)
+    check_memory(yardstick, height, width)
+    tell([f"painted at {width}x{height}; --size takes another"] if pixels is not picture.image and size is None else [], quiet)
+
+    content = to_tensor(pixels)[None].to(where)  # (1, 3, H, W)
+    style = yardstick.grams(style_tensor(style_picture, style_size).to(where))
+    given = {name.removesuffix("_weight"): weight for name, weight in weights.items() if weight is not None}
+    first = noise_like(content) if start == "noise" else None
+    steps = itertools.islice(descend(yardstick, content, style, Weights(**given), first), iterations + 1)
+    best: Step | None = None
+    with ctrl_c_noted() as interrupted, tqdm(total=iterations, unit="iteration", disable=quiet, dynamic_ncols=True) as bar:
+        for step in steps:
+            best = step if best is None or step.total < best.total else best
+            bar.update(step.iteration - bar.n)
+            bar.set_postfix({"total": f"{best.total:.3g}", "style": f"{best.style:.3g}", "content": f"{best.content:.3g}"})
+            if interrupted():
+                break
+    assert best is not None  # islice gives one at least
+    painted = (best.picture[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()  # (H, W, 3)
+    write_picture(output, painted, None if picture.alpha is None else resize(picture.alpha, width, height))
+    if step.iteration < iterations:
+        raise KeyboardInterrupt(f"stopped after iteration {step.iteration} of {iterations}; {output} holds what there was")
+    seconds = time.monotonic() - started
+    losses = {name: getattr(best, name) for name in ("style", "content", "total")}
+    summary: dict[str, Any] = {"written": str(output), "iterations": step.iteration, "losses": losses}
+    if as_json:
+        print_json(summary | {"seconds": round(seconds, 1)})
+    elif not quiet:
+        shown = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        click.echo(f"{output}: {shown} after {step.iteration} iterations, {seconds:.0f} s", err=True)
+
+
+def shrunk(width: int, height: int, size: Size | None) -> tuple[int, int]:
+    """(width, height) as asked, else at most MOST_SIDE."""
+    if size is None and max(width, height) <= MOST_SIDE:
+        return width, height
+    return fit_size(width, height, size or (MOST_SIDE, MOST_SIDE))

@@ -1,0 +1,156 @@
+"""livestyle evaluate: its tables against the yardstick itself, its sheets, and what it refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from livestyle.cli import cli
+from livestyle.errors import InputError, OutputError, StyleError, TrainingError
+from livestyle.sheet import CAPTION, GAP
+from livestyle.sinks.pictures import write_picture
+from livestyle.sources.pictures import read_picture
+from livestyle.stylizer import Stylizer
+from livestyle.train import drawn
+from livestyle.train.content import to_tensor
+from livestyle.train.evaluate import Descent, Reading, Subject, iterations_table, losses_table, trained_weights, with_given
+from livestyle.train.optimize import Weights, iterations_to_reach, total_loss
+from livestyle.train.table import Table
+from livestyle.train.yardstick import Measure, open_yardstick, style_tensor
+
+Evaluate = Callable[..., str]
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    """evaluate("photos", ...) -> stdout, in a folder with photos/a.png, photos/b.png and styles/ of two of the bundled names."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "styles"):
+        Path(name).mkdir()
+    first, second, *_ = drawn.content("drawn:scenes")
+    write_picture(Path("photos/a.png"), first[100:148, 60:124])
+    write_picture(Path("photos/b.png"), second[100:148, 60:124])
+    write_picture(Path("styles/wave.png"), drawn.style("drawn:stripes"))
+    write_picture(Path("styles/mosaic.png"), drawn.style("drawn:tiles"))
+
+    def call(*words: str) -> str:
+        fixed = ("--pictures", "styles", "--loss-model", "random", "--device", "cpu")
+        cli.main(["evaluate", *words, *fixed], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_the_figures_are_the_yardsticks_means_and_worst(evaluate: Evaluate) -> None:
+    report = json.loads(evaluate("photos", "-s", "wave", "--json", "--quiet"))
+    yardstick = open_yardstick("random", None, torch.device("cpu"))
+    grams = yardstick.grams(style_tensor(drawn.style("drawn:stripes")))
+    measures = []
+    with Stylizer("wave", device="cpu") as stylizer:
+        for name in ("a", "b"):
+            photo = read_picture(Path(f"photos/{name}.png")).image
+            painted, before = (to_tensor(image)[None] for image in (stylizer(photo), photo))
+            measures.append(yardstick.measure(painted, before, grams))
+    assert [reading["photo"] for reading in report["readings"]] == ["a.png", "b.png"]
+    assert [reading["measure"]["style"] for reading in report["readings"]] == pytest.approx([m.style for m in measures])
+    (row,) = report["tables"][0]["rows"]
+    assert row["style loss"] == pytest.approx((measures[0].style + measures[1].style) / 2)
+    assert row["content loss"] == pytest.approx((measures[0].content + measures[1].content) / 2)
+    assert row["worst style"] == pytest.approx(max(m.style for m in measures))
+    assert row["worst content"] == pytest.approx(max(m.content for m in measures))
+
+
+def test_all_styles_with_pictures_at_several_sizes_with_sheets_beside_the_tables(evaluate: Evaluate) -> None:
+    out = evaluate("photos/a.png", "photos/b.png", "--height", "24", "--height", "48", "--size", "40x40", "-o", "figures")
+    lines = out.splitlines()
+    assert [line.split()[:2] for line in lines[2:8]] == [
+        [style, size] for style in ("mosaic", "wave") for size in ("24", "48", "40x40")
+    ]
+    assert sorted(path.name for path in Path("figures").iterdir()) == [
+        *("sheet_24.jpg", "sheet_40x40.jpg", "sheet_48.jpg", "table.json", "table.txt")
+    ]
+    assert Path("figures/table.txt").read_text() == out
+    assert len(json.loads(Path("figures/table.json").read_text())["readings"]) == 12
+    height, width, _ = read_picture(Path("figures/sheet_48.jpg")).image.shape
+    # a heading, the style pictures as high as a photo, two photos; the photo's column and two styles'
+    assert (height, width) == (CAPTION + 3 * (48 + CAPTION) + GAP, GAP + 3 * (64 + GAP))
+
+
+def test_iterations_are_those_from_the_photo(evaluate: Evaluate) -> None:
+    words = ("photos/a.png", "-s", "wave", "--iterations", "--limit", "30", "--style-weight", "3", "--json", "--quiet")
+    report = json.loads(evaluate(*words))
+    yardstick = open_yardstick("random", None, torch.device("cpu"))
+    grams = yardstick.grams(style_tensor(drawn.style("drawn:stripes")))
+    photo = read_picture(Path("photos/a.png")).image
+    with Stylizer("wave", device="cpu") as stylizer:
+        painted, before = (to_tensor(image)[None] for image in (stylizer(photo), photo))
+    weights = Weights(1, 3, 0.0001)  # content and total variation as the bundled style was trained
+    total = total_loss(yardstick, painted, before, grams, weights)
+    descent = report["readings"][0]["descent"]
+    assert descent["painted_total"] == pytest.approx(total, rel=1e-4)
+    assert descent["iterations"] == iterations_to_reach(descent["painted_total"], yardstick, before, grams, weights, 30)
+    assert report["tables"][1]["rows"][0]["weights"] == "1 3 0.0001"
+
+
+def test_what_is_refused(evaluate: Evaluate) -> None:
+    write_picture(Path("photos/grey.png"), np.full((40, 40, 3), 90, np.uint8))
+    cases: list[tuple[tuple[str, ...], type[Exception], str]] = [
+        (("none.png",), InputError, "cannot read none.png"),
+        (("photos/grey.png",), TrainingError, "grey.png is of one colour"),
+        (("photos/a.png", "-s", "scream"), InputError, "no picture of the style scream in styles; put scream.jpg there"),
+        (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
+        (("photos/a.png", "-s", "wave", "--model", "full"), StyleError, "--model full does not fit"),
+        (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
+    ]
+    for words, error, message in cases:
+        with pytest.raises(error, match=message):
+            evaluate(*words, "--quiet")
+    evaluate("photos/a.png", "-s", "wave", "-o", "figures", "--quiet")
+    with pytest.raises(OutputError, match=r"table\.txt exists; use -y"):
+        evaluate("photos/a.png", "-s", "wave", "-o", "figures", "-n")
+
+
+def reading(style: str, missed: float, lost: float, iterations: int | None = None, photo: str = "a") -> Reading:
+    return Reading(style, photo, "own", Measure(missed, lost, {}), Descent(8.0, 2.0, iterations))
+
+
+def test_ratios_to_the_original_are_given_where_they_mean_something() -> None:
+    readings = [reading("wave", 0.64, 2.018), reading("ash", 1.0, 1.0)]
+    table = losses_table(readings, "vgg_19")
+    assert [row[-2:] for row in table.rows] == [pytest.approx([2.0, 2.0]), [None, None]]  # its wave: .320, 1.009
+    assert "test5.jpg at 712x476" in table.notes[0]
+    assert losses_table(readings, "random").notes == ()
+
+
+def test_iterations_that_reach_nothing_are_counted_apart() -> None:
+    subjects = [Subject("wave", {}, Weights(1, 5, 0))]
+    readings = [reading("wave", 1, 1, count, photo=str(count)) for count in (40, None, 60)]
+    (row,) = iterations_table(readings, subjects, 99).rows
+    assert row == ["wave", "own", "1 5 0", 8.0, 2.0, 60, 40, None, 1]
+    (row,) = iterations_table(readings[1:], subjects, 99).rows
+    assert row[5] is None
+
+
+def test_weights_of_a_file_from_anywhere() -> None:
+    good = {"weighting": "relative", "content_weight": 2, "style_weight": 1.75, "tv_weight": 0}
+    assert trained_weights({"training": json.dumps(good)}) == Weights(2, 1.75, 0)
+    bad = [{}, [], 3, good | {"weighting": "absolute"}, good | {"tv_weight": float("nan")}, good | {"style_weight": [1]}]
+    for training in [*map(json.dumps, bad), "{", "[" * 100_000]:
+        assert trained_weights({"training": training}) == Weights()
+    assert trained_weights({}) == Weights()
+    assert with_given(Weights(2, 3, 4), {"style_weight": 0.0, "tv_weight": None}) == Weights(2, 0, 4)
+
+
+def test_a_table_as_text() -> None:
+    table = Table("Title", ("name", "loss", "count"), [["a", 0.5, 3], ["long name", None, 12]], ("a note",))
+    assert str(table).splitlines() == [
+        "Title",
+        "name        loss  count",
+        "a          0.500      3",
+        "long name      -     12",
+        "a note",
+    ]
+    assert table.as_dict()["rows"][1] == {"name": "long name", "loss": None, "count": 12}
