@@ -23,6 +23,7 @@ from livestyle.errors import OutputError, TrainingError
 from livestyle.gallery import Gallery
 from livestyle.network import Transformer
 from livestyle.thumbnail import read_thumbnail
+from livestyle.train import drawn
 from livestyle.train.config import read_config
 from livestyle.train.export import export
 from livestyle.train.loop import Best, Summary, learning_rate, style_of, train, uses_bf16
@@ -53,6 +54,7 @@ ONE: dict[str, Any] = {"styles": None, "style_image": "drawn:stripes", "naming":
 SCRIPT = """
 import sys, torch
 from pathlib import Path
+from livestyle.train import drawn
 from livestyle.train.config import read_config
 from livestyle.train.loop import train
 if __name__ == "__main__":
@@ -178,7 +180,7 @@ def test_style_files_hold_a_thumbnail_of_their_picture() -> None:
 
 
 def test_a_picture_that_has_gone_does_not_cost_the_run() -> None:
-    cv2.imwrite("painting.png", np.full((64, 64, 3), 90, np.uint8))
+    cv2.imwrite("painting.png", drawn.stripes())
     config = tiny(styles={"one": "painting.png"}, naming="one")
     Path("painting.png").unlink()
     files = export(config, Painter(Transformer(ARCHITECTURES["lite"]), 1), steps=4)
@@ -382,6 +384,7 @@ def test_logs_for_tensorboard_and_for_the_eye() -> None:
     assert {"content/conv2_2", "style/conv1_2", "style/conv2_2", "tv", "grid", "total"} < set(log.Tags()["scalars"])
     assert [event.step for event in log.Scalars("total")] == [4]
     assert log.Tags()["images"]
+    assert {"yardstick/one/style", "yardstick/one/content", "yardstick/two/style"} < set(log.Tags()["scalars"])
     sample = cv2.imread("models/run/sample.jpg")
     assert sample is not None
     assert sample.shape == (32, 3 * 32, 3)  # the photo, and what two styles make of it
@@ -405,6 +408,16 @@ def test_broken_style_picture() -> None:
     Path("style.jpg").write_text("no picture")
     with pytest.raises(TrainingError, match=r"cannot read the style picture .*style\.jpg"):
         run(styles={"one": "style.jpg"})
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [(np.full((64, 64, 3), 90, np.uint8), "is of one colour"), (np.zeros((1, 1, 3), np.uint8), "is too small, 1x1")],
+)
+def test_style_picture_with_nothing_in_it(picture: np.ndarray, message: str) -> None:
+    cv2.imwrite("style.png", picture)
+    with pytest.raises(TrainingError, match=message):
+        run(styles={"one": "style.png"})
 
 
 def test_original_conf_trains_full_with_vgg(folder: Path) -> None:
@@ -449,17 +462,18 @@ def test_cosine_falls_from_the_rate_to_nothing() -> None:
 def test_rows_alone_leave_the_body_as_it_is() -> None:
     run()
     body = style_files.load_body(style_files.read_header(Path("models/run.lite-body.safetensors"))).parameters
-    keys = {"naming": "new", "styles": {"new": "drawn:tiles"}, "start": "models/run.lite-body.safetensors"}
-    first = run(**keys, finetune="rows", learning_rate=0.03, steps=1).losses
-    last = run(**keys, finetune="rows", learning_rate=0.03, steps=40, resume=True).losses
+    keys: dict[str, Any] = {"naming": "new", "styles": {"new": "drawn:tiles"}, "start": "models/run.lite-body.safetensors"}
+    keys |= {"finetune": "rows", "learning_rate": 0.03}
+    first = run(**keys, model_path="stopped", steps=1).losses
+    last = run(**keys, model_path="stopped", steps=60, resume=True).losses
     assert last["total"] < 0.9 * first["total"]
-    header = Gallery().models("new")["lite"]
+    header = style_files.read_header(Path("stopped/new.lite.safetensors"))
     assert header.has_body  # one file, to be sent to somebody
     trained = style_files.load_body(header).parameters
     assert all(trained[name].tobytes() == body[name].tobytes() for name in body)
     assert header.body_hash == Gallery().models("one")["lite"].body_hash  # so that they can be blended
-    run(**keys, finetune="rows", learning_rate=0.03, steps=40, model_path="straight")
-    assert_equal(weights("models", 40, "new"), weights("straight", 40, "new"))
+    run(**keys, model_path="straight", steps=60)
+    assert_equal(weights("straight", 60, "new"), weights("stopped", 60, "new"))
 
 
 def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> None:

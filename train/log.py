@@ -21,8 +21,8 @@ class Log(Protocol):
     def losses(self, step: int, means: Mapping[str, float]) -> None:
         """Means over the last steps, by name."""
 
-    def sample(self, step: int, pictures: Tensor) -> None:
-        """The photo and what each style makes of it, (1 + S, 3, H, W) in [0, 1]."""
+    def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None:
+        """The photo and what each style makes of it, (1 + S, 3, H, W) in [0, 1], and what they measure, by name."""
 
     def close(self) -> None: ...
 
@@ -32,7 +32,7 @@ class NoLog:
 
     def losses(self, step: int, means: Mapping[str, float]) -> None: ...
 
-    def sample(self, step: int, pictures: Tensor) -> None: ...
+    def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -47,8 +47,10 @@ class TensorBoardLog:
         for name, mean in means.items():
             self.writer.add_scalar(name.replace("_weight", "_weighted"), mean, step)
 
-    def sample(self, step: int, pictures: Tensor) -> None:
+    def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None:
         self.writer.add_images("sample", pictures, step)
+        for name, measure in measures.items():
+            self.writer.add_scalar(name, measure, step)
 
     def close(self) -> None:
         self.writer.close()
@@ -71,7 +73,7 @@ class FolderLog:
         self.text.write(f"step {step} " + " ".join(f"{name} {mean:.5g}" for name, mean in means.items()) + "\n")
         self.events.losses(step, means)
 
-    def sample(self, step: int, pictures: Tensor) -> None:
+    def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None:
         partial = self.folder / ".sample.partial.jpg"
         _, data = cv2.imencode(".jpg", _row(pictures))
         try:
@@ -79,7 +81,7 @@ class FolderLog:
             os.replace(partial, self.folder / "sample.jpg")
         except OSError as error:
             raise OutputError(f"cannot write {self.folder / 'sample.jpg'}: {error.strerror}") from error
-        self.events.sample(step, pictures)
+        self.events.sample(step, pictures, measures)
 
     def close(self) -> None:
         self.text.close()
@@ -97,13 +99,13 @@ class WindowLog:
     def losses(self, step: int, means: Mapping[str, float]) -> None:
         self.log.losses(step, means)
 
-    def sample(self, step: int, pictures: Tensor) -> None:
+    def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None:
         try:
             cv2.imshow(self.TITLE, _row(pictures))
             cv2.waitKey(1)
         except cv2.error as error:
             raise OutputError("no window can be opened here; use --preview file, which renews the run's sample.jpg") from error
-        self.log.sample(step, pictures)
+        self.log.sample(step, pictures, measures)
 
     def close(self) -> None:
         self.log.close()

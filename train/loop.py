@@ -178,7 +178,8 @@ def _train(
                     raise _not_finite(means, step, folder)
                 save_checkpoint(folder, step, painter, optimizer, config.styles)
             if (step % sample_every == 0 or stop or last) and first_process:
-                log.sample(step, _paint_sample(painter, sample, len(config.styles), half))
+                pictures = _paint_sample(painter, sample, len(config.styles), half)
+                log.sample(step, pictures, objective.by_style(pictures.to(device)))
             if stop and not last:
                 best.restore()
                 file, *others = export(config, painter, step).values() if first_process else [folder]

@@ -12,6 +12,7 @@ from livestyle.train.content import ContentCrops, crop_middle, read_picture, res
 from livestyle.train.loss_network import LossNetwork
 from livestyle.train.motion import Motion
 from livestyle.train.variations import variation
+from livestyle.train.yardstick import Yardstick, check_picture
 
 
 class Objective:
@@ -66,6 +67,21 @@ class Objective:
         return parts | weighted | {"total": torch.stack(list(weighted.values())).sum()}
 
 
+    @torch.no_grad()
+    def by_style(self, pictures: Tensor) -> dict[str, float]:
+        """The yardstick of every named style on one photo: relative style loss, summed over layers, and content loss.
+
+        pictures: the photo and what each style makes of it, (1 + S, 3, H, W) in [0, 1].
+        """
+        yardstick = Yardstick(self.network, tuple(self.config.style_layers), next(iter(self.config.content_layers)))
+        measures = {}
+        for number, name in enumerate(self.config.styles):
+            grams = {layer: each[number] for layer, each in self.grams.items()}
+            measure = yardstick.measure(pictures[number + 1, None], pictures[:1], grams)
+            measures |= {f"yardstick/{name}/style": measure.style, f"yardstick/{name}/content": measure.content}
+        return measures
+
+
 def style_pictures(config: Config, crops: ContentCrops) -> Iterator[Tensor]:
     """Every style's picture, then the extra ones, (3, h, w) in [0, 1]."""
     named = [style_picture(source, config) for source in config.styles.values()]
@@ -78,10 +94,11 @@ def style_pictures(config: Config, crops: ContentCrops) -> Iterator[Tensor]:
 def style_picture(source: StyleSource, config: Config) -> Tensor:
     """(3, h, w) in [0, 1], short side style_size; its middle square in absolute weighting, as in the original.
 
-    Raises TrainingError if it cannot be read.
+    Raises TrainingError if it cannot be read, or holds nothing to learn.
     """
     picture = drawn.style(source.picture) if drawn.is_drawn(source.picture) else read_picture(source.picture)
     if picture is None:
         raise TrainingError(f"cannot read the style picture {source.picture}: damaged, or no JPEG, PNG, WebP, BMP or TIFF")
+    check_picture(picture, f"the style picture {source.picture}")
     picture = resize_short_side(picture, config.style_size)
     return to_tensor(crop_middle(picture, config.style_size) if config.weighting == "absolute" else picture)
