@@ -31,7 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": {"channel", "engines", "frame"},
     "sources": {"channel", "errors", "frame", "media"},
     "sinks": {"errors", "frame", "media"},
-    "train": {"architecture", "errors", "interrupt", "network", "style"},
+    "motion": {"frame"},
+    "train": {"architecture", "errors", "frame", "interrupt", "motion", "network", "sources", "style"},
     "conf": set(),
     "models": set(),
     "sheet": {"frame"},
@@ -49,7 +50,7 @@ HOMES = {
     "cv2": {
         *("livestyle/sources/camera.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
         *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py"),
-        "livestyle/sheet.py",
+        *("livestyle/motion.py", "livestyle/sheet.py"),
     },
     "torch.cuda": {"livestyle/engines/cuda.py"},
     "openvino": {"livestyle/engines/openvino.py"},
