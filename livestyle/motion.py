@@ -36,16 +36,16 @@ def _extended(picture: Image, below: int, right: int) -> Image:
     return np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 
-def places(flow: Floats) -> Floats:
-    """p + flow[p], (H, W, 2)."""
+def places(flow: Floats) -> tuple[Floats, Floats]:
+    """p + flow[p]: x and y, (H, W) each."""
     height, width = flow.shape[:2]
-    grid: Floats = np.stack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)), -1)
-    return grid + flow
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    return flow[..., 0] + x, flow[..., 1] + y[:, None]
 
 
 def warped(other: NDArray[Any], flow: Floats) -> NDArray[Any]:
     """The other picture, (H, W, ...), brought to where the one's pixels are; beyond its borders they are repeated."""
-    x, y = np.moveaxis(places(flow), -1, 0)
+    x, y = places(flow)
     return np.asarray(cv2.remap(other, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
@@ -68,7 +68,7 @@ def seen_in_both(flow: Floats, back: Floats) -> Mask:
 def inside(flow: Floats) -> Mask:
     """(H, W): which pixels lie within the other picture."""
     height, width = flow.shape[:2]
-    x, y = np.moveaxis(places(flow), -1, 0)
+    x, y = places(flow)
     within: Mask = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     return within
 

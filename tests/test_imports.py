@@ -28,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "gallery": {"errors", "style"},
     "engines": {"architecture", "errors", "frame", "network", "style"},
     "stylizer": {"architecture", "engines", "errors", "frame", "gallery", "style"},
-    "pipeline": {"channel", "engines", "frame"},
+    "pipeline": {"channel", "engines", "frame", "smoothing"},
+    "smoothing": {"engines", "frame", "motion"},
     "sources": {"channel", "errors", "frame", "media"},
     "sinks": {"errors", "frame", "media"},
     "motion": {"frame"},
@@ -50,7 +51,7 @@ HOMES = {
     "cv2": {
         *("livestyle/sources/camera.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
         *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py"),
-        *("livestyle/motion.py", "livestyle/sheet.py"),
+        *("livestyle/motion.py", "livestyle/sheet.py", "livestyle/smoothing.py"),
     },
     "torch.cuda": {"livestyle/engines/cuda.py"},
     "openvino": {"livestyle/engines/openvino.py"},
