@@ -388,7 +388,9 @@ def measure_style_change(stylizer: Stylizer) -> float:
 class Unpainted:
     """A stylizer that gives the frames back."""
 
-    def submit(self, frames: Sequence[Image]) -> Done:
+    look = None
+
+    def submit(self, frames: Sequence[Image], look: Look | None = None) -> Done:
         return Done(list(frames))
 
 

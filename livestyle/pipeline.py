@@ -1,26 +1,31 @@
 """Joins source and stylizer; the caller's thread takes the painted frames and serves the sink.
 
-    source ─▶ channel ─▶ paint ─▶ channel ─▶ caller
+    source ─▶ channel ─▶ paint, smoothing ─▶ channel ─▶ caller
 
 Reading, painting and whatever the caller does overlap.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from livestyle.channel import Channel
-from livestyle.engines import Ticket
+from livestyle.engines import Look, Ticket
 from livestyle.frame import Frame, Image, Source
+from livestyle.smoothing import Past, Smoothing, Unsmoothed
 
 
 class Painter(Protocol):
     """What a pipeline wants of a stylizer."""
 
-    def submit(self, frames: Sequence[Image]) -> Ticket:
-        """Start painting frames of one size."""
+    @property
+    def look(self) -> Look | None:
+        """The current one; it is another object once anything about it was changed."""
+
+    def submit(self, frames: Sequence[Image], look: Look | None) -> Ticket:
+        """Start painting frames of one size in a look that was current."""
 
 
 @dataclass(frozen=True)
@@ -84,34 +89,49 @@ class Failed:
         raise self._error
 
 
-def submitted(frames: Iterable[Frame], stylizer: Painter, size: int) -> Iterator[tuple[list[Frame], Ticket]]:
-    """Each batch, and the ticket for its painting. An error is the last ticket."""
+@dataclass(frozen=True)
+class Work:
+    """A batch on its way."""
+
+    batch: list[Frame]
+    look: Look | None
+    """In which it is painted."""
+    ticket: Ticket
+
+
+def submitted(frames: Iterable[Frame], stylizer: Painter, size: int) -> Iterator[Work]:
+    """Each batch, being painted. An error is the last ticket."""
     try:
         for batch in batched(frames, size):
-            yield batch, stylizer.submit([frame.image for frame in batch])
+            look = stylizer.look
+            yield Work(batch, look, stylizer.submit([frame.image for frame in batch], look))
     except Exception as error:
-        yield [], Failed(error)
+        yield Work([], None, Failed(error))
 
 
-def paint(frames: Iterable[Frame], stylizer: Painter, pace: Pace) -> Iterator[Frame]:
+def paint(frames: Iterable[Frame], stylizer: Painter, pace: Pace, smoothing: Smoothing | None = None) -> Iterator[Frame]:
     """The painted frames, in order, times unchanged. An error comes after the frames before it."""
-    pending: deque[tuple[list[Frame], Ticket]] = deque()
+    smoothing = smoothing or Unsmoothed()
+    past: Past | None = None
+    pending: deque[Work] = deque()
     try:
         for work in submitted(frames, stylizer, pace.batch):
             pending.append(work)
             if len(pending) > pace.in_flight:
-                yield from _fetch(*pending.popleft())
+                past = yield from _fetch(pending.popleft(), smoothing, past)
         while pending:
-            yield from _fetch(*pending.popleft())
+            past = yield from _fetch(pending.popleft(), smoothing, past)
     finally:
-        for _, ticket in pending:  # whoever wanted them has gone: the engine wants its buffers back
+        for work in pending:  # whoever wanted them has gone: the engine wants its buffers back
             with suppress(Exception):
-                ticket.result()
+                work.ticket.result()
 
 
-def _fetch(batch: list[Frame], ticket: Ticket) -> Iterator[Frame]:
-    for frame, image in zip(batch, ticket.result(), strict=True):
-        yield replace(frame, image=image)
+def _fetch(work: Work, smoothing: Smoothing, past: Past | None) -> Generator[Frame, None, Past | None]:
+    for frame, painting in zip(work.batch, work.ticket.result(), strict=True):
+        shown, past = smoothing(past, frame.image, painting, work.look)
+        yield replace(frame, image=shown)
+    return past
 
 
 class Pipeline:
@@ -121,9 +141,9 @@ class Pipeline:
     closed. An error of the source or of the engine is raised where the caller takes frames.
     """
 
-    def __init__(self, source: Source, stylizer: Painter, pace: Pace) -> None:
+    def __init__(self, source: Source, stylizer: Painter, pace: Pace, smoothing: Smoothing | None = None) -> None:
         self._read = Channel(read_all(source), pace.waiting, pace.drop_oldest)
-        self._painted = Channel(paint(self._read, stylizer, pace), pace.waiting, pace.drop_oldest)
+        self._painted = Channel(paint(self._read, stylizer, pace, smoothing), pace.waiting, pace.drop_oldest)
 
     @property
     def dropped(self) -> int:

@@ -102,9 +102,14 @@ class Stylizer:
     def keep_colors(self, keep: bool) -> None:
         self._look = replace(self._look, keep_colors=bool(keep))
 
-    def submit(self, frames: Sequence[Image]) -> Ticket:
-        """Start painting (H, W, 3) uint8 RGB frames of one size; the look is read here, once."""
-        return self.engine.submit(frames, self._look)
+    @property
+    def look(self) -> Look:
+        """The current one; it is another object once anything about it was changed."""
+        return self._look
+
+    def submit(self, frames: Sequence[Image], look: Look | None = None) -> Ticket:
+        """Start painting (H, W, 3) uint8 RGB frames of one size, in a look that was current, or the one that is now."""
+        return self.engine.submit(frames, look or self._look)
 
     def __call__(self, frames: Image) -> Image:
         """(H, W, 3) or (N, H, W, 3) uint8 RGB -> the same shape, painted. Raises LivestyleError for any other array."""

@@ -281,6 +281,22 @@ def test_video_options(run: Run, tmp_path: Path, make_clip: Callable[..., Path])
         assert (container.streams.video[0].width, container.streams.video[0].height) == (32, 24)
 
 
+def test_video_smooth(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    make_clip("in.mp4", range(6))
+    for name, words in (("plain", []), ("none", ["--smooth", "0"]), ("most", ["--smooth", "1"])):
+        assert run("video", "in.mp4", f"{name}.mkv", "--crf", "0", *words).code == 0
+
+    def pictures(name: str) -> list[np.ndarray]:
+        with av.open(str(tmp_path / name)) as container:
+            return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+    plain, none, most = (pictures(f"{name}.mkv") for name in ("plain", "none", "most"))
+    np.testing.assert_array_equal(none, plain)
+    np.testing.assert_array_equal(most[0], plain[0])
+    assert len(most) == 6
+    assert any(not np.array_equal(*pair) for pair in zip(most, plain, strict=True))
+
+
 def test_several_videos_and_skip_existing(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     (tmp_path / "in").mkdir()
     for name in ("in/a.mp4", "in/b.mkv"):
@@ -323,6 +339,7 @@ def test_a_damaged_video_gives_what_could_be_read(run: Run, tmp_path: Path, make
         (["in.mp4", "out.mp4", "--style", "scram"], "scream"),
         (["in.mp4", "out.mp4", "--start", "99"], "99"),
         (["in.mp4", "out.mp4", "--start", "soon"], "soon"),
+        (["in.mp4", "out.mp4", "--smooth", "2"], "--smooth"),
     ],
 )
 def test_bad_words_and_videos(run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: list[str], says: str) -> None:

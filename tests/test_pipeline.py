@@ -13,6 +13,7 @@ from threading import Event
 import numpy as np
 import pytest
 
+from livestyle.engines import Look
 from livestyle.errors import InputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.gallery import Gallery
@@ -283,8 +284,8 @@ def test_no_ticket_is_left_behind(stylizer: Stylizer, monkeypatch: pytest.Monkey
     submit = stylizer.submit
 
     class Counted:
-        def __init__(self, frames: list[np.ndarray]) -> None:
-            self._ticket = submit(frames)
+        def __init__(self, frames: list[np.ndarray], look: Look) -> None:
+            self._ticket = submit(frames, look)
             submitted.append(self)
 
         def result(self) -> list[np.ndarray]:

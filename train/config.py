@@ -48,7 +48,7 @@ class Config:
     content_weight: float = 1.0
     tv_weight: float = 0.0
     grid_weight: float = 0.0
-    steady_weight: float = 0.0  # of the steady pass: see train/motion.py
+    steady_weight: float = 0.0  # of the steady pass: see train/steady_pass.py
     image_size: int = 256  # side of the square crops, pixels
     batch_size: int = 4  # crops a step and process
     epoch: int = 2

@@ -22,10 +22,10 @@ from livestyle.train.content import ContentCrops, collate, start_worker
 from livestyle.train.export import body_file, export, style_files_of
 from livestyle.train.log import Log, NoLog, open_log
 from livestyle.train.loss_network import load_loss_network
-from livestyle.train.motion import Motion
 from livestyle.train.objective import Objective, style_pictures
 from livestyle.train.painter import Painter, new_painter
 from livestyle.train.processes import Alone, joined
+from livestyle.train.steady_pass import Motion
 
 BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps, each a multiple of the one before
 PREVIEWS = ("none", "file", "window")

@@ -10,7 +10,7 @@ from livestyle.train import drawn, losses
 from livestyle.train.config import Config, StyleSource
 from livestyle.train.content import ContentCrops, crop_middle, read_picture, resize_short_side, to_image, to_tensor
 from livestyle.train.loss_network import LossNetwork
-from livestyle.train.motion import Motion
+from livestyle.train.steady_pass import Motion
 from livestyle.train.variations import variation
 from livestyle.train.yardstick import Yardstick, check_picture
 

@@ -61,6 +61,9 @@ look_options = together(
     click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 the photo, 1 the painting."),
     click.option("--keep-colors", is_flag=True, help="The painting's lightness, the photo's colours."),
 )
+smooth_option = click.option(
+    "--smooth", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Steadier strokes, by the frame before."
+)
 size_option = click.option("--size", type=SizeType(), help="Fit inside, aspect kept; default: the input's size.")
 loss_options = together(
     click.option("--content-weight", type=click.FloatRange(0, 1e6), help="More: the photo shows through."),

@@ -20,6 +20,7 @@ from livestyle.cli.options import (
     refuse_same_file,
     report_options,
     size_option,
+    smooth_option,
     style_option,
     tell,
 )
@@ -27,6 +28,7 @@ from livestyle.errors import InputError, LivestyleError, OutputError
 
 if TYPE_CHECKING:
     from livestyle.frame import Sink, Source
+    from livestyle.smoothing import Smoothing
     from livestyle.stylizer import Stylizer
 
 SUFFIXES = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
@@ -50,6 +52,7 @@ class TimeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder for several inputs, or a file for one.")
 @style_option
 @look_options
+@smooth_option
 @size_option
 @click.option("--start", type=TimeType(), default="0", help="Leave out what is before; the first frame kept is at 0.")
 @click.option("--duration", type=TimeType(), help="How much to paint.")
@@ -68,6 +71,7 @@ def video(
     device: str,
     strength: float,
     keep_colors: bool,
+    smooth: float,
     size: Size | None,
     start: Fraction,
     duration: Fraction | None,
@@ -86,6 +90,7 @@ def video(
     While it runs the output is NAME.partial.EXT; what is in it plays whenever the run ends.
     """
     from livestyle.sinks.video import VideoWriter
+    from livestyle.smoothing import smoothing
     from livestyle.sources.video import VideoFile
 
     jobs = plan(list(paths), output)
@@ -103,7 +108,7 @@ def video(
                     start_seconds=start,
                     duration_seconds=duration,
                     size=lambda width, height: fit_size(width, height, size),
-                    for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p"),
+                    for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
                 )
                 try:
                     target.parent.mkdir(parents=True, exist_ok=True) if output else None
@@ -121,7 +126,7 @@ def video(
                 except BaseException:
                     source.close()
                     raise
-                summary = paint_file(source, stylizer, sink, quiet)
+                summary = paint_file(source, stylizer, sink, quiet, smoothing(smooth))
             except LivestyleError as error:
                 if len(jobs) == 1:
                     raise
@@ -173,7 +178,9 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
     return jobs
 
 
-def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool) -> dict[str, Any]:
+def paint_file(
+    source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool, smoothing: "Smoothing | None" = None
+) -> dict[str, Any]:
     """Run one file through the house; the summary. Leaves nothing behind on an error, what is playable on Ctrl-C."""
     from livestyle.interrupt import ctrl_c_noted
     from livestyle.pipeline import Pipeline, offline
@@ -184,7 +191,7 @@ def paint_file(source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool
     try:
         with (
             tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar,
-            Pipeline(source, stylizer, offline(stylizer.best_batch(info.frame_shape))) as pipeline,
+            Pipeline(source, stylizer, offline(stylizer.best_batch(info.frame_shape)), smoothing) as pipeline,
             ctrl_c_noted() as interrupted,
         ):
             bar.set_description("painting")

@@ -16,6 +16,7 @@ from livestyle.cli.options import (
     refuse_same_file,
     report_options,
     size_option,
+    smooth_option,
     style_option,
     tell,
 )
@@ -38,6 +39,7 @@ DEMO_SIZE = (640, 360)
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End after so long; default: when you quit.")
 @style_option
 @look_options
+@smooth_option
 @overwrite_options
 @report_options
 def webcam(
@@ -52,6 +54,7 @@ def webcam(
     device: str,
     strength: float,
     keep_colors: bool,
+    smooth: float,
     overwrite: bool | None,
     as_json: bool,
     quiet: bool,
@@ -83,6 +86,7 @@ def webcam(
     try:
         from livestyle.cli.session import Recorder, Session
         from livestyle.pipeline import LIVE, Pipeline
+        from livestyle.smoothing import smoothing
         from livestyle.sources.live import Mirrored, Pausable
 
         pausable = Pausable(Mirrored(source) if mirror else source)
@@ -96,7 +100,7 @@ def webcam(
             try:
                 if record is not None:
                     recorder.start(record)
-                with Pipeline(pausable, stylizer, LIVE) as pipeline:
+                with Pipeline(pausable, stylizer, LIVE, smoothing(smooth)) as pipeline:
                     try:
                         session.run(pipeline, seconds)
                     finally:

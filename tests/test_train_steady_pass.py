@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from livestyle.train.motion import NOISE_SIGMA, Motion
+from livestyle.train.steady_pass import NOISE_SIGMA, Motion
 
 SIZE = 48
 
