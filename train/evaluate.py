@@ -10,6 +10,7 @@ import numpy as np
 
 from livestyle.train.content import to_tensor
 from livestyle.train.optimize import Weights, iterations_to_reach, total_loss
+from livestyle.train.steadiness import NOISE_SIGMA, Steadiness
 from livestyle.train.table import Cell, Table
 from livestyle.train.yardstick import ORIGINAL, ORIGINAL_PHOTO, Grams, Measure, Yardstick
 
@@ -102,6 +103,27 @@ def iterations_table(readings: Sequence[Reading], subjects: Iterable[Subject], l
         ("style", "size", "weights", "photo's total", "painted total", "median", "least", "most", f"not in {limit}"),
         rows,
         ("weights: of content, style and total variation; totals: means. Johnson et al. report 50 to 100 iterations",),
+    )
+
+
+def steadiness_table(found: Mapping[str, Sequence[Steadiness]]) -> Table:
+    """A line a style: its unsteadiness on each clip, over that of the clip itself, which stands in the last line.
+
+    found: style -> the same clips in the same order.
+    """
+    clips = next(iter(found.values()))
+    moving, still = (sum(clip.measure == measure for clip in clips) for measure in ("warping error", "flicker"))
+    scales = [1000 if clip.measure == "warping error" else 1 for clip in clips]
+    rows: list[list[Cell]] = [
+        [style, *(scale * each.painted for scale, each in zip(scales, steadiness, strict=True))]
+        for style, steadiness in found.items()
+    ]
+    rows.append(["(the clip)", *(scale * clip.photos for scale, clip in zip(scales, clips, strict=True))])
+    return Table(
+        f"Steadiness: warping error x 1000 on {moving} moving clips, flicker of {still} still scenes in grey levels",
+        ("style", *(clip.clip for clip in clips)),
+        rows,
+        (f"flicker: under a sensor's noise of {NOISE_SIGMA:g} grey levels; what paints little is steady too",),
     )
 
 

@@ -24,7 +24,7 @@ CONTENT_LAYER = "conv3_3"
 STYLE_SIZE = 256  # short side of the style pictures, pixels
 LEAST_SIDE = 16  # pixels: conv4_3, three poolings deep, is then two wide
 MOST_ASPECT = 16  # a strip's short side would be enlarged to STYLE_SIZE, and its long one past the memory
-DEFAULT_LOSS_MODEL = "vgg_19"
+DEFAULT_LOSS_MODEL = "own"  # bundled; figures to compare with others want vgg_19
 
 ORIGINAL_PHOTO = "test5.jpg at 712x476"
 ORIGINAL = {

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from livestyle.frame import Image
     from livestyle.stylizer import Stylizer
     from livestyle.train.evaluate import Reading, Subject
+    from livestyle.train.steadiness import Steadiness
     from livestyle.train.yardstick import Yardstick
 
 Row = tuple[str, list["Image"]]  # a photo's name; the photo and its paintings
+CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # of what steadiness is measured on
 SHEET_PHOTOS = 10  # at most on a sheet, whose pictures are as large as they were painted: it is for looking at strokes
 
 
@@ -46,6 +48,8 @@ SHEET_PHOTOS = 10  # at most on a sheet, whose pictures are as large as they wer
 @loss_options
 @click.option("--iterations", is_flag=True, help="Also: how many of L-BFGS, the slow method, reach the same total loss.")
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Of iterations.")
+@click.option("--steady", is_flag=True, help="Also: warping error on drawn clips, flicker of the first photo with noise.")
+@click.option("--clip", "clips", multiple=True, type=click.Path(path_type=Path), help="And on this video; may be repeated.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder for table.txt, table.json and sheet.jpg.")
 @overwrite_options
 @report_options
@@ -61,6 +65,8 @@ def evaluate(
     loss_model_file: Path | None,
     iterations: bool,
     limit: int,
+    steady: bool,
+    clips: tuple[Path, ...],
     output: Path | None,
     overwrite: bool | None,
     as_json: bool,
@@ -75,7 +81,7 @@ def evaluate(
     from tqdm import tqdm
 
     from livestyle.sources.pictures import find_pictures, read_picture
-    from livestyle.train.evaluate import iterations_table, losses_table
+    from livestyle.train.evaluate import iterations_table, losses_table, steadiness_table
     from livestyle.train.yardstick import DEFAULT_LOSS_MODEL, check_picture, open_yardstick
 
     asked: list[Size | None] = [*((None, height) for height in heights), *sizes]
@@ -104,9 +110,11 @@ def evaluate(
                     bar.update(len(found))
                 if output is not None:
                     write_sheet(output / sheets[size], style_images, rows)
+        steadiness = measure_steadiness(stylizer, list(style_images), next(iter(images)), clips) if steady or clips else None
         tell(stylizer.engine.notes, quiet)
     tables = [losses_table(readings, loss_model or DEFAULT_LOSS_MODEL)]
     tables += [iterations_table(readings, subjects, limit)] if iterations else []
+    tables += [steadiness_table(steadiness)] if steadiness else []
     text = "\n\n".join(map(str, tables))
     report = {"tables": [table.as_dict() for table in tables], "readings": [asdict(reading) for reading in readings]}
     if output is not None:
@@ -188,6 +196,22 @@ def paint(
         row.append(stylizer(image))
         readings.append(measured(yardstick, each, name, label(size), image, row[-1], limit))
     return row, readings
+
+
+def measure_steadiness(
+    stylizer: "Stylizer", names: Sequence[str], photo: Path, clips: Sequence[Path]
+) -> "dict[str, list[Steadiness]]":
+    """Style -> its steadiness on drawn clips, on the given videos, and on the photo as a noisy sensor sees it."""
+    from livestyle.train.steadiness import Clip, drawn_clips, measure, read_clip, read_still
+
+    all_clips: list[Clip] = [*drawn_clips(CLIP_FRAMES, CLIP_HEIGHT * 16 // 9, CLIP_HEIGHT)]
+    all_clips += [read_clip(path, CLIP_FRAMES, CLIP_HEIGHT) for path in clips]
+    all_clips.append(read_still(photo, CLIP_FRAMES, CLIP_HEIGHT))
+    found = {}
+    for name in names:
+        stylizer.style = name
+        found[name] = [measure(stylizer, clip) for clip in all_clips]
+    return found
 
 
 def prepare(folder: Path, names: Sequence[str], overwrite: bool | None) -> None:
