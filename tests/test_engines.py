@@ -1,6 +1,8 @@
 """One contract suite for all engines: whatever the device, the same painting."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -291,3 +293,9 @@ def test_cuda_where_there_is_none() -> None:
         assert "use --device cpu" in str(error)  # noqa: PT017
     else:
         pytest.skip("there is a GPU")
+
+
+def test_openvino_sends_nothing_home() -> None:
+    pytest.importorskip("openvino")
+    script = "import livestyle.engines.openvino, sys; sys.exit(sys.modules.get('openvino_telemetry') is not None)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

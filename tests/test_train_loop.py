@@ -26,7 +26,7 @@ from livestyle.thumbnail import read_thumbnail
 from livestyle.train import drawn
 from livestyle.train.config import read_config
 from livestyle.train.export import export
-from livestyle.train.loop import Best, Summary, learning_rate, style_of, train, uses_bf16
+from livestyle.train.loop import Best, Summary, decayed, style_of, train, uses_bf16
 from livestyle.train.loss_network import LossNetwork
 from livestyle.train.painter import Painter, new_painter
 
@@ -453,10 +453,21 @@ def test_original_conf_trains_full_with_vgg(folder: Path) -> None:
     assert all(path.stat().st_size < 16 * 2**20 for path in Path("models/wave").glob("step-*"))
 
 
-def test_cosine_falls_from_the_rate_to_nothing() -> None:
-    config = dataclasses.replace(tiny(), learning_rate=0.5, learning_rate_decay="cosine")
-    assert [learning_rate(config, progress) for progress in (0, 0.5, 1, 1.2)] == pytest.approx([0.5, 0.25, 0, 0])
-    assert learning_rate(dataclasses.replace(config, learning_rate_decay="none"), 0.75) == 0.5
+def test_cosine_falls_from_all_to_nothing() -> None:
+    config = dataclasses.replace(tiny(), learning_rate_decay="cosine")
+    assert [decayed(config, progress) for progress in (0, 0.5, 1, 1.2)] == pytest.approx([1, 0.5, 0, 0])
+    assert decayed(dataclasses.replace(config, learning_rate_decay="none"), 0.75) == 1
+
+
+def test_rows_may_learn_at_a_rate_of_their_own() -> None:
+    run(steps=1, learning_rate=1e-6)  # Adam's first step is as long as the rate
+    slow = weights("models", 1)["rows"]
+    run(steps=1, learning_rate=1e-6, rows_learning_rate=0.1, model_path="fast")
+    fast = weights("fast", 1)
+    assert (slow[:, 0] - 1).abs().max() < 1e-4
+    assert (fast["rows"][:, 0] - 1).abs().max() == pytest.approx(0.1, rel=0.01)
+    stem = weights("models", 1)["network.stem.weight"]
+    assert torch.allclose(fast["network.stem.weight"], stem, atol=1e-5)
 
 
 def test_rows_alone_leave_the_body_as_it_is() -> None:

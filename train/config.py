@@ -55,6 +55,7 @@ class Config:
     steps: int | None = None  # takes the place of epoch
     seconds: float = math.inf  # of training, at most: the learning rate falls with the time then
     learning_rate: float = 1e-3
+    rows_learning_rate: float | None = None  # of the styles' rows, if it is another
     learning_rate_decay: str = "none"  # or "cosine": falls to nothing at the last step
     zoom: float = 1.0  # the content's short side is image_size times 1 to zoom; more than 1 crops at random
     loss_model: str = "own"
@@ -77,7 +78,7 @@ WHOLE_NUMBERS = {  # key: the least
     "image_size": 32, "style_size": 32, "batch_size": 1, "epoch": 1, "steps": 1, "seed": 0, "extra_styles": 0,
 }  # fmt: skip
 NUMBERS = dict.fromkeys(("content_weight", "tv_weight", "grid_weight", "steady_weight", "extra_weight"), 0.0)
-NUMBERS |= {"learning_rate": 1e-12, "zoom": 1.0, "seconds": 1.0}
+NUMBERS |= {"learning_rate": 1e-12, "rows_learning_rate": 1e-12, "zoom": 1.0, "seconds": 1.0}
 PATHS = ("content", "loss_model_file", "model_path", "start")
 STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # become Config.styles
 

@@ -43,28 +43,22 @@ LOG_EVERY, SAVE_EVERY = 50, 500
 
 
 class Student(nn.Module):
-    """The loss network, and the maps from its activations to the teacher's."""
+    """The loss network, and the maps from its activations to the teacher's: (teacher's channels, its own) a layer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.network = LossNetwork("own", LAYERS)
-        widths = {layer: self.network.convolutions[layer].out_channels for layer in LAYERS}
-        self.maps = nn.ModuleDict(
-            {layer: nn.Conv2d(widths[layer], WIDTHS["vgg_19"][int(layer[4]) - 1], 1, bias=False) for layer in LAYERS}
-        )
-        for measure in self.network.measures.values():  # the maps' part while it learns; filled in by `finished`
-            nn.init.dirac_(measure.weight)
-            measure.requires_grad_(False)
+        shapes = {layer: (WIDTHS["vgg_19"][int(layer[4]) - 1], WIDTHS["own"][int(layer[4]) - 1]) for layer in LAYERS}
+        self.maps = nn.ParameterDict({layer: nn.Parameter(torch.zeros(shape)) for layer, shape in shapes.items()})
+        for layer in LAYERS:  # the maps' part while it learns; `finished` fills it in
+            nn.init.dirac_(self.network.measures.get_parameter(f"{layer}.weight"))
+        self.network.measures.requires_grad_(False)
         self.network.normalise.requires_grad_(False)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) in [0, 1] -> its activations, not yet mapped."""
         found: dict[str, Tensor] = self.network(x, LAYERS)
         return found
-
-    def matrix(self, layer: str) -> Tensor:
-        """The map, (teacher's channels, student's channels)."""
-        return self.maps[layer].weight[:, :, 0, 0]
 
     def finished(self) -> dict[str, np.ndarray]:
         """The loss network's state in half precision.
@@ -74,7 +68,7 @@ class Student(nn.Module):
         """
         state = {name: value.detach() for name, value in self.network.state_dict().items()}
         for layer, mapping in self.maps.items():
-            upper = torch.linalg.qr(mapping.weight.detach().double()[:, :, 0, 0]).R.float()
+            upper = torch.linalg.qr(mapping.detach().double()).R.float()
             state[f"measures.{layer}.weight"] = upper[:, :, None, None]
         return {name: value.half().numpy() for name, value in state.items()}
 
@@ -141,14 +135,15 @@ def fool(student: Student, painter: Painter, optimizer: torch.optim.Adam, photo:
         found = student(painted)
         with torch.no_grad():
             content, targets = student(photo), student(style)
-    uppers = {layer: torch.linalg.qr(student.matrix(layer).detach()).R for layer in LAYERS}
+    uppers = {layer: torch.linalg.qr(student.maps[layer].detach()).R for layer in LAYERS}
     loss = relative_content_loss(measured(found, "conv3_3", uppers), measured(content, "conv3_3", uppers))
     for layer in LAYERS:
         loss = loss + 4 * relative_style_loss(measured(found, layer, uppers), gram_matrix(measured(targets, layer, uppers)))
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss.mean())  # also into the student, whose own step starts with zero_grad
     optimizer.step()
-    return painted.detach().float()
+    done: Tensor = painted.detach().float()
+    return done
 
 
 def measured(found: dict[str, Tensor], layer: str, uppers: dict[str, Tensor]) -> Tensor:
@@ -168,7 +163,7 @@ def lesson(student: Student, teacher: LossNetwork, x: Tensor) -> dict[str, Tenso
         found = student(x)
     parts = {}
     for layer in LAYERS:
-        mapping = student.matrix(layer)
+        mapping = student.maps[layer]
         mine, theirs = found[layer].float().flatten(2), wanted[layer].float().flatten(2)  # (N, c, h w), (N, C, h w)
         places = mine.shape[2]
         own, across, gram = (a @ b.transpose(1, 2) / places for a, b in ((mine, mine), (mine, theirs), (theirs, theirs)))
@@ -187,10 +182,12 @@ def fit(student: Student, teacher: LossNetwork, x: Tensor) -> None:
     x = teacher.normalise(x)
     taught = x
     generator = torch.Generator().manual_seed(0)
-    for name, convolution in student.network.convolutions.items():
+    for name, taught_convolution in teacher.convolutions.items():
+        convolution = student.network.convolutions[name]
+        assert isinstance(convolution, nn.Conv2d)
         if name in ("conv2_1", "conv3_1", "conv4_1"):
             x, taught = F.max_pool2d(x, 2), F.max_pool2d(taught, 2)
-        before = teacher.convolutions[name](taught)
+        before: Tensor = taught_convolution(taught)
         taught = before.relu()
         places = torch.randint(taught[:, 0].numel(), (FIT_SAMPLES,), generator=generator)
         chosen = best_channels(taught.transpose(0, 1).flatten(1)[:, places], convolution.out_channels)
@@ -203,11 +200,11 @@ def fit(student: Student, teacher: LossNetwork, x: Tensor) -> None:
         inputs = torch.cat([patches.permute(0, 3, 1, 2).flatten(1), torch.ones(len(places), 1)], 1)  # (samples, 9 C + 1)
         solved = ridge(inputs, before.transpose(0, 1).flatten(1)[chosen][:, places].T)  # (9 C + 1, outputs)
         convolution.weight.copy_(solved[:-1].T.reshape(convolution.weight.shape))
-        convolution.bias.copy_(solved[-1])
+        convolution.get_parameter("bias").copy_(solved[-1])
         x = F.relu(convolution(x))
         if name in LAYERS:
             mine, theirs = (found.transpose(0, 1).flatten(1)[:, places].T for found in (x, taught))
-            student.maps[name].weight.copy_(ridge(mine, theirs).T[:, :, None, None])
+            student.maps[name].copy_(ridge(mine, theirs).T)
 
 
 def best_channels(activations: Tensor, count: int) -> Tensor:
@@ -226,7 +223,8 @@ def ridge(inputs: Tensor, outputs: Tensor) -> Tensor:
     inputs, outputs = inputs.double(), outputs.double()
     square = inputs.T @ inputs
     square += torch.eye(len(square)) * square.diagonal().mean() * 1e-4
-    return torch.linalg.solve(square, inputs.T @ outputs).float()
+    solved: Tensor = torch.linalg.solve(square, inputs.T @ outputs)
+    return solved.float()
 
 
 if __name__ == "__main__":

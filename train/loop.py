@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,8 +110,10 @@ def _train(
     objective = Objective(config, loss_network, style_pictures(config, crops), device)
 
     painter = new_painter(config).to(device).to(memory_format=torch.channels_last)
-    trained = [parameter for parameter in painter.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=config.learning_rate)
+    groups: list[dict[str, Any]] = [{"params": [painter.rows], "initial_lr": config.rows_learning_rate or config.learning_rate}]
+    if config.finetune == "all":
+        groups.insert(0, {"params": list(painter.network.parameters()), "initial_lr": config.learning_rate})
+    optimizer = torch.optim.Adam(groups)
     done = steps_in(folder) if resume else []
     first = done[-1] if done else 0
     if done:
@@ -146,7 +149,7 @@ def _train(
         for (step, start), (photo, skipped) in zip(enumerate(starts, first + 1), bar, strict=True):
             progress = max((step - 1) / total_steps, elapsed_seconds / config.seconds)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, progress)
+                group["lr"] = group["initial_lr"] * decayed(config, progress)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
             numbers = range(start, start + config.batch_size)
             style = torch.tensor([style_of(number, config) for number in numbers], device=device)  # (N,)
@@ -228,11 +231,11 @@ class Best:
             parameter.data.copy_(value)
 
 
-def learning_rate(config: Config, progress: float) -> float:
-    """The rate at a share, 0 to 1, of the training: constant, or half of a cosine's period down to nothing."""
+def decayed(config: Config, progress: float) -> float:
+    """What is left, 1 to 0, of a learning rate at a share, 0 to 1, of the training: all, or half of a cosine's period."""
     if config.learning_rate_decay == "none":
-        return config.learning_rate
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:

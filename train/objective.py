@@ -74,7 +74,7 @@ class Objective:
         pictures: the photo and what each style makes of it, (1 + S, 3, H, W) in [0, 1].
         """
         yardstick = Yardstick(self.network, tuple(self.config.style_layers), next(iter(self.config.content_layers)))
-        measures = {}
+        measures: dict[str, float] = {}
         for number, name in enumerate(self.config.styles):
             grams = {layer: each[number] for layer, each in self.grams.items()}
             measure = yardstick.measure(pictures[number + 1, None], pictures[:1], grams)

@@ -51,9 +51,14 @@ class Steadiness:
 class Clip(Protocol):
     """Frames, and a way to measure pictures that were painted after them."""
 
-    name: str
-    measure: str
-    frames: Sequence[Image]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def measure(self) -> str: ...
+
+    @property
+    def frames(self) -> Sequence[Image]: ...
 
     def unsteadiness(self, pictures: Sequence[Image]) -> float:
         """Of one picture a frame."""

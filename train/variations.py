@@ -32,7 +32,7 @@ def piece(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     zoom = SIDE / (min(height, width) * rng.uniform(0.4, 1))
     turn = cv2.getRotationMatrix2D((width * rng.uniform(0.3, 0.7), height * rng.uniform(0.3, 0.7)), rng.uniform(0, 360), zoom)
     turn[:, 2] += SIDE / 2 - turn @ [width / 2, height / 2, 1]
-    part = cv2.warpAffine(picture, turn, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    part: np.ndarray = cv2.warpAffine(picture, turn, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return part[:, ::-1] if rng.random() < 0.5 else part
 
 
@@ -42,5 +42,6 @@ def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     turn, _ = cv2.Rodrigues(axis * angle)
     centred = (picture.astype(np.float64) - 127.5) @ turn.T
     grey = centred.mean(2, keepdims=True)
-    changed = grey * rng.uniform(0.7, 1.2) * rng.choice([1, 1, 1, -1]) + (centred - grey) * rng.uniform(0.4, 1.5)
-    return np.clip(changed + 127.5 + rng.normal(0, 15, 3), 0, 255).astype(np.uint8)
+    changed: np.ndarray = grey * rng.uniform(0.7, 1.2) * rng.choice([1, 1, 1, -1]) + (centred - grey) * rng.uniform(0.4, 1.5)
+    changed = np.clip(changed + 127.5 + rng.normal(0, 15, 3), 0, 255)
+    return changed.astype(np.uint8)

@@ -18,6 +18,8 @@ from livestyle.style import Body, Floats
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 KNOWN = "auto, cpu, openvino, cuda, cuda:N or mps"
 
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO's: forks processes that send usage data
+
 
 @dataclass(frozen=True)
 class Look:
