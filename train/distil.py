@@ -1,14 +1,13 @@
-"""Distils VGG-19 into the bundled loss network, `own`: about a sixteenth of its arithmetic, 1.5 MB in half precision.
+"""Distils VGG-19 into the bundled loss network, `own`: a ninth of its weights, 2 MB in half precision.
 
     python -m livestyle.train.distil --content photos --pictures paintings --teacher vgg19.safetensors -o loss_network.safetensors
 
-The student starts from the teacher, layer by layer: its channels are those of the teacher's that the
-others are best made from, and its filters a least-squares fit to them. Then it learns by Adam to give the
-teacher's activations through a matrix at each measured layer (as in Collaborative Distillation, Wang
-et al. 2020), and the teacher's Gram matrices. It does so on photos, on style pictures, and on paintings
-by a `lite` that is trained against the student at the same time, and begun anew now and then: whatever
-a transformer network finds that pleases the student and not the teacher, the student is then taught.
-Without that, `lite` soon paints what only the student takes for the style (docs/log.md).
+The student has the teacher's activations, all of them, but makes them by narrow convolutions. These begin as the
+teacher's own, cut down to the principal components of what they see and of what they respond. Then they
+learn by Adam to give the teacher's activations and Gram matrices: on photos, on style pictures, and on
+paintings by a `lite` that is trained against the student at the same time, and begun anew now and then.
+Whatever a transformer network finds that pleases the student and not the teacher, the student is then
+taught: without that, `lite` soon paints what only the student takes for the style (docs/log.md).
 """
 
 import argparse
@@ -27,50 +26,19 @@ from livestyle.errors import TrainingError
 from livestyle.network import Transformer
 from livestyle.style import write_atomically
 from livestyle.train.content import PICTURES, ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
-from livestyle.train.loss_network import MEASURED, WIDTHS, LossNetwork, load_loss_network
+from livestyle.train.loss_network import LossNetwork, load_loss_network
 from livestyle.train.losses import gram_matrix, relative_content_loss, relative_style_loss
 from livestyle.train.painter import Painter
 from livestyle.train.variations import variation
 
-LAYERS = MEASURED["own"]
+LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 STYLES = 64  # that the painter learns, of the pictures and of variations of them
 CROP = 128  # pixels
-BATCH = 4  # photos, style pictures and paintings a step: four of each
-LEARNING_RATE, PAINTER_RATE = 1.5e-3, 3e-3
-PAINTER_STEPS = 700  # then a new one is begun
-FIT_PHOTOS, FIT_SAMPLES = 24, 24_000  # for the first fit
-LOG_EVERY, SAVE_EVERY = 50, 500
-
-
-class Student(nn.Module):
-    """The loss network, and the maps from its activations to the teacher's: (teacher's channels, its own) a layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = LossNetwork("own", LAYERS)
-        shapes = {layer: (WIDTHS["vgg_19"][int(layer[4]) - 1], WIDTHS["own"][int(layer[4]) - 1]) for layer in LAYERS}
-        self.maps = nn.ParameterDict({layer: nn.Parameter(torch.zeros(shape)) for layer, shape in shapes.items()})
-        for layer in LAYERS:  # the maps' part while it learns; `finished` fills it in
-            nn.init.dirac_(self.network.measures.get_parameter(f"{layer}.weight"))
-        self.network.measures.requires_grad_(False)
-        self.network.normalise.requires_grad_(False)
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) in [0, 1] -> its activations, not yet mapped."""
-        found: dict[str, Tensor] = self.network(x, LAYERS)
-        return found
-
-    def finished(self) -> dict[str, np.ndarray]:
-        """The loss network's state in half precision.
-
-        A map A enters distances only as |A x| = |R x|, where A = Q R with orthogonal columns in Q: R, as small as the
-        student, takes its place.
-        """
-        state = {name: value.detach() for name, value in self.network.state_dict().items()}
-        for layer, mapping in self.maps.items():
-            upper = torch.linalg.qr(mapping.detach().double()).R.float()
-            state[f"measures.{layer}.weight"] = upper[:, :, None, None]
-        return {name: value.half().numpy() for name, value in state.items()}
+BATCH = 3  # photos, style pictures and paintings a step: three of each
+LEARNING_RATE, PAINTER_RATE = 1e-3, 3e-3
+PAINTER_STEPS = 500  # then a new one is begun
+FIT_PHOTOS = 16  # for the first cut
+LOG_EVERY, SAVE_EVERY = 25, 200
 
 
 def distil(content: Path, pictures: Path, teacher_file: Path, output: Path, steps: int, seed: int = 0) -> None:
@@ -79,12 +47,11 @@ def distil(content: Path, pictures: Path, teacher_file: Path, output: Path, step
     crops = ContentCrops(content, CROP, 2.0, seed)
     styles = style_pictures(pictures, crops, seed)  # (S, 3, 256, 256)
     teacher = load_loss_network("vgg_19", teacher_file, LAYERS).to(memory_format=torch.channels_last)
-    student = Student()
+    student = LossNetwork("own", LAYERS)
     photos = torch.stack([crops[number][0] for number in range(FIT_PHOTOS)])
-    fit(student, teacher, torch.cat([photos, F.interpolate(styles, CROP, mode="area")[:FIT_PHOTOS]]))
+    cut(student, teacher, torch.cat([photos, F.interpolate(styles, CROP, mode="area")[:FIT_PHOTOS]]))
     student = student.to(memory_format=torch.channels_last)
-    learned = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(learned, lr=LEARNING_RATE)
+    optimizer = torch.optim.Adam(student.convolutions.parameters(), lr=LEARNING_RATE)
     batches = DataLoader(
         crops,
         batch_sampler=[list(range(step * BATCH, (step + 1) * BATCH)) for step in range(steps)],
@@ -115,7 +82,8 @@ def distil(content: Path, pictures: Path, teacher_file: Path, output: Path, step
                 log.write(f"step {step + 1} " + " ".join(f"{name} {mean:.4f}" for name, mean in means.items()) + "\n")
                 recent.clear()
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-                write_atomically(student.finished(), {"teacher": "vgg_19", "steps": str(step + 1)}, output)
+                state = {name: value.detach().half().numpy() for name, value in student.state_dict().items()}
+                write_atomically(state, {"teacher": "vgg_19", "steps": str(step + 1)}, output)
 
 
 def style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:
@@ -128,17 +96,18 @@ def style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:
     return torch.stack([to_tensor(image) for image in images])
 
 
-def fool(student: Student, painter: Painter, optimizer: torch.optim.Adam, photo: Tensor, style: Tensor, chosen: Tensor) -> Tensor:
+def fool(
+    student: LossNetwork, painter: Painter, optimizer: torch.optim.Adam, photo: Tensor, style: Tensor, chosen: Tensor
+) -> Tensor:
     """One step of the painter towards what the student takes for the style; its paintings, (N, 3, H, W)."""
     with torch.autocast("cpu", torch.bfloat16):
         painted = painter(photo.contiguous(memory_format=torch.channels_last), chosen)
-        found = student(painted)
+        found = student(painted, LAYERS)
         with torch.no_grad():
-            content, targets = student(photo), student(style)
-    uppers = {layer: torch.linalg.qr(student.maps[layer].detach()).R for layer in LAYERS}
-    loss = relative_content_loss(measured(found, "conv3_3", uppers), measured(content, "conv3_3", uppers))
+            content, targets = student(photo, ["conv3_3"]), student(style, LAYERS)
+    loss = relative_content_loss(found["conv3_3"], content["conv3_3"])
     for layer in LAYERS:
-        loss = loss + 4 * relative_style_loss(measured(found, layer, uppers), gram_matrix(measured(targets, layer, uppers)))
+        loss = loss + 4 * relative_style_loss(found[layer], gram_matrix(targets[layer]))
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss.mean())  # also into the student, whose own step starts with zero_grad
     optimizer.step()
@@ -146,85 +115,53 @@ def fool(student: Student, painter: Painter, optimizer: torch.optim.Adam, photo:
     return done
 
 
-def measured(found: dict[str, Tensor], layer: str, uppers: dict[str, Tensor]) -> Tensor:
-    """The layer's activations as the finished network gives them, (N, C, h, w)."""
-    return F.conv2d(found[layer].float(), uppers[layer][:, :, None, None])
-
-
-def lesson(student: Student, teacher: LossNetwork, x: Tensor) -> dict[str, Tensor]:
-    """What the student misses of the teacher's activations, over their variance, and of its Gram matrices.
-
-    Both come from products of activations averaged over places, which are small, instead of from the activations
-    themselves in the teacher's width: the mean of |A f - t|^2 is tr(A ff' A') - 2 tr(A ft') + tr(tt').
-    """
+def lesson(student: LossNetwork, teacher: LossNetwork, x: Tensor) -> dict[str, Tensor]:
+    """What the student misses of the teacher's activations, over their variance, and of its Gram matrices."""
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
             wanted = teacher(x, LAYERS)
-        found = student(x)
+        found = student(x, LAYERS)
     parts = {}
     for layer in LAYERS:
-        mapping = student.maps[layer]
-        mine, theirs = found[layer].float().flatten(2), wanted[layer].float().flatten(2)  # (N, c, h w), (N, C, h w)
-        places = mine.shape[2]
-        own, across, gram = (a @ b.transpose(1, 2) / places for a, b in ((mine, mine), (mine, theirs), (theirs, theirs)))
-        mapped = mapping @ own @ mapping.T  # (N, C, C)
-        variance = gram.diagonal(dim1=1, dim2=2).mean() - theirs.mean().square()
-        missed = (mapped - 2 * mapping @ across + gram).diagonal(dim1=1, dim2=2).mean()
-        parts[f"activations/{layer}"] = missed / variance
-        parts[f"gram/{layer}"] = ((mapped - gram).square().sum((1, 2)) / gram.square().sum((1, 2))).mean()
+        theirs = wanted[layer].float()
+        parts[f"activations/{layer}"] = (found[layer].float() - theirs).square().mean() / theirs.var()
+        parts[f"gram/{layer}"] = relative_style_loss(found[layer], gram_matrix(theirs)).mean()
     return parts
 
 
 @torch.no_grad()
-def fit(student: Student, teacher: LossNetwork, x: Tensor) -> None:
-    """Start the student: each layer the least-squares fit to the teacher's channels that the rest are best made from."""
-    student.network.normalise.load_state_dict(teacher.normalise.state_dict())
+def cut(student: LossNetwork, teacher: LossNetwork, x: Tensor) -> None:
+    """Start the student from the teacher. x: (N, 3, H, W) in [0, 1].
+
+    What a convolution W sees is cut to its principal components V, and what it responds, with mean m, to U:
+    W x + b is about U (U' W V) V' x + U U' (b - m) + m.
+    """
+    student.normalise.load_state_dict(teacher.normalise.state_dict())
     x = teacher.normalise(x)
-    taught = x
-    generator = torch.Generator().manual_seed(0)
-    for name, taught_convolution in teacher.convolutions.items():
-        convolution = student.network.convolutions[name]
-        assert isinstance(convolution, nn.Conv2d)
+    for name, taught in teacher.convolutions.items():
+        narrow = student.convolutions[name]
         if name in ("conv2_1", "conv3_1", "conv4_1"):
-            x, taught = F.max_pool2d(x, 2), F.max_pool2d(taught, 2)
-        before: Tensor = taught_convolution(taught)
-        taught = before.relu()
-        places = torch.randint(taught[:, 0].numel(), (FIT_SAMPLES,), generator=generator)
-        chosen = best_channels(taught.transpose(0, 1).flatten(1)[:, places], convolution.out_channels)
-        side = x.shape[3]
-        padded = F.pad(x, (1, 1, 1, 1))
-        picture, rest = places // (side * side), places % (side * side)
-        row, column = rest // side, rest % side
-        offsets = torch.arange(3)
-        patches = padded[picture[:, None, None], :, (row[:, None] + offsets)[:, :, None], (column[:, None] + offsets)[:, None]]
-        inputs = torch.cat([patches.permute(0, 3, 1, 2).flatten(1), torch.ones(len(places), 1)], 1)  # (samples, 9 C + 1)
-        solved = ridge(inputs, before.transpose(0, 1).flatten(1)[chosen][:, places].T)  # (9 C + 1, outputs)
-        convolution.weight.copy_(solved[:-1].T.reshape(convolution.weight.shape))
-        convolution.get_parameter("bias").copy_(solved[-1])
-        x = F.relu(convolution(x))
-        if name in LAYERS:
-            mine, theirs = (found.transpose(0, 1).flatten(1)[:, places].T for found in (x, taught))
-            student.maps[name].copy_(ridge(mine, theirs).T)
+            x = F.max_pool2d(x, 2)
+        response: Tensor = taught(x)
+        if isinstance(narrow, nn.Sequential):
+            weight, bias = taught.get_parameter("weight"), taught.get_parameter("bias")
+            seen = components(x, narrow.get_parameter("0.weight").shape[0])
+            mean = response.mean((0, 2, 3))
+            made = components(response - mean[:, None, None], narrow.get_parameter("2.weight").shape[1])
+            narrow.get_parameter("0.weight").copy_(seen.T[:, :, None, None])
+            narrow.get_parameter("1.weight").copy_(torch.einsum("op,oihw,ij->pjhw", made, weight, seen))
+            narrow.get_parameter("2.weight").copy_(made[:, :, None, None])
+            narrow.get_parameter("2.bias").copy_(made @ (made.T @ (bias - mean)) + mean)
+        else:
+            narrow.load_state_dict(taught.state_dict())
+        x = response.relu()
 
 
-def best_channels(activations: Tensor, count: int) -> Tensor:
-    """The channels, of (C, samples), from which the others are best made: greedily, the one with most left over each time."""
-    rest = activations.double() @ activations.double().T / activations.shape[1]  # (C, C), a pivoted Cholesky factorisation's rest
-    chosen = []
-    for _ in range(count):
-        best = int(rest.diagonal().argmax())
-        chosen.append(best)
-        rest = rest - torch.outer(rest[best], rest[best]) / rest[best, best].clamp_min(1e-12)
-    return torch.tensor(chosen)
-
-
-def ridge(inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Least squares with a little weight on small coefficients: (samples, I) and (samples, O) -> (I, O)."""
-    inputs, outputs = inputs.double(), outputs.double()
-    square = inputs.T @ inputs
-    square += torch.eye(len(square)) * square.diagonal().mean() * 1e-4
-    solved: Tensor = torch.linalg.solve(square, inputs.T @ outputs)
-    return solved.float()
+def components(x: Tensor, count: int) -> Tensor:
+    """The first principal directions of (N, C, H, W) over all places, (C, count), orthonormal."""
+    flat = x.transpose(0, 1).flatten(1).double()  # (C, N H W)
+    directions: Tensor = torch.linalg.eigh(flat @ flat.T).eigenvectors[:, -count:]
+    return directions.float()
 
 
 if __name__ == "__main__":
