@@ -64,8 +64,9 @@ class LossNetwork(nn.Module):
             if model == "own" and inputs > 3:
                 self.convolutions[name] = narrow_convolution(inputs, width)
             else:
-                padding_mode = "reflect" if model == "vgg_19_sixteenth" else "zeros"
-                self.convolutions[name] = nn.Conv2d(inputs, width, 3, padding=1, padding_mode=padding_mode)
+                self.convolutions[name] = nn.Conv2d(
+                    inputs, width, 3, padding=1, padding_mode="reflect" if model == "vgg_19_sixteenth" else "zeros"
+                )
             inputs = width
 
     def forward(self, x: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
