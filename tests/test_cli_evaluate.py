@@ -154,3 +154,12 @@ def test_a_table_as_text() -> None:
         "a note",
     ]
     assert table.as_dict()["rows"][1] == {"name": "long name", "loss": None, "count": 12}
+
+
+def test_steadiness_table_has_a_column_a_clip_and_the_clips_own_line(evaluate: Evaluate) -> None:
+    report = json.loads(evaluate("photos/a.png", "-s", "wave", "--steady", "--json", "--quiet"))
+    painted, clip = report["tables"][1]["rows"]
+    assert list(painted) == ["style", "pan", "zoom", "rotation", "passing", "a"]
+    assert clip["style"] == "(the clip)"
+    assert all(0 < clip[name] < 0.2 < painted[name] for name in ("pan", "zoom", "rotation", "passing"))  # x 1000
+    assert clip["a"] == pytest.approx(2, abs=0.1)  # the sensor's noise
