@@ -5,6 +5,7 @@ import ctypes.util
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -305,3 +306,19 @@ print("done")
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, env=display.environment, capture_output=True, text=True, timeout=60, check=False)
     assert result.stdout == "done\n", result.stderr
+
+
+def test_training_shows_the_picture_getting_painted(display: Display, tmp_path: Path) -> None:
+    words = ["-c", "demo", "--steps", "100000", "--preview", "window", "--device", "cpu"]
+    command = [sys.executable, "-m", "livestyle", "train", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, env=display.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: display.xdotool("search", "--name", "^livestyle train") or process.poll(), "the window is there")
+        assert process.poll() is None, process.communicate()
+        until(lambda: len(np.unique(display.look().reshape(-1, 3), axis=0)) > 1000, "a picture is in it")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert (tmp_path / "models/demo.lite.safetensors").exists()
