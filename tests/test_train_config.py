@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from livestyle.errors import TrainingError
+from livestyle.gallery import bundled_folder
 from livestyle.train.config import read_config
 
 ORIGINAL = """
@@ -143,9 +144,9 @@ def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypa
         ({"tv_weight": float("nan")}, "tv_weight: expected a number"),
         ({"zoom": 0.5}, "zoom: expected a number, 1 or more"),
         ({"model": "fast"}, "model: 'fast' is none of full, lite"),
-        ({"loss_model": "inception"}, "loss_model: 'inception' is none of vgg_16"),
+        ({"loss_model": "inception"}, "loss_model: 'inception' is none of own, vgg_16"),
         ({"style_layers": ["conv9_9"]}, "style_layers: no layer 'conv9_9'; there are conv1_1"),
-        ({"style_layers": ["conv3_4"]}, "no layer 'conv3_4'"),  # vgg_16 has three there
+        ({"loss_model": "vgg_16", "style_layers": ["conv3_4"]}, "no layer 'conv3_4'"),  # vgg_16 has three there
         ({"content_layers": []}, "content_layers: at least one layer"),
         ({"naming": "a.b"}, "naming: 'a.b' cannot be a name"),
         ({"naming": "a:b"}, "cannot be a name"),
@@ -191,3 +192,19 @@ def test_missing_conf_file_names_the_bundled_ones(tmp_path: Path) -> None:
 def test_weights_named_on_the_command_line_have_to_be_there(project: Path) -> None:
     with pytest.raises(TrainingError, match=r"no loss network weights: .*none\.safetensors does not exist"):
         read_config(project / "conf/wave.yml", {"loss_model_file": "none.safetensors"})
+
+
+def test_a_copy_of_the_minute_s_conf_file_finds_the_bundled_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yml").write_text((Path(__file__).parent.parent / "conf/minute.yml").read_text())
+    config = read_config(Path("mine.yml"), {"styles": {"autumn": "drawn:tiles"}})
+    assert config.start is not None
+    assert config.start.samefile(bundled_folder() / "seven.lite-body.safetensors")
+    with pytest.raises(TrainingError, match=r"start: there is no .*other\.safetensors"):
+        read_config(Path("mine.yml"), {"styles": {"autumn": "drawn:tiles"}, "start": "other.safetensors"})
+
+
+def test_rows_alone_need_a_start(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text("styles: {a: drawn:tiles}\ncontent: drawn:scenes\nfinetune: rows\n")
+    with pytest.raises(TrainingError, match="rows alone need a body; name its file as start"):
+        read_config(tmp_path / "mine.yml")

@@ -13,6 +13,7 @@ import yaml
 
 from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import StyleError, TrainingError
+from livestyle.gallery import bundled_folder
 from livestyle.style import check_name
 from livestyle.train import drawn
 from livestyle.train.loss_network import LOSS_MODELS, layer_names
@@ -155,7 +156,8 @@ def _build(raw: dict[str, Any], where: Path) -> Config:
     advice = "name a folder of photos or a video with --content; ten photos will do"
     values["content"] = _found(where, "content", raw.get("content", "train2014"), base, advice)
     if "start" in raw:
-        values["start"] = _found(where, "start", raw["start"], base, "name a style's or body's file")
+        bundled = bundled_folder() / Path(str(raw["start"])).name  # so that a copy of a bundled conf file works anywhere
+        values["start"] = _found(where, "start", raw["start"], base, "name a style's or body's file", bundled)
     if values.get("finetune") == "rows" and "start" not in values:
         raise TrainingError(f"{where}: finetune: rows alone need a body; name its file as start")
     if "loss_model_file" in raw:  # if it is not there, torchvision's download may take its place
@@ -194,11 +196,12 @@ def _places(value: Any, base: Path) -> list[Path]:
     return [path] if path.is_absolute() else list(dict.fromkeys([base / path, Path.cwd() / path]))
 
 
-def _found(where: Path, what: str, value: Any, base: Path, advice: str) -> Path:
+def _found(where: Path, what: str, value: Any, base: Path, advice: str, *last: Path) -> Path:
+    """The path where it exists: as `read_config` says, else the last places. Raises TrainingError, with the advice."""
     if drawn.is_drawn(value):
         return Path(str(value))
     places = _places(value, base)
-    for place in places:
+    for place in [*places, *last]:
         if place.exists():
             return place
     raise TrainingError(f"{where}: {what}: there is no {' and no '.join(str(place) for place in places)}; {advice}")
