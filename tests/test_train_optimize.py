@@ -173,6 +173,6 @@ def test_bad_input_is_told_in_a_line(folder: Path) -> None:
         with pytest.raises(error, match=message):
             cli.main(words, standalone_mode=False)
     words = ["optimize", str(good), "--style-image", str(stripes), "-o", str(out), "--loss-model", "vgg"]
-    with pytest.raises(TrainingError, match="no loss network 'vgg'; there are vgg_16"):
+    with pytest.raises(TrainingError, match="no loss network 'vgg'; there are own, vgg_16"):
         cli.main(words, standalone_mode=False)
     assert not out.exists()
