@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import struct
+import subprocess
 import sys
 
 # several threads to an operator wait for each other longer than they work, on small pictures and shared cores
@@ -157,6 +158,23 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         return Result(int(stop.value.code or 0), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def interrupt() -> Callable[[subprocess.Popen[str]], tuple[str, str]]:
+    """Waits for a training's first step, presses Ctrl-C, and gives what is left of its output and errors."""
+
+    def press(process: subprocess.Popen[str]) -> tuple[str, str]:
+        assert process.stderr is not None
+        seen = ""
+        while "total=" not in seen:  # the bar after the first step
+            character = process.stderr.read(1)
+            assert character, seen
+            seen += character
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the loader's process gets it too
+        return process.communicate(timeout=120)
+
+    return press
 
 
 @pytest.fixture(scope="session")

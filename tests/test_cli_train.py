@@ -1,7 +1,5 @@
 """livestyle train: from pictures without a conf file, and what it refuses."""
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,19 +73,12 @@ def test_what_cannot_be_learned_is_said_in_a_line(run: Run, paintings: Path, wor
     assert not list(Path("models").glob("*.safetensors"))
 
 
-def test_stopped_early_the_style_is_there(paintings: Path) -> None:
+def test_stopped_early_the_style_is_there(paintings: Path, interrupt: Callable[..., tuple[str, str]]) -> None:
     endless = ("--steps", "100000", "--seconds", "500", "--device", "cpu")
     command = [sys.executable, "-m", "livestyle", "train", "tiles.png", *endless]
     process = subprocess.Popen(command, cwd=paintings, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        assert process.stderr is not None
-        seen = ""
-        while "total=" not in seen:  # the bar after the first step
-            character = process.stderr.read(1)
-            assert character, seen
-            seen += character
-        os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        _, errors = interrupt(process)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -31,6 +31,7 @@ from livestyle.train.loss_network import LossNetwork
 from livestyle.train.painter import Painter, new_painter
 
 Start = Callable[[list[str]], subprocess.Popen[str]]
+Interrupt = Callable[[subprocess.Popen[str]], tuple[str, str]]
 CPU = torch.device("cpu")
 TINY: dict[str, Any] = {
     "naming": "run",
@@ -238,18 +239,11 @@ def test_checkpoint_before_the_first_step_is_a_start() -> None:
     assert run(steps=3, model_path="from", resume=True).losses["total"] < run(steps=3, model_path="new").losses["total"]
 
 
-def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start) -> None:
+def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start, interrupt: Interrupt) -> None:
     tiny(steps=100_000)
     command = [sys.executable, "train_tiny.py", str(torch.get_num_threads())]
     process = start(command)
-    assert process.stderr is not None
-    seen = ""
-    while "total=" not in seen:  # the bar after the first step
-        character = process.stderr.read(1)
-        assert character, seen
-        seen += character
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the loader's process gets it too
-    output, errors = process.communicate(timeout=120)
+    output, errors = interrupt(process)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "go on with --resume" in output

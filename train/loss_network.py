@@ -88,7 +88,8 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
     """The network with its weights: from the file (safetensors), or torchvision's own hash-checked download.
 
     The file's keys are torchvision's (`features.0.weight`), or Collaborative Distillation's
-    (`conv11.weight`). Raises TrainingError that says where the weights were looked for and how to get them.
+    (`conv11.weight`), or for own this network's. Raises TrainingError that says where the weights were looked for and
+    how to get them.
     """
     network = LossNetwork(model, layers)
     if model == "own" and file is None:
@@ -97,7 +98,9 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
         state = _random_state(network)
     elif file is not None and file.exists():
         state = _read(model, file, network)
-    elif model in ("vgg_19_sixteenth", "own"):
+    elif model == "own":
+        raise TrainingError(f"no weights for own: {file} does not exist; leave --loss-model-file out to take the bundled ones")
+    elif model == "vgg_19_sixteenth":
         looked = f"{file} does not exist" if file else "the conf file names no loss_model_file"
         raise TrainingError(
             f"no weights for {model}: {looked}; name a safetensors file with --loss-model-file (the weights are "

@@ -66,7 +66,6 @@ class Objective:
             weighted["steady_weight"] = config.steady_weight * parts["steady"]
         return parts | weighted | {"total": torch.stack(list(weighted.values())).sum()}
 
-
     @torch.no_grad()
     def by_style(self, pictures: Tensor) -> dict[str, float]:
         """The yardstick of every named style on one photo: relative style loss, summed over layers, and content loss.

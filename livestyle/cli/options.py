@@ -69,7 +69,7 @@ loss_options = together(
     click.option("--content-weight", type=click.FloatRange(0, 1e6), help="More: the photo shows through."),
     click.option("--style-weight", type=click.FloatRange(0, 1e6), help="More: the photo drowns."),
     click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="More: smoother."),
-    click.option("--loss-model", help="The network that losses are measured in: vgg_19, vgg_16, random ..."),
+    click.option("--loss-model", help="The network that losses are measured in: own (bundled), vgg_19, vgg_16 ..."),
     click.option(
         "--loss-model-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its weights, safetensors."
     ),
