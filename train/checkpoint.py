@@ -5,18 +5,19 @@ A step counts only when both of its files are there, so a kill between the two l
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from livestyle.errors import TrainingError
 from livestyle.style import write_atomically
 
 WEIGHTS, OPTIMIZER = "step-{:07d}.weights.safetensors", "step-{:07d}.optimizer.safetensors"
-MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's, of the parameter's shape
+ADAM, MUON = ("exp_avg", "exp_avg_sq"), ("momentum",)  # what they keep, of the parameter's shape
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -38,12 +39,14 @@ def is_finite(model: nn.Module) -> bool:
     return all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
 
 
-def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Adam, styles: Iterable[str]) -> None:
+def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:
     """Write both files atomically, then delete the other steps. styles: the names of the model's rows, in order."""
     state: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            state[f"{name}.{key}"] = value.reshape(-1) if key == "step" else value
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    for optimizer in optimizers:
+        for parameter, slots in optimizer.state.items():
+            for key, value in slots.items():
+                state[f"{names[parameter]}.{key}"] = value.reshape(-1) if key == "step" else value
     metadata = {"step": str(step), "styles": json.dumps(list(styles))}
     for tensors, name in ((model.state_dict(), WEIGHTS), (state, OPTIMIZER)):
         arrays = {key: value.detach().cpu().numpy() for key, value in tensors.items()}
@@ -51,22 +54,25 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.
     remove_checkpoints(folder, keep=step)
 
 
-def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Adam, styles: Iterable[str]) -> None:
+def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:
     """Put the step's weights and optimiser state back; before the first step there is no such state.
 
     Raises TrainingError if they are of another network or of other styles.
     """
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad and step]
-    moments = {f"{name}.{key}": shapes[name] for name in trained for key in MOMENTS}
-    counts = {f"{name}.step": (1,) for name in trained}
-    weights = _read(folder / WEIGHTS.format(step), shapes, list(styles))
-    state = _read(folder / OPTIMIZER.format(step), moments | counts, list(styles))
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    weights = _read(folder / WEIGHTS.format(step), {name: tuple(value.shape) for value, name in names.items()}, list(styles))
+    slots: dict[str, tuple[Optimizer, Tensor, str]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for optimizer in optimizers if step else ():
+        for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
+            for key in (*ADAM, "step") if isinstance(optimizer, Adam) else MUON:
+                slots[f"{names[parameter]}.{key}"] = optimizer, parameter, key
+                shapes[f"{names[parameter]}.{key}"] = (1,) if key == "step" else tuple(parameter.shape)
+    state = _read(folder / OPTIMIZER.format(step), shapes, list(styles))
     model.load_state_dict(weights)
-    for name in trained:
-        parameter = model.get_parameter(name)
-        slots = {key: state[f"{name}.{key}"].to(parameter.device).clone(memory_format=torch.preserve_format) for key in MOMENTS}
-        optimizer.state[parameter] = {"step": state[f"{name}.step"].reshape(()), **slots}
+    for name, (optimizer, parameter, key) in slots.items():
+        value = state[name].reshape(()) if key == "step" else state[name].to(parameter.device)
+        optimizer.state[parameter][key] = value.clone(memory_format=torch.preserve_format)
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) -> dict[str, Tensor]:

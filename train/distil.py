@@ -4,7 +4,7 @@
 
 The student has the teacher's activations, all of them, but makes them by narrow convolutions. These begin as the
 teacher's own, cut down to the principal components of what they see and of what they respond. Then they
-learn by Adam to give the teacher's activations and Gram matrices: on photos, on style pictures, and on
+learn to give the teacher's activations and Gram matrices: on photos, on style pictures, and on
 paintings by a `lite` that is trained against the student at the same time, and begun anew now and then.
 Whatever a transformer network finds that pleases the student and not the teacher, the student is then
 taught: without that, `lite` soon paints what only the student takes for the style (docs/log.md).
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -28,6 +29,7 @@ from livestyle.style import write_atomically
 from livestyle.train.content import PICTURES, ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
 from livestyle.train.loss_network import LossNetwork, load_loss_network
 from livestyle.train.losses import gram_matrix, relative_content_loss, relative_style_loss
+from livestyle.train.muon import optimizers_of
 from livestyle.train.painter import Painter
 from livestyle.train.variations import variation
 
@@ -35,23 +37,31 @@ LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 STYLES = 64  # that the painter learns, of the pictures and of variations of them
 CROP = 128  # pixels
 BATCH = 3  # photos, style pictures and paintings a step: three of each
-LEARNING_RATE, PAINTER_RATE = 1e-3, 3e-3
+LEARNING_RATE, PAINTER_RATE = 5e-4, 3e-3
 PAINTER_STEPS = 500  # then a new one is begun
 FIT_PHOTOS = 16  # for the first cut
 LOG_EVERY, SAVE_EVERY = 25, 200
 
 
-def distil(content: Path, pictures: Path, teacher_file: Path, output: Path, steps: int, seed: int = 0) -> None:
-    """Distil, and write `output` (safetensors) and its log beside it. Raises TrainingError for what is missing."""
+def distil(
+    content: Path, pictures: Path, teacher_file: Path, output: Path, steps: int, seed: int = 0, start: Path | None = None
+) -> None:
+    """Distil, and write `output` (safetensors) and its log beside it. Raises TrainingError for what is missing.
+
+    start: a student's weights, to go on from; else it is cut from the teacher.
+    """
     torch.manual_seed(seed)
     crops = ContentCrops(content, CROP, 2.0, seed)
     styles = style_pictures(pictures, crops, seed)  # (S, 3, 256, 256)
     teacher = load_loss_network("vgg_19", teacher_file, LAYERS).to(memory_format=torch.channels_last)
-    student = LossNetwork("own", LAYERS)
-    photos = torch.stack([crops[number][0] for number in range(FIT_PHOTOS)])
-    cut(student, teacher, torch.cat([photos, F.interpolate(styles, CROP, mode="area")[:FIT_PHOTOS]]))
+    if start is None:
+        student = LossNetwork("own", LAYERS)
+        photos = torch.stack([crops[number][0] for number in range(FIT_PHOTOS)])
+        cut(student, teacher, torch.cat([photos, F.interpolate(styles, CROP, mode="area")[:FIT_PHOTOS]]))
+    else:
+        student = load_loss_network("own", start, LAYERS).requires_grad_(True)
     student = student.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(student.convolutions.parameters(), lr=LEARNING_RATE)
+    optimizers = optimizers_of(student.convolutions, LEARNING_RATE)
     batches = DataLoader(
         crops,
         batch_sampler=[list(range(step * BATCH, (step + 1) * BATCH)) for step in range(steps)],
@@ -65,17 +75,18 @@ def distil(content: Path, pictures: Path, teacher_file: Path, output: Path, step
         for step, (photo, _) in enumerate(tqdm(batches, "distil", unit="step")):
             if step % PAINTER_STEPS == 0:
                 painter = Painter(Transformer(ARCHITECTURES["lite"]), len(styles)).to(memory_format=torch.channels_last)
-                paints = torch.optim.Adam(painter.parameters(), lr=PAINTER_RATE)
+                paints = optimizers_of(painter, PAINTER_RATE)
             chosen = torch.from_numpy(rng.integers(len(styles), size=BATCH))
             top, left = rng.integers(styles.shape[2] - CROP + 1, size=2).tolist()
             style = styles[chosen, :, top : top + CROP, left : left + CROP]
             painted = fool(student, painter, paints, photo, style, chosen)
-            for group in optimizer.param_groups:
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
             parts = lesson(student, teacher, torch.cat([photo, style, painted]).contiguous(memory_format=torch.channels_last))
-            optimizer.zero_grad(set_to_none=True)
+            student.zero_grad()
             torch.autograd.backward(torch.stack(list(parts.values())).sum())
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             recent.append(torch.stack(list(parts.values())).detach())
             if (step + 1) % LOG_EVERY == 0:
                 means = dict(zip(parts, torch.stack(recent).mean(0).tolist(), strict=True))
@@ -97,7 +108,7 @@ def style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:
 
 
 def fool(
-    student: LossNetwork, painter: Painter, optimizer: torch.optim.Adam, photo: Tensor, style: Tensor, chosen: Tensor
+    student: LossNetwork, painter: Painter, optimizers: list[Optimizer], photo: Tensor, style: Tensor, chosen: Tensor
 ) -> Tensor:
     """One step of the painter towards what the student takes for the style; its paintings, (N, 3, H, W)."""
     with torch.autocast("cpu", torch.bfloat16):
@@ -108,9 +119,10 @@ def fool(
     loss = relative_content_loss(found["conv3_3"], content["conv3_3"])
     for layer in LAYERS:
         loss = loss + 4 * relative_style_loss(found[layer], gram_matrix(targets[layer]))
-    optimizer.zero_grad(set_to_none=True)
+    painter.zero_grad()
     torch.autograd.backward(loss.mean())  # also into the student, whose own step starts with zero_grad
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     done: Tensor = painted.detach().float()
     return done
 
@@ -171,5 +183,7 @@ if __name__ == "__main__":
     parser.add_argument("--teacher", type=Path, required=True, help="VGG-19's weights, safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="weights to go on from, with another seed; else the teacher's, cut down")
     words = parser.parse_args()
-    distil(words.content, words.pictures, words.teacher, words.output, words.steps)
+    distil(words.content, words.pictures, words.teacher, words.output, words.steps, words.seed, words.start)

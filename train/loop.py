@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +22,7 @@ from livestyle.train.content import ContentCrops, collate, start_worker
 from livestyle.train.export import body_file, export, style_files_of
 from livestyle.train.log import Log, NoLog, open_log
 from livestyle.train.loss_network import load_loss_network
+from livestyle.train.muon import optimizers_of
 from livestyle.train.objective import Objective, style_pictures
 from livestyle.train.painter import Painter, new_painter
 from livestyle.train.processes import Alone, joined
@@ -110,14 +110,11 @@ def _train(
     objective = Objective(config, loss_network, style_pictures(config, crops), device)
 
     painter = new_painter(config).to(device).to(memory_format=torch.channels_last)
-    groups: list[dict[str, Any]] = [{"params": [painter.rows], "initial_lr": config.rows_learning_rate or config.learning_rate}]
-    if config.finetune == "all":
-        groups.insert(0, {"params": list(painter.network.parameters()), "initial_lr": config.learning_rate})
-    optimizer = torch.optim.Adam(groups)
+    optimizers = optimizers_of(painter, config.learning_rate, config.rows_learning_rate)
     done = steps_in(folder) if resume else []
     first = done[-1] if done else 0
     if done:
-        load_checkpoint(folder, first, painter, optimizer, config.styles)
+        load_checkpoint(folder, first, painter, optimizers, config.styles)
     left = first < total_steps
     if left and total_steps < FEW_STEPS and config.finetune == "all":
         warn(f"the plan comes to {total_steps} steps; a style wants {FEW_STEPS} or more: raise epoch or --steps")
@@ -148,7 +145,7 @@ def _train(
     try:
         for (step, start), (photo, skipped) in zip(enumerate(starts, first + 1), bar, strict=True):
             progress = max((step - 1) / total_steps, elapsed_seconds / config.seconds)
-            for group in optimizer.param_groups:
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = group["initial_lr"] * decayed(config, progress)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
             numbers = range(start, start + config.batch_size)
@@ -159,9 +156,10 @@ def _train(
                 both = model(torch.cat([photo, copies]), torch.cat([style, style[: len(copies)]]))
                 painted, painted_copies = both[: len(photo)], both[len(photo) :]
                 parts = objective(painted, photo, style, painted_copies, motion)
-            optimizer.zero_grad(set_to_none=True)
+            painter.zero_grad()
             torch.autograd.backward(parts["total"])
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
 
             unreadable |= skipped
             recent.append(torch.stack(list(parts.values())).detach())
@@ -179,7 +177,7 @@ def _train(
             if (step % CHECKPOINT_EVERY == 0 or stop or last) and first_process:
                 if not is_finite(painter):
                     raise _not_finite(means, step, folder)
-                save_checkpoint(folder, step, painter, optimizer, config.styles)
+                save_checkpoint(folder, step, painter, optimizers, config.styles)
             if (step % sample_every == 0 or stop or last) and first_process:
                 pictures = _paint_sample(painter, sample, len(config.styles), half)
                 log.sample(step, pictures, objective.by_style(pictures.to(device)))
