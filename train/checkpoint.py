@@ -42,7 +42,7 @@ def is_finite(model: nn.Module) -> bool:
 def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:
     """Write both files atomically, then delete the other steps. styles: the names of the model's rows, in order."""
     state: dict[str, Tensor] = {}
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     for optimizer in optimizers:
         for parameter, slots in optimizer.state.items():
             for key, value in slots.items():

@@ -65,4 +65,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return x.T if wide is not matrix else x
+    found: Tensor = x.T if wide is not matrix else x
+    return found
