@@ -14,11 +14,13 @@ from livestyle.train.content import ContentCrops, collate, read_picture
 
 
 def write_pictures(folder: Path, count: int = 4) -> None:
-    """Pictures of one grey level each, 0, 20, 40 ..., some in a folder below."""
+    """Pictures of a grey level each, 20, 40 ..., give or take 5, some in a folder below."""
     for number in range(count):
         path = folder / ("deep/er" if number % 2 else ".") / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), np.full((40 + number, 64, 3), number * 20, np.uint8))
+        picture = np.full((40 + number, 64, 3), number * 20 + 15, np.uint8)
+        picture[:, ::2] += 10
+        cv2.imwrite(str(path), picture)
 
 
 def level(crop: torch.Tensor) -> int:
@@ -30,7 +32,7 @@ def test_every_epoch_shows_every_picture_once_in_a_new_order(tmp_path: Path) -> 
     crops = ContentCrops(tmp_path, 32, 1.0, seed=0)
     assert len(crops) == 8
     epochs = [[level(crops[epoch * 8 + i][0]) for i in range(8)] for epoch in range(2)]
-    assert sorted(epochs[0]) == sorted(epochs[1]) == [0, 20, 40, 60, 80, 100, 120, 140]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == [20, 40, 60, 80, 100, 120, 140, 160]
     assert epochs[0] != epochs[1]
 
 
@@ -52,12 +54,14 @@ def test_every_epoch_crops_anew(tmp_path: Path) -> None:
 def test_zoom_of_one_takes_the_middle_as_the_original_does(tmp_path: Path) -> None:
     picture = np.zeros((32, 96, 3), np.uint8)
     picture[:, 32:64] = (0, 0, 255)  # the middle third is red, in OpenCV's order
+    picture[:16, 32:64] = (0, 255, 0)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     crop, _ = ContentCrops(tmp_path, 32, 1.0, seed=0)[0]
-    assert torch.equal(crop, torch.tensor([1.0, 0, 0])[:, None, None].expand(3, 32, 32))
+    assert torch.equal(crop[:, 16:], torch.tensor([1.0, 0, 0])[:, None, None].expand(3, 16, 32))
+    assert torch.equal(crop[:, :16], torch.tensor([0, 1.0, 0])[:, None, None].expand(3, 16, 32))
 
 
-def test_unreadable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
+def test_unusable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
     write_pictures(tmp_path, 2)
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty.png").touch()
@@ -65,11 +69,26 @@ def test_unreadable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     crops = ContentCrops(tmp_path, 32, 1.0, seed=0)
     assert len(crops) == 4  # the folder and the notes were never pictures
-    batch, unreadable = collate([crops[i] for i in range(4)])
-    assert {level(crop) for crop in batch} == {0, 20}
+    batch, unusable = collate([crops[i] for i in range(4)])
+    assert {level(crop) for crop in batch} == {20, 40}
     paths = [path for path in crops.pictures if isinstance(path, Path)]
-    assert unreadable == {number for number, path in enumerate(paths) if read_picture(path) is None}
-    assert len(unreadable) == 2
+    assert unusable == {number for number, path in enumerate(paths) if read_picture(path) is None}
+    assert len(unusable) == 2
+
+
+def test_a_crop_of_one_colour_is_drawn_again(tmp_path: Path) -> None:
+    """Such crops blow gradients up; white backgrounds are full of them."""
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    picture[24:40, 24:40] = 0  # a quarter of the crops at the largest zoom are white
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    cv2.imwrite(str(tmp_path / "white.png"), np.full((64, 64, 3), 255, np.uint8))
+    crops = ContentCrops(tmp_path, 32, 3.0, seed=0)
+    found = [crops[number] for number in range(60)]
+    assert all(255 * crop.std() >= 1 for crop, _ in found)
+    assert set().union(*(unusable for _, unusable in found)) == {1}  # the second in order of names: all of it is white
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(TrainingError, match="none of the 1 content pictures can be read and holds more than one colour"):
+        ContentCrops(tmp_path, 32, 3.0, seed=0)[0]
 
 
 def test_nothing_readable(tmp_path: Path) -> None:
@@ -84,15 +103,16 @@ def test_a_folder_without_pictures(tmp_path: Path) -> None:
 
 
 def write_video(path: Path, frames: int) -> None:
-    """Frames of one grey level each, rising, without loss."""
+    """Frames of a grey level each, give or take 5, rising, without loss."""
     import av  # after cv2, or windows hang on Linux
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number % 200, np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
+            picture = np.full((48, 64, 3), number % 200, np.uint8)
+            picture[:, ::2] += 10
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 
 

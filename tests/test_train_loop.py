@@ -301,14 +301,14 @@ def test_the_weight_to_lower_is_the_one_that_is_too_large() -> None:
         run(steps=12, learning_rate=1e11, tv_weight=1e11)
 
 
-def test_unreadable_content_is_counted() -> None:
+def test_unusable_content_is_counted() -> None:
     Path("photos").mkdir()
     for number in range(3):
         cv2.imwrite(f"photos/{number}.jpg", np.full((40, 40, 3), 80 * number, np.uint8))
     Path("photos/broken.jpg").write_text("no picture")
     summary = run(content="photos", steps=4)
-    assert (summary.content_pictures, summary.unreadable_pictures) == (4, 1)
-    assert "1 of 4 content pictures were unreadable and skipped" in str(summary)
+    assert (summary.content_pictures, summary.unusable_pictures) == (4, 1)
+    assert "1 of 4 content pictures were unreadable or of one colour, and skipped" in str(summary)
 
 
 def test_epochs_count_the_pictures() -> None:

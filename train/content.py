@@ -16,6 +16,8 @@ from livestyle.train import drawn
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 VIDEOS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif"  # containers; not playlists, which name other files
 VIDEO_FRAMES = 400  # at most kept of a video, spread over its length
+DRAWS = 10  # of a crop, before the picture counts as flat
+FLAT = 1.0  # grey levels of standard deviation
 
 
 def read_picture(path: Path) -> np.ndarray | None:
@@ -51,7 +53,7 @@ def to_image(picture: Tensor) -> np.ndarray:
 
 
 class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
-    """Crop number i, (3, size, size) in [0, 1], and the numbers of the unreadable pictures passed over for it.
+    """Crop number i, (3, size, size) in [0, 1], and the numbers of the pictures passed over for it, unreadable or of one colour.
 
     What crop i shows depends on the seed and on i alone: a run that goes on later sees what a run
     never stopped would have seen. Each epoch shows every picture once, in a new order.
@@ -78,14 +80,26 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
     def __getitem__(self, index: int) -> tuple[Tensor, set[int]]:
         epoch, position = divmod(index, len(self))
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
-        unreadable: set[int] = set()
+        unusable: set[int] = set()
         for number in np.roll(order, -position).tolist():
             entry = self.pictures[number]
             picture = read_picture(entry) if isinstance(entry, Path) else entry
-            if picture is not None:
-                return to_tensor(self._crop(picture, np.random.default_rng((self.seed, index, 1)))), unreadable
-            unreadable.add(number)
-        raise TrainingError(f"none of the {len(self)} content pictures can be read; name others with --content")
+            crop = None if picture is None else self._crop_with_contents(picture, np.random.default_rng((self.seed, index, 1)))
+            if crop is not None:
+                return to_tensor(crop), unusable
+            unusable.add(number)
+        raise TrainingError(
+            f"none of the {len(self)} content pictures can be read and holds more than one colour; name others with --content"
+        )
+
+    def _crop_with_contents(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+        """A crop of more than one colour, if there is one.
+
+        A flat one teaches nothing, and harms: every instance norm multiplies its gradients by 300 (1 / sqrt(eps)), which
+        fill the optimizers' memory with 1e20 for hundreds of steps.
+        """
+        crops = (self._crop(picture, rng) for _ in range(DRAWS))
+        return next((crop for crop in crops if crop.std((0, 1)).max() >= FLAT), None)
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """As the original when zoom is 1: short side to size, then the middle. Else at random, half of them mirrored."""
@@ -99,8 +113,8 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
 
 
 def collate(crops: list[tuple[Tensor, set[int]]]) -> tuple[Tensor, set[int]]:
-    """Crops -> (N, 3, size, size), and all their unreadable pictures."""
-    return torch.stack([crop for crop, _ in crops]), set().union(*(unreadable for _, unreadable in crops))
+    """Crops -> (N, 3, size, size), and all the pictures passed over."""
+    return torch.stack([crop for crop, _ in crops]), set().union(*(unusable for _, unusable in crops))
 
 
 def start_worker(_: int) -> None:

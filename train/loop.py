@@ -42,13 +42,14 @@ class Summary:
     seconds: float  # of this call
     losses: dict[str, float]  # means over the last steps, by name; none if there was nothing left to train
     content_pictures: int
-    unreadable_pictures: int  # met and passed over
+    unusable_pictures: int  # met and passed over: unreadable, or of one colour
 
     def __str__(self) -> str:
         lines = [f"{name}: {path}" for name, path in self.styles.items()]
         lines.append(f"{self.steps} steps, {self.seconds / 60:.1f} minutes")
-        if self.unreadable_pictures:
-            lines.append(f"{self.unreadable_pictures} of {self.content_pictures} content pictures were unreadable and skipped")
+        if self.unusable_pictures:
+            skipped = f"{self.unusable_pictures} of {self.content_pictures} content pictures"
+            lines.append(f"{skipped} were unreadable or of one colour, and skipped")
         name, path = next(iter(self.styles.items()))
         by_name = path.parent.resolve() == Path("models").resolve()  # one of the folders that styles are looked for in
         lines.append(f"try it: livestyle image photo.jpg --style {shlex.quote(name if by_name else str(path))}")
@@ -104,7 +105,7 @@ def _train(
     crops = ContentCrops(config.content, config.image_size, config.zoom, config.seed)
     crops_a_step = config.batch_size * processes.count
     total_steps = config.steps or max(1, config.epoch * len(crops) // crops_a_step)
-    sample = crops[0][0][None].to(device)  # (1, 3, size, size); raises if no picture can be read
+    sample = crops[0][0][None].to(device)  # (1, 3, size, size); raises if no picture is of use
     loss_network = load_loss_network(config.loss_model, config.loss_model_file, [*config.content_layers, *config.style_layers])
     loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
     objective = Objective(config, loss_network, style_pictures(config, crops), device)
@@ -139,7 +140,7 @@ def _train(
     bar = tqdm(batches, config.naming, initial=first, total=total_steps, unit="step", disable=hidden, dynamic_ncols=True)
     recent: list[Tensor] = []  # the losses of the steps since the last line of the log
     means: dict[str, float] = {}
-    unreadable: set[int] = set()
+    unusable: set[int] = set()
     best = Best(painter)
     begun, elapsed_seconds, step = time.monotonic(), 0.0, first
     try:
@@ -161,7 +162,7 @@ def _train(
             for optimizer in optimizers:
                 optimizer.step()
 
-            unreadable |= skipped
+            unusable |= skipped
             recent.append(torch.stack(list(parts.values())).detach())
             elapsed_seconds = time.monotonic() - begun
             last = step == total_steps or processes.any(elapsed_seconds >= config.seconds)
@@ -169,7 +170,7 @@ def _train(
             if step % BAR_EVERY == 0 or step == first + 1 or stop or last:
                 before, means = means, dict(zip(parts, torch.stack(recent).mean(0).tolist(), strict=True))
                 _check_finite(means, before, step, folder)
-                bar.set_postfix(_for_the_bar(means, unreadable), refresh=False)
+                bar.set_postfix(_for_the_bar(means, unusable), refresh=False)
                 best.note(float(torch.stack(recent[-BAR_EVERY:])[:, -1].mean()))
             if step % LOG_EVERY == 0 or last:
                 log.losses(step, means)
@@ -194,12 +195,12 @@ def _train(
         bar.close()
         log.close()
 
-    unreadable = processes.union(unreadable)
+    unusable = processes.union(unusable)
     if not first_process:
         return None
     steps = max(first, step)
     files = export(config, painter, steps)
-    return Summary(files, steps, time.monotonic() - started, means, len(crops), len(unreadable))
+    return Summary(files, steps, time.monotonic() - started, means, len(crops), len(unusable))
 
 
 def style_of(number: int, config: Config) -> int:
@@ -260,9 +261,9 @@ def _check_outputs(config: Config, folder: Path, resume: bool, overwrite: bool) 
             raise OutputError(f"{path} exists; train over it with --overwrite, or change naming in the conf file")
 
 
-def _for_the_bar(means: dict[str, float], unreadable: set[int]) -> dict[str, str]:
+def _for_the_bar(means: dict[str, float], unusable: set[int]) -> dict[str, str]:
     losses = {name.removesuffix("_weight"): f"{means[name]:.3g}" for name in ("total", "content_weight", "style_weight")}
-    return losses | ({"unreadable": str(len(unreadable))} if unreadable else {})
+    return losses | ({"unusable": str(len(unusable))} if unusable else {})
 
 
 def _check_finite(means: dict[str, float], before: dict[str, float], step: int, folder: Path) -> None:

@@ -188,8 +188,11 @@ def paint(
 ) -> "tuple[list[Image], list[Reading]]":
     """The photo and what each style makes of it, and the readings."""
     from livestyle.train.evaluate import measured
+    from livestyle.train.optimize import check_memory
 
     name, image = photo
+    if limit is not None:
+        check_memory(yardstick, *image.shape[:2])
     row, readings = [image], []
     for each in subjects:
         stylizer.style = each.name
