@@ -364,7 +364,7 @@ def test_warns_of_few_steps_and_of_a_missing_tensorboard(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
     warnings: list[str] = []
     train(tiny(), CPU, quiet=True, warn=warnings.append)
-    assert warnings[0].startswith("the plan comes to 4 steps; a style wants 2000 or more")
+    assert warnings[0].startswith("the plan comes to 4 steps; a style wants 500 or more")
     assert "pip install 'livestyle[tensorboard]'" in warnings[1]
     assert Path("models/run/log.txt").read_text().startswith("step 4 content/conv2_2 ")
     assert not list(Path("models/run").glob("events*"))

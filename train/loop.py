@@ -30,7 +30,7 @@ from livestyle.train.steady_pass import Motion
 
 BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps, each a multiple of the one before
 PREVIEWS = ("none", "file", "window")
-FEW_STEPS = 2000
+FEW_STEPS = 500
 
 
 @dataclass(frozen=True)
