@@ -13,7 +13,7 @@ from torch import Tensor
 FLOW_SIGMA = 8.0  # pixels, of the coarse flow
 FLOW_CELL = 100  # pixels a cell of it
 SHIFT = 10.0  # pixels, at most, of the whole picture
-NOISE_SIGMA = 0.01  # at most, on [0, 1]: a camera's, in a room
+NOISE_SIGMA = 0.015  # at most, on [0, 1]: a camera's, in a dim room
 
 
 class Motion:
