@@ -303,12 +303,13 @@ def test_the_weight_to_lower_is_the_one_that_is_too_large() -> None:
 
 def test_unusable_content_is_counted() -> None:
     Path("photos").mkdir()
-    for number in range(3):
-        cv2.imwrite(f"photos/{number}.jpg", np.full((40, 40, 3), 80 * number, np.uint8))
+    for number in range(2):
+        cv2.imwrite(f"photos/{number}.jpg", drawn.content("drawn:scenes")[number])
+    cv2.imwrite("photos/white.jpg", np.full((40, 40, 3), 255, np.uint8))
     Path("photos/broken.jpg").write_text("no picture")
     summary = run(content="photos", steps=4)
-    assert (summary.content_pictures, summary.unusable_pictures) == (4, 1)
-    assert "1 of 4 content pictures were unreadable or of one colour, and skipped" in str(summary)
+    assert (summary.content_pictures, summary.unusable_pictures) == (4, 2)
+    assert "2 of 4 content pictures were unreadable or of one colour, and skipped" in str(summary)
 
 
 def test_epochs_count_the_pictures() -> None:
