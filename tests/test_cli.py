@@ -282,9 +282,10 @@ def test_video_options(run: Run, tmp_path: Path, make_clip: Callable[..., Path])
 
 
 def test_video_smooth(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    # not OpenVINO, whose sums may differ by a rounding from run to run
     make_clip("in.mp4", range(6))
     for name, words in (("plain", []), ("none", ["--smooth", "0"]), ("most", ["--smooth", "1"])):
-        assert run("video", "in.mp4", f"{name}.mkv", "--crf", "0", *words).code == 0
+        assert run("video", "in.mp4", f"{name}.mkv", "--crf", "0", "--device", "cpu", *words).code == 0
 
     def pictures(name: str) -> list[np.ndarray]:
         with av.open(str(tmp_path / name)) as container:
