@@ -254,9 +254,17 @@ def test_a_picture_too_large_for_memory_names_the_size_that_fits(
 # videos
 
 
-def picture_times(path: Path) -> list[float]:
+def picture_times(path: Path, cut_off: bool = False) -> list[float]:
+    """cut_off: the last packet may be half written; players pass over it."""
+    frames, damaged = [], 0
     with av.open(str(path)) as container:
-        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+        for packet in container.demux(video=0):
+            try:
+                frames += packet.decode()
+            except av.error.InvalidDataError:
+                damaged += 1
+    assert damaged <= cut_off
+    return [float(frame.pts * frame.time_base) for frame in frames]
 
 
 def test_video(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
@@ -379,7 +387,7 @@ def test_interrupted_or_killed(tmp_path: Path, make_clip: Callable[..., Path], s
     process.send_signal(sent)
     assert process.wait(timeout=60) == code
     assert files(tmp_path) == ["in.mp4", "out.partial.mp4"]
-    times = picture_times(tmp_path / "out.partial.mp4")
+    times = picture_times(tmp_path / "out.partial.mp4", cut_off=sent == signal.SIGKILL)
     assert 5 < len(times) < 600
     kept = len(times) - 2 * (sent == signal.SIGKILL)  # then the last two may lack the one between, encoded after both
     assert times[:kept] == [number / 10 for number in range(kept)]

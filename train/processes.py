@@ -65,5 +65,6 @@ def joined(device: torch.device) -> Iterator[Alone]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield Together(device, dist.get_rank(), count)
+        dist.barrier()  # one that leaves while another still talks to it may abort
     finally:
         dist.destroy_process_group()
