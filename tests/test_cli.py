@@ -290,7 +290,7 @@ def test_video_options(run: Run, tmp_path: Path, make_clip: Callable[..., Path])
 
 
 def test_video_smooth(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
-    # not OpenVINO, whose sums may differ by a rounding from run to run
+    # not OpenVINO, where a rounding may depend on the frames painted together, how many of which is measured in each run
     make_clip("in.mp4", range(6))
     for name, words in (("plain", []), ("none", ["--smooth", "0"]), ("most", ["--smooth", "1"])):
         assert run("video", "in.mp4", f"{name}.mkv", "--crf", "0", "--device", "cpu", *words).code == 0

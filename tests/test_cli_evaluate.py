@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from livestyle.cli import cli
-from livestyle.errors import InputError, OutputError, StyleError, TrainingError
+from livestyle.errors import InputError, OutputError, StyleError, TooLargeError, TrainingError
 from livestyle.sheet import CAPTION, GAP
 from livestyle.sinks.pictures import write_picture
 from livestyle.sources.pictures import read_picture
@@ -104,6 +104,7 @@ def test_what_is_refused(evaluate: Evaluate) -> None:
         (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
         (("photos/a.png", "-s", "wave", "--model", "full"), StyleError, "--model full does not fit"),
         (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
+        (("photos/a.png", "--iterations", "--size", "99999x99999"), TooLargeError, "use --size"),
     ]
     for words, error, message in cases:
         with pytest.raises(error, match=message):

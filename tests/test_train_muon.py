@@ -6,7 +6,7 @@ from torch import nn
 
 from livestyle.architecture import ARCHITECTURES
 from livestyle.network import Transformer
-from livestyle.train.muon import Muon, optimizers_of, orthogonal
+from livestyle.train.muon import Muon, optimizers_of, orthogonal, take_step
 from livestyle.train.painter import Painter
 
 
@@ -57,3 +57,15 @@ def test_every_parameter_has_one_optimizer() -> None:
     assert {id(each) for each in by_muon + by_adam} == {id(each) for each in painter.parameters()}
     assert len(by_muon + by_adam) == len(list(painter.parameters()))
     assert all(parameter.dim() == 4 for parameter in by_muon)
+
+
+def test_a_step_is_at_a_share_of_the_initial_rates() -> None:
+    moved = []
+    for share in (1.0, 0.25):
+        layer = nn.Conv2d(1, 1, 1)
+        before = [parameter.detach().clone() for parameter in layer.parameters()]
+        layer(torch.ones(1, 1, 2, 2)).sum().backward()
+        take_step(optimizers_of(layer, 1e-2), share)
+        moved.append([(parameter - old).item() for parameter, old in zip(layer.parameters(), before, strict=True)])
+    assert moved[1] == pytest.approx([0.25 * each for each in moved[0]], rel=1e-3)
+    assert moved[0][1] == pytest.approx(-1e-2, rel=1e-3)  # Adam's first step is as long as the rate

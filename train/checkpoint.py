@@ -84,7 +84,8 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) 
             trained = json.loads(metadata.get("styles", json.dumps(styles)))
             if found != dict(shapes) or trained != styles:
                 raise TrainingError(
-                    f"cannot go on from {path}: it is not of this conf file's network and styles, but of {', '.join(trained)}"
+                    f"cannot go on from {path}: it is not of this conf file's network and styles, but of {', '.join(trained)}; "
+                    "or of an older livestyle: then start anew with --overwrite"
                 )
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError) as error:

@@ -22,7 +22,7 @@ from livestyle.train.content import ContentCrops, collate, start_worker
 from livestyle.train.export import body_file, export, style_files_of
 from livestyle.train.log import Log, NoLog, open_log
 from livestyle.train.loss_network import load_loss_network
-from livestyle.train.muon import optimizers_of
+from livestyle.train.muon import optimizers_of, take_step
 from livestyle.train.objective import Objective, style_pictures
 from livestyle.train.painter import Painter, new_painter
 from livestyle.train.processes import Alone, joined
@@ -146,8 +146,6 @@ def _train(
     try:
         for (step, start), (photo, skipped) in zip(enumerate(starts, first + 1), bar, strict=True):
             progress = max((step - 1) / total_steps, elapsed_seconds / config.seconds)
-            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-                group["lr"] = group["initial_lr"] * decayed(config, progress)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
             numbers = range(start, start + config.batch_size)
             style = torch.tensor([style_of(number, config) for number in numbers], device=device)  # (N,)
@@ -159,8 +157,7 @@ def _train(
                 parts = objective(painted, photo, style, painted_copies, motion)
             painter.zero_grad()
             torch.autograd.backward(parts["total"])
-            for optimizer in optimizers:
-                optimizer.step()
+            take_step(optimizers, decayed(config, progress))
 
             unusable |= skipped
             recent.append(torch.stack(list(parts.values())).detach())

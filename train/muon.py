@@ -35,14 +35,22 @@ def optimizers_of(model: nn.Module, learning_rate: float, rows_learning_rate: fl
     return [adam, Muon([group(weights, learning_rate)])]
 
 
+def take_step(optimizers: Iterable[Optimizer], share: float) -> None:
+    """A step of each, at a share, 0 to 1, of its initial learning rates."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = share * group["initial_lr"]
+        optimizer.step()
+
+
 class Muon(Optimizer):
     """Nesterov's momentum, made orthogonal: a step goes as far where gradients are weak as where they are strong.
 
-    groups: parameters of two dimensions or more; a convolution's is a matrix (outputs, inputs height width).
+    groups: params, of two dimensions or more, and their lr. A convolution's weight is a matrix (outputs, inputs height width).
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], lr: float = 1e-3) -> None:
-        super().__init__(groups, {"lr": lr})
+    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+        super().__init__(groups, {})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -50,7 +58,10 @@ class Muon(Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"]
                 momentum.lerp_(parameter.grad, 1 - MOMENTUM)
                 update = orthogonal(parameter.grad.lerp(momentum, MOMENTUM).flatten(1))
                 length = ROOT_MEAN_SQUARE * max(update.shape) ** 0.5  # an orthogonal matrix's numbers: 1 / root of its long side
@@ -58,7 +69,7 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(M, N) -> the same singular vectors with singular values of about 1 (.7 to 1.2), by Newton and Schulz's iteration."""
+    """(M, N) -> the same singular vectors, by Newton and Schulz's iteration; singular values, if above .002 of the norm, .7 to 1.2."""
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide / (wide.norm() + 1e-7)
     a, b, c = COEFFICIENTS

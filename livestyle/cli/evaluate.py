@@ -82,6 +82,7 @@ def evaluate(
 
     from livestyle.sources.pictures import find_pictures, read_picture
     from livestyle.train.evaluate import iterations_table, losses_table, steadiness_table
+    from livestyle.train.optimize import check_memory
     from livestyle.train.yardstick import DEFAULT_LOSS_MODEL, check_picture, open_yardstick
 
     asked: list[Size | None] = [*((None, height) for height in heights), *sizes]
@@ -94,6 +95,8 @@ def evaluate(
         check_picture(image, str(path))
     style_images = read_style_pictures(pictures, names, quiet)
     yardstick = open_yardstick(loss_model, loss_model_file, torch_device(device))
+    for width, height in (painted_size(image, size) for size in asked for image in images.values()) if iterations else ():
+        check_memory(yardstick, height, width)
 
     readings: list[Reading] = []
     with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet) as stylizer:
@@ -134,11 +137,17 @@ def label(size: Size | None) -> str:
 
 
 def resized(image: "Image", size: Size | None) -> "Image":
-    """To a height, aspect kept, or to exactly WxH."""
+    """To its painted size."""
     from livestyle.sources.pictures import resize
 
-    width, height = fit_size(image.shape[1], image.shape[0], size)
-    return resize(image, *((size[0], size[1]) if size is not None and size[0] is not None else (width, height)))
+    return resize(image, *painted_size(image, size))
+
+
+def painted_size(image: "Image", size: Size | None) -> tuple[int, int]:
+    """(width, height): exactly WxH, or of a height, aspect kept, or the image's own."""
+    if size is not None and size[0] is not None:
+        return size[0], size[1]
+    return fit_size(image.shape[1], image.shape[0], size)
 
 
 def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dict[str, Image]":
@@ -188,11 +197,8 @@ def paint(
 ) -> "tuple[list[Image], list[Reading]]":
     """The photo and what each style makes of it, and the readings."""
     from livestyle.train.evaluate import measured
-    from livestyle.train.optimize import check_memory
 
     name, image = photo
-    if limit is not None:
-        check_memory(yardstick, *image.shape[:2])
     row, readings = [image], []
     for each in subjects:
         stylizer.style = each.name
