@@ -69,7 +69,7 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(M, N) -> the same singular vectors, by Newton and Schulz's iteration; singular values, if above .002 of the norm, .7 to 1.2."""
+    """(M, N) -> the same singular vectors; singular values, if above .002 of the norm, of .7 to 1.2 (Newton and Schulz)."""
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide / (wide.norm() + 1e-7)
     a, b, c = COEFFICIENTS
