@@ -507,8 +507,9 @@ def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:
 
 def test_every_third_crop_wears_an_extra_style() -> None:
     config = tiny(extra_styles=2)
-    assert [style_of(number, config) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
-    assert [style_of(number, tiny()) for number in range(4)] == [0, 1, 0, 1]
+    assert [style_of(number, config, 18) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
+    assert [style_of(number, config, 18) for number in range(9, 13)] == [1, 0, 1, 0]
+    assert [style_of(number, tiny(), 8) for number in range(4)] == [0, 1, 0, 1]
 
 
 def test_training_ends_with_its_time() -> None:

@@ -148,7 +148,7 @@ def _train(
             progress = max((step - 1) / total_steps, elapsed_seconds / config.seconds)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
             numbers = range(start, start + config.batch_size)
-            style = torch.tensor([style_of(number, config) for number in numbers], device=device)  # (N,)
+            style = torch.tensor([style_of(number, config, total_steps * crops_a_step) for number in numbers], device=device)  # (N,)
             motion = Motion(config.batch_size if config.steady_weight else 0, config.image_size, config.seed + start)
             copies = motion.copies(photo[: len(motion.grid)])
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
@@ -200,9 +200,10 @@ def _train(
     return Summary(files, steps, time.monotonic() - started, means, len(crops), len(unusable))
 
 
-def style_of(number: int, config: Config) -> int:
-    """The style that a crop wears: each named one in turn, and, if there are extra ones, every third time one of those."""
-    if not config.extra_styles:
+def style_of(number: int, config: Config, crops: int) -> int:
+    """The style that a crop wears: each named one in turn, and, if there are extra ones, in the first half of all `crops`
+    every third time one of those. The other half is the named ones' alone: extra ones would hold them back to the end."""
+    if not config.extra_styles or number >= crops // 2:
         return number % len(config.styles)
     if number % 3 == 2:
         return len(config.styles) + number // 3 % config.extra_styles

@@ -14,6 +14,7 @@ FLOW_SIGMA = 8.0  # pixels, of the coarse flow
 FLOW_CELL = 100  # pixels a cell of it
 SHIFT = 10.0  # pixels, at most, of the whole picture
 NOISE_SIGMA = 0.015  # at most, on [0, 1]: a camera's, in a dim room
+STILL_WEIGHT = 8.0  # of a still scene's loss, which is so much less than a moving one's that it would hardly count
 
 
 class Motion:
@@ -32,6 +33,7 @@ class Motion:
         line = torch.arange(size, dtype=torch.float32)
         places = torch.stack([line.expand(size, size), line[:, None].expand(size, size)]) + flow * moving  # x, y
         self.grid = (places * 2 / (size - 1) - 1).permute(0, 2, 3, 1)  # (N, H, W, 2), of the pictures' sides
+        self.weights = moving[:, 0, 0, 0] + STILL_WEIGHT * (1 - moving[:, 0, 0, 0])  # (N,)
         self.inside = (self.grid.abs() <= 1).all(3)[:, None].float()  # (N, 1, H, W): what was in the picture before
 
     def warp(self, pictures: Tensor) -> Tensor:
@@ -45,7 +47,8 @@ class Motion:
         return (self.warp(photos) + noise.to(photos.device)).clamp(0, 1)
 
     def loss(self, painted: Tensor, painted_copies: Tensor) -> Tensor:
-        """Mean squared difference of the warped painting and the painting of the copy, where both show the scene, (N,)."""
+        """Mean squared difference of the warped painting and the painting of the copy, where both show the scene, (N,);
+        of pictures that stay where they are, STILL_WEIGHT times that."""
         inside = self.inside.to(painted.device)
         difference = (self.warp(painted) - painted_copies.float()).square() * inside
-        return difference.sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3)).clamp_min(1))
+        return self.weights.to(painted.device) * difference.sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3)).clamp_min(1))
