@@ -1,6 +1,10 @@
 """livestyle evaluate: its tables against the yardstick itself, its sheets, and what it refuses."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +97,28 @@ def test_iterations_are_those_from_the_photo(evaluate: Evaluate) -> None:
     assert descent["painted_total"] == pytest.approx(total, rel=1e-4)
     assert descent["iterations"] == iterations_to_reach(descent["painted_total"], yardstick, before, grams, weights, 30)
     assert report["tables"][1]["rows"][0]["weights"] == "1 3 0.0001"
+
+
+def test_ctrl_c_gives_tables_of_the_photos_that_are_done(evaluate: Evaluate) -> None:
+    rng = np.random.default_rng(0)
+    for name, height, width in (("a", 300, 400), ("b", 1600, 1200)):  # the second takes many seconds
+        write_picture(Path(f"photos/{name}.png"), rng.integers(0, 256, (height, width, 3)).astype(np.uint8))
+    words = ("photos", "--pictures", "styles", "-s", "wave", "--loss-model", "random", "--device", "cpu", "--iterations")
+    run = subprocess.Popen(
+        [sys.executable, "-P", "-m", "livestyle", "evaluate", *words, "-o", "out"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    assert run.stderr is not None
+    shown = ""
+    while "1/2" not in shown:  # the bar
+        shown += (more := run.stderr.read(1))
+        assert more, shown
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate()
+    assert run.returncode == 130
+    assert err.splitlines()[-1] == "stopped after 1 of 2 pictures, which the tables are of"
+    assert [reading["photo"] for reading in json.loads(Path("out/table.json").read_text())["readings"]] == ["a.png"]
+    assert Path("out/table.txt").read_text() == out
 
 
 def test_what_is_refused(evaluate: Evaluate) -> None:

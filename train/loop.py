@@ -105,6 +105,7 @@ def _train(
     crops = ContentCrops(config.content, config.image_size, config.zoom, config.seed)
     crops_a_step = config.batch_size * processes.count
     total_steps = config.steps or max(1, config.epoch * len(crops) // crops_a_step)
+    total_crops = total_steps * crops_a_step
     sample = crops[0][0][None].to(device)  # (1, 3, size, size); raises if no picture is of use
     loss_network = load_loss_network(config.loss_model, config.loss_model_file, [*config.content_layers, *config.style_layers])
     loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
@@ -123,7 +124,7 @@ def _train(
     half = uses_bf16(config.precision, device)
 
     # crop number i goes to one place whatever the number of processes, and wears style i modulo their number
-    starts = range(first * crops_a_step + processes.rank * config.batch_size, total_steps * crops_a_step, crops_a_step)
+    starts = range(first * crops_a_step + processes.rank * config.batch_size, total_crops, crops_a_step)
     batches = DataLoader(
         crops,
         batch_sampler=[list(range(start, start + config.batch_size)) for start in starts],
@@ -148,7 +149,7 @@ def _train(
             progress = max((step - 1) / total_steps, elapsed_seconds / config.seconds)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
             numbers = range(start, start + config.batch_size)
-            style = torch.tensor([style_of(number, config, total_steps * crops_a_step) for number in numbers], device=device)  # (N,)
+            style = torch.tensor([style_of(number, config, total_crops) for number in numbers], device=device)  # (N,)
             motion = Motion(config.batch_size if config.steady_weight else 0, config.image_size, config.seed + start)
             copies = motion.copies(photo[: len(motion.grid)])
             with torch.autocast(device.type, torch.bfloat16, enabled=half):

@@ -77,6 +77,7 @@ def evaluate(
     """Paint PHOTOS, files or folders, in each style, and print the style and content loss.
 
     The weights of the total loss, which --iterations needs, are those that a style was trained with, unless given.
+    Ctrl-C ends it with tables of the photos that are done.
     """
     from tqdm import tqdm
 
@@ -103,17 +104,23 @@ def evaluate(
         subjects = [subject(yardstick, stylizer, name, image, weights) for name, image in style_images.items()]
         total = len(asked) * len(images) * len(subjects)
         with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
-            for size in asked:
-                rows: list[Row] = []
-                for path, image in images.items():
-                    photo = resized(image, size)
-                    row, found = paint(yardstick, stylizer, subjects, (path.name, photo), size, limit if iterations else None)
-                    readings += found
-                    rows += [(path.name, row)] if len(rows) < SHEET_PHOTOS else []
-                    bar.update(len(found))
-                if output is not None:
-                    write_sheet(output / sheets[size], style_images, rows)
-        steadiness = measure_steadiness(stylizer, list(style_images), next(iter(images)), clips) if steady or clips else None
+            try:
+                for size in asked:
+                    rows: list[Row] = []
+                    for path, image in images.items():
+                        photo = path.name, resized(image, size)
+                        row, found = paint(yardstick, stylizer, subjects, photo, size, limit if iterations else None)
+                        readings += found
+                        rows += [(path.name, row)] if len(rows) < SHEET_PHOTOS else []
+                        bar.update(len(found))
+                    if output is not None:
+                        write_sheet(output / sheets[size], style_images, rows)
+            except KeyboardInterrupt:
+                if not readings:
+                    raise
+        stopped = len(readings) < total
+        wanted = (steady or bool(clips)) and not stopped
+        steadiness = measure_steadiness(stylizer, list(style_images), next(iter(images)), clips) if wanted else None
         tell(stylizer.engine.notes, quiet)
     tables = [losses_table(readings, loss_model or DEFAULT_LOSS_MODEL)]
     tables += [iterations_table(readings, subjects, limit)] if iterations else []
@@ -127,6 +134,8 @@ def evaluate(
         print_json(report)
     else:
         click.echo(text)
+    if stopped:
+        raise KeyboardInterrupt(f"stopped after {len(readings)} of {total} pictures, which the tables are of")
 
 
 def label(size: Size | None) -> str:
