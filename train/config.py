@@ -41,7 +41,7 @@ class Config:
     content: Path
     start: Path | None = None  # a body's or style's file to start from
     finetune: str = "all"  # what is trained: all, or the styles' rows alone, on a frozen body
-    extra_styles: int = 0  # variations of them, drawn textures, photos, learned in the first half: see train/variations.py
+    extra_styles: int = 0  # variations of the styles, textures, photos, learned in the first half: see train/variations.py
     extra_weight: float = 4.0  # their style weight
     model: str = "lite"
     model_path: Path = Path("models")

