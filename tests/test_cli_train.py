@@ -37,6 +37,14 @@ def test_a_picture_becomes_a_style_on_the_bundled_body(run: Run, paintings: Path
     assert run("image", "tiles.png", "-o", "blend.png", "--style", "autumn:.5,wave:.5", "--quiet").code == 0
 
 
+def test_pictures_take_nothing_over_from_the_conf_file_s_own(run: Run, paintings: Path) -> None:
+    words = ("-c", "wave", "--content", "drawn:scenes", "--model", "lite", "--loss-model", "random")
+    result = run("train", "tiles.png", *words, *FAST, "--quiet")
+    assert result.code == 0, result.err
+    info = Gallery().models("tiles")["lite"].info
+    assert (info["origin"], info["licence"]) == ("", "")
+
+
 def test_several_pictures_become_a_style_each(run: Run, paintings: Path) -> None:
     result = run("train", "autumn leaves.v2.png", "tiles.png", *FAST)
     assert result.code == 0, result.err
@@ -59,6 +67,7 @@ def test_several_pictures_become_a_style_each(run: Run, paintings: Path) -> None
         (("text.png",), "cannot read the style picture"),
         (("empty",), "is a folder; name the pictures in it"),
         (("tiles.png", "--content", "empty"), "no content pictures in"),
+        (("tiles.png", "--preview", "window"), "no display to open a window on; use --preview file"),
     ],
 )
 def test_what_cannot_be_learned_is_said_in_a_line(run: Run, paintings: Path, words: tuple[str, ...], message: str) -> None:

@@ -98,6 +98,8 @@ def test_several_styles(project: Path) -> None:
     entries = {"a": "img/wave.jpg", "b": {"picture": "img/wave.jpg", "style_weight": 9, "origin": "x"}}
     config = read_config(write(project, styles=entries, style_weight=5))
     assert [(name, style.weight, style.origin) for name, style in config.styles.items()] == [("a", 5, ""), ("b", 9, "x")]
+    weighed = read_config(write(project, styles=entries, style_weight=5), {"style_weight": 7.0}).styles
+    assert [(source.weight, source.origin) for source in weighed.values()] == [(7, ""), (7, "x")]
 
 
 def test_licence_of_all_or_of_one(project: Path) -> None:

@@ -24,6 +24,7 @@ from livestyle.gallery import Gallery
 from livestyle.network import Transformer
 from livestyle.thumbnail import read_thumbnail
 from livestyle.train import drawn
+from livestyle.train.checkpoint import is_finite
 from livestyle.train.config import read_config
 from livestyle.train.export import export
 from livestyle.train.loop import Best, Summary, decayed, style_of, train, uses_bf16
@@ -227,8 +228,29 @@ def test_resume_with_nothing_left_writes_the_styles_out() -> None:
     assert_equal(weights("models", 4), trained)
 
 
-def test_resume_without_a_checkpoint_starts() -> None:
+def test_resume_without_a_checkpoint_starts_but_over_no_finished_style() -> None:
     assert run(resume=True).steps == 4
+    for path in Path("models/run").glob("step-*"):
+        path.unlink()
+    with pytest.raises(OutputError, match=r"one\.lite\.safetensors exists"):
+        run(resume=True)
+
+
+def test_resume_with_overwrite_keeps_what_it_goes_on_from() -> None:
+    run(steps=3)
+    with pytest.raises(TrainingError, match="the checkpoint of step 3 is kept"):
+        run(steps=30, learning_rate=1e11, resume=True, overwrite=True)
+    assert weights("models", 3)
+
+
+def test_optimizers_that_are_not_finite_are_no_checkpoint() -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(2)).backward()
+    optimizer.step()
+    assert is_finite(model, [optimizer])
+    optimizer.state[model.weight]["exp_avg_sq"][0, 0] = float("inf")
+    assert not is_finite(model, [optimizer])
 
 
 def test_checkpoint_before_the_first_step_is_a_start() -> None:
@@ -498,7 +520,8 @@ def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:
     keys = {"extra_styles": 5, "steady_weight": 20.0, "steps": 5}
     losses = run(**keys, model_path="straight").losses
     assert losses["steady_weight"] == pytest.approx(20 * losses["steady"], rel=1e-4)
-    run(**keys | {"steps": 2}, model_path="stopped")
+    with pytest.raises(KeyboardInterrupt):  # after the first step
+        train(tiny(**keys, model_path="stopped"), CPU, quiet=True, warn=lambda message: signal.raise_signal(signal.SIGINT))
     run(**keys, model_path="stopped", resume=True)
     assert_equal(weights("straight", 5), weights("stopped", 5))
     assert weights("straight", 5)["rows"].shape[0] == 7

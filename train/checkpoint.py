@@ -34,9 +34,10 @@ def remove_checkpoints(folder: Path, keep: int | None = None) -> None:
             path.unlink(missing_ok=True)
 
 
-def is_finite(model: nn.Module) -> bool:
-    """Whether all of the model's numbers are: nothing else is worth keeping."""
-    return all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+def is_finite(model: nn.Module, optimizers: Iterable[Optimizer]) -> bool:
+    """Whether all numbers of the model and of its optimizers' memory are: nothing else is worth keeping."""
+    memory = (value for optimizer in optimizers for slots in optimizer.state.values() for value in slots.values())
+    return all(bool(torch.isfinite(value).all()) for value in (*model.state_dict().values(), *memory))
 
 
 def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:

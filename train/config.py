@@ -108,7 +108,14 @@ def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     given |= {key: _from_here(given[key]) for key in PATHS if key in given}
     if "loss_model_file" in given and not given["loss_model_file"].exists():
         raise TrainingError(f"no loss network weights: {given['loss_model_file']} does not exist")
+    entries = raw.get("styles")
+    if "style_weight" in given and isinstance(entries, dict):  # else the entries' own would go before it
+        raw["styles"] = {name: _without_weight(entry) for name, entry in entries.items()}
     return _build(raw | given, path)
+
+
+def _without_weight(entry: Any) -> Any:
+    return {key: value for key, value in entry.items() if key != "style_weight"} if isinstance(entry, dict) else entry
 
 
 def _conf_file(path: Path) -> Path:

@@ -135,7 +135,7 @@ def lesson(student: LossNetwork, teacher: LossNetwork, x: Tensor) -> dict[str, T
     for layer in LAYERS:
         theirs = wanted[layer].float()
         parts[f"activations/{layer}"] = (found[layer].float() - theirs).square().mean() / theirs.var()
-        parts[f"gram/{layer}"] = relative_style_loss(found[layer], gram_matrix(theirs)).mean()
+        parts[f"gram/{layer}"] = relative_style_loss(found[layer], gram_matrix(wanted[layer])).mean()
     return parts
 
 

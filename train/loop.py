@@ -73,9 +73,9 @@ def train(
     """Run the whole training and write the style files into config.model_path.
 
     resume: go on from the run's last checkpoint, if there is one, to the same numbers as a run never
-    stopped; one that has its steps already is only written out. overwrite: start anew over an earlier run
-    and its styles, which is an OutputError otherwise. quiet: no progress bar. preview: "file" renews the run's
-    sample.jpg every few steps, "window" shows it too.
+    stopped (config.seconds count from each call); one that has its steps already is only written out. overwrite:
+    start anew over an earlier run and its styles, which is an OutputError otherwise; with resume, over the styles
+    alone. quiet: no progress bar. preview: "file" renews the run's sample.jpg every few steps, "window" shows it too.
 
     Ctrl-C saves a checkpoint after the step, writes the styles as they were at their best so far, and raises
     KeyboardInterrupt, whose text says how to go on.
@@ -135,7 +135,7 @@ def _train(
     )
     log: Log = open_log(folder, first, preview == "window", warn) if first_process and left else NoLog()
     sample_every = CHECKPOINT_EVERY if preview == "none" else BAR_EVERY
-    if overwrite and first_process:
+    if overwrite and not done and first_process:
         remove_checkpoints(folder)
     hidden = quiet or not left
     bar = tqdm(batches, config.naming, initial=first, total=total_steps, unit="step", disable=hidden, dynamic_ncols=True)
@@ -162,9 +162,9 @@ def _train(
 
             unusable |= skipped
             recent.append(torch.stack(list(parts.values())).detach())
-            elapsed_seconds = time.monotonic() - begun
-            last = step == total_steps or processes.any(elapsed_seconds >= config.seconds)
-            stop = processes.any(interrupted())
+            elapsed_seconds = processes.largest(time.monotonic() - begun)  # or their learning rates would differ
+            last = step == total_steps or elapsed_seconds >= config.seconds
+            stop = bool(processes.largest(interrupted()))
             if step % BAR_EVERY == 0 or step == first + 1 or stop or last:
                 before, means = means, dict(zip(parts, torch.stack(recent).mean(0).tolist(), strict=True))
                 _check_finite(means, before, step, folder)
@@ -174,7 +174,7 @@ def _train(
                 log.losses(step, means)
                 recent.clear()
             if (step % CHECKPOINT_EVERY == 0 or stop or last) and first_process:
-                if not is_finite(painter):
+                if not is_finite(painter, optimizers):
                     raise _not_finite(means, step, folder)
                 save_checkpoint(folder, step, painter, optimizers, config.styles)
             if (step % sample_every == 0 or stop or last) and first_process:
@@ -251,9 +251,10 @@ def _say_nothing(_message: str) -> None: ...
 
 def _check_outputs(config: Config, folder: Path, resume: bool, overwrite: bool) -> None:
     """Raises OutputError if a run or style of this name is there and nobody said what to do with it."""
-    if resume or overwrite:
+    steps = steps_in(folder)
+    if overwrite or (resume and steps):
         return
-    if steps := steps_in(folder):
+    if steps:
         raise OutputError(f"{folder} holds a run of {steps[-1]} steps; go on with --resume, or start anew with --overwrite")
     for path in [*style_files_of(config).values(), body_file(config)]:
         if path is not None and path.exists():

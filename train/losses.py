@@ -1,6 +1,5 @@
 """The losses, each a number a picture, (N,). Activations are ReLU outputs of the loss network, (N, C, h, w)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

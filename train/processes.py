@@ -22,9 +22,9 @@ class Alone:
         """The model whose backward pass averages gradients over the processes."""
         return model
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process. All have to ask."""
-        return flag
+    def largest(self, number: float) -> float:
+        """The largest of all processes' numbers. All have to ask."""
+        return number
 
     def union(self, numbers: set[int]) -> set[int]:
         """The numbers of all processes. All have to ask."""
@@ -41,10 +41,10 @@ class Together(Alone):
     def wrap(self, model: nn.Module) -> nn.Module:
         return DistributedDataParallel(model)
 
-    def any(self, flag: bool) -> bool:
-        found = torch.tensor(int(flag))  # on the CPU, so that the GPU does not wait
+    def largest(self, number: float) -> float:
+        found = torch.tensor(number, dtype=torch.float64)  # on the CPU, so that the GPU does not wait
         dist.all_reduce(found, dist.ReduceOp.MAX)
-        return bool(found)
+        return float(found)
 
     def union(self, numbers: set[int]) -> set[int]:
         everyones: list[set[int]] = [set()] * self.count

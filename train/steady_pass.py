@@ -18,7 +18,8 @@ STILL_WEIGHT = 8.0  # of a still scene's loss, which is so much less than a movi
 
 
 class Motion:
-    """One random motion a picture, and noise. Every second picture stays where it is: a still scene, whose noise is all.
+    """One random motion a picture, and noise. Half of the pictures, by chance, stay where they are: still scenes, whose
+    noise is all.
 
     count, size: N pictures of size x size pixels. seed: fixes everything.
     """
@@ -29,7 +30,7 @@ class Motion:
         coarse = torch.randn(count, 2, cells, cells, generator=self.generator) * FLOW_SIGMA
         flow = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)  # (N, 2, H, W) pixels
         flow = flow + (torch.rand(count, 2, 1, 1, generator=self.generator) * 2 - 1) * SHIFT
-        moving = (torch.arange(count) % 2).float()[:, None, None, None]
+        moving = (torch.rand(count, 1, 1, 1, generator=self.generator) < 0.5).float()
         line = torch.arange(size, dtype=torch.float32)
         places = torch.stack([line.expand(size, size), line[:, None].expand(size, size)]) + flow * moving  # x, y
         self.grid = (places * 2 / (size - 1) - 1).permute(0, 2, 3, 1)  # (N, H, W, 2), of the pictures' sides

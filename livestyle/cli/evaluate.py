@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from livestyle.frame import Image
     from livestyle.stylizer import Stylizer
     from livestyle.train.evaluate import Reading, Subject
-    from livestyle.train.steadiness import Steadiness
+    from livestyle.train.steadiness import Clip, Steadiness
     from livestyle.train.yardstick import Yardstick
 
 Row = tuple[str, list["Image"]]  # a photo's name; the photo and its paintings
@@ -84,6 +84,7 @@ def evaluate(
     from livestyle.sources.pictures import find_pictures, read_picture
     from livestyle.train.evaluate import iterations_table, losses_table, steadiness_table
     from livestyle.train.optimize import check_memory
+    from livestyle.train.steadiness import measure
     from livestyle.train.yardstick import DEFAULT_LOSS_MODEL, check_picture, open_yardstick
 
     asked: list[Size | None] = [*((None, height) for height in heights), *sizes]
@@ -98,8 +99,10 @@ def evaluate(
     yardstick = open_yardstick(loss_model, loss_model_file, torch_device(device))
     for width, height in (painted_size(image, size) for size in asked for image in images.values()) if iterations else ():
         check_memory(yardstick, height, width)
+    moving = steadiness_clips(next(iter(images)), clips) if steady or clips else []
 
     readings: list[Reading] = []
+    steadiness: dict[str, list[Steadiness]] = {}
     with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet) as stylizer:
         subjects = [subject(yardstick, stylizer, name, image, weights) for name, image in style_images.items()]
         total = len(asked) * len(images) * len(subjects)
@@ -115,12 +118,12 @@ def evaluate(
                         bar.update(len(found))
                     if output is not None:
                         write_sheet(output / sheets[size], style_images, rows)
+                for name in style_images if moving else ():
+                    stylizer.style = name
+                    steadiness[name] = [measure(stylizer, clip) for clip in moving]
             except KeyboardInterrupt:
                 if not readings:
                     raise
-        stopped = len(readings) < total
-        wanted = (steady or bool(clips)) and not stopped
-        steadiness = measure_steadiness(stylizer, list(style_images), next(iter(images)), clips) if wanted else None
         tell(stylizer.engine.notes, quiet)
     tables = [losses_table(readings, loss_model or DEFAULT_LOSS_MODEL)]
     tables += [iterations_table(readings, subjects, limit)] if iterations else []
@@ -134,7 +137,7 @@ def evaluate(
         print_json(report)
     else:
         click.echo(text)
-    if stopped:
+    if len(readings) < total or len(steadiness) < len(style_images) * bool(moving):
         raise KeyboardInterrupt(f"stopped after {len(readings)} of {total} pictures, which the tables are of")
 
 
@@ -216,20 +219,13 @@ def paint(
     return row, readings
 
 
-def measure_steadiness(
-    stylizer: "Stylizer", names: Sequence[str], photo: Path, clips: Sequence[Path]
-) -> "dict[str, list[Steadiness]]":
-    """Style -> its steadiness on drawn clips, on the given videos, and on the photo as a noisy sensor sees it."""
-    from livestyle.train.steadiness import Clip, drawn_clips, measure, read_clip, read_still
+def steadiness_clips(photo: Path, videos: Sequence[Path]) -> "list[Clip]":
+    """What steadiness is measured on: drawn clips, the given videos, and the photo as a noisy sensor sees it."""
+    from livestyle.train.steadiness import drawn_clips, read_clip, read_still
 
-    all_clips: list[Clip] = [*drawn_clips(CLIP_FRAMES, CLIP_HEIGHT * 16 // 9, CLIP_HEIGHT)]
-    all_clips += [read_clip(path, CLIP_FRAMES, CLIP_HEIGHT) for path in clips]
-    all_clips.append(read_still(photo, CLIP_FRAMES, CLIP_HEIGHT))
-    found = {}
-    for name in names:
-        stylizer.style = name
-        found[name] = [measure(stylizer, clip) for clip in all_clips]
-    return found
+    clips: list[Clip] = [*drawn_clips(CLIP_FRAMES, CLIP_HEIGHT * 16 // 9, CLIP_HEIGHT)]
+    clips += [read_clip(path, CLIP_FRAMES, CLIP_HEIGHT) for path in videos]
+    return [*clips, read_still(photo, CLIP_FRAMES, CLIP_HEIGHT)]
 
 
 def prepare(folder: Path, names: Sequence[str], overwrite: bool | None) -> None:

@@ -20,7 +20,7 @@ MINUTE = Path("minute.yml")  # the bundled conf file for pictures without one
 @click.option("--finetune", type=click.Choice(["rows", "all"]), help="Train the styles' rows alone, or the body too.")
 @click.option("--style-weight", type=click.FloatRange(0), help="More: the photo drowns. Less: it shows through.")
 @click.option("--loss-model", help="own (bundled), vgg_16, vgg_19, vgg_19_sixteenth or random.")
-@click.option("--loss-model-file", type=click.Path(path_type=Path), help="The loss network's weights, safetensors.")
+@click.option("--loss-model-file", type=click.Path(path_type=Path), help="Its weights, safetensors; VGG: for RGB 0-255.")
 @click.option("--steps", type=click.IntRange(1), help="How many steps; takes the place of epoch.")
 @click.option("--seconds", type=click.FloatRange(1), help="How long to train, at most.")
 @click.option("--model", type=click.Choice(["full", "lite"]), help="The network to train.")
@@ -34,7 +34,7 @@ MINUTE = Path("minute.yml")  # the bundled conf file for pictures without one
     help="Show a picture getting painted: in a window, or in the run's sample.jpg.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
-@click.option("-y", "overwrite", is_flag=True, help="Start anew over an earlier run.")
+@click.option("-y", "--overwrite", is_flag=True, help="Start anew over an earlier run.")
 @click.option("--json", "as_json", is_flag=True, help="A machine-readable summary on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -85,5 +85,6 @@ def styles_of(pictures: tuple[Path, ...], name: str | None) -> dict[str, Any]:
             raise TrainingError(f"several pictures would be called {given}; rename {picture}")
         if picture.is_dir():
             raise TrainingError(f"{picture} is a folder; name the pictures in it")
-    styles = {given: {"picture": str(picture.absolute())} for given, picture in zip(names, pictures, strict=True)}
+    unknown = {"origin": "", "licence": ""}  # the conf file's are of its own picture
+    styles = {given: {"picture": str(picture.absolute())} | unknown for given, picture in zip(names, pictures, strict=True)}
     return {"styles": styles, "naming": "+".join(names)[:100]}

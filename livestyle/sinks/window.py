@@ -133,20 +133,20 @@ class NoWindow:
         pass
 
 
-def check_display() -> None:
-    """Raises DeviceError if a window cannot be opened."""
+def check_display(otherwise: str = OTHERWISE) -> None:
+    """Raises DeviceError if a window cannot be opened; `otherwise` says how to do without."""
     if sys.platform != "linux":
         return
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
-        raise DeviceError(f"there is no display to open a window on; {OTHERWISE}")
+        raise DeviceError(f"there is no display to open a window on; {otherwise}")
     # where the display does not answer, or a library of it is missing, opening a window aborts the process
     trial = [sys.executable, "-c", "import cv2, os; cv2.namedWindow('livestyle'); os._exit(0)"]
     result = subprocess.run(trial, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if "not implemented" in result.stderr:
-        raise DeviceError(f"this OpenCV has no windows; replace opencv-python-headless by opencv-python; {OTHERWISE}")
+        raise DeviceError(f"this OpenCV has no windows; replace opencv-python-headless by opencv-python; {otherwise}")
     if result.returncode:
         said = [line for line in result.stderr.splitlines() if "display" in line.lower() or "plugin" in line.lower()]
-        raise DeviceError(f"the display cannot be used ({said[0] if said else 'a window did not open'}); {OTHERWISE}")
+        raise DeviceError(f"the display cannot be used ({said[0] if said else 'a window did not open'}); {otherwise}")
 
 
 def _load_x11() -> None:
