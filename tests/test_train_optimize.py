@@ -167,6 +167,7 @@ def test_bad_input_is_told_in_a_line(folder: Path) -> None:
         (good, stripes, good, OutputError, "is the input itself"),
         (good, stripes, stripes, OutputError, "is the input itself"),
         (good, stripes, folder / "out.gif", OutputError, "cannot write .*out.gif"),
+        (good, stripes, Path("-"), OutputError, "cannot write -:"),
     ]
     for photo, style_image, output, error, message in cases:
         words = ["optimize", str(photo), "--style-image", str(style_image), "-o", str(output), "--loss-model", "random"]

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from livestyle.errors import TrainingError
+from livestyle.sources.pictures import SUFFIXES
 from livestyle.train import drawn
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 VIDEOS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif"  # containers; not playlists, which name other files
 VIDEO_FRAMES = 400  # at most kept of a video, spread over its length
 DRAWS = 10  # of a crop, before the picture counts as flat
@@ -65,12 +65,12 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
         if drawn.is_drawn(content):
             self.pictures = drawn.content(content)
         elif content.is_dir():
-            self.pictures = sorted(path for path in content.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+            self.pictures = sorted(path for path in content.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         else:
             self.pictures = _video_frames(content, round(size * zoom))
         if not self.pictures:
             raise TrainingError(
-                f"no content pictures in {content} ({', '.join(sorted(PICTURES))}); name a folder that holds "
+                f"no content pictures in {content} ({', '.join(SUFFIXES)}); name a folder that holds "
                 "ten or more photos, or a video, with --content"
             )
 

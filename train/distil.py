@@ -27,9 +27,10 @@ from tqdm import tqdm
 from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import TrainingError
 from livestyle.network import Transformer
+from livestyle.sources.pictures import SUFFIXES
 from livestyle.style import write_atomically
-from livestyle.train.content import PICTURES, ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
-from livestyle.train.loss_network import LossNetwork, load_loss_network
+from livestyle.train.content import ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
+from livestyle.train.loss_network import POOLED, LossNetwork, load_loss_network
 from livestyle.train.losses import gram_matrix, relative_content_loss, relative_style_loss
 from livestyle.train.muon import optimizers_of, take_step
 from livestyle.train.painter import Painter
@@ -98,7 +99,7 @@ def distil(
 
 def style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:
     """The folder's pictures and variations of them, (S, 3, 256, 256) in [0, 1]."""
-    read = (read_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES)
+    read = (read_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
     pictures = [picture for picture in read if picture is not None]
     if not pictures:
         raise TrainingError(f"no style pictures in {folder}")
@@ -150,7 +151,7 @@ def cut(student: LossNetwork, teacher: LossNetwork, x: Tensor) -> None:
     x = teacher.normalise(x)
     for name, taught in teacher.convolutions.items():
         narrow = student.convolutions[name]
-        if name in ("conv2_1", "conv3_1", "conv4_1"):
+        if name in POOLED:
             x = F.max_pool2d(x, 2)
         response: Tensor = taught(x)
         if isinstance(narrow, nn.Sequential):

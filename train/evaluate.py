@@ -78,7 +78,7 @@ def losses_table(readings: Sequence[Reading], loss_model: str) -> Table:
         rows.append(row)
     if compared:
         columns += ["style/original", "content/original"]
-    count = len({reading.photo for reading in readings})
+    count = max(len(group) for group in grouped(readings).values())
     return Table(
         f"Style and content loss in {loss_model}: mean and worst of {count} photo{'s' if count != 1 else ''}",
         tuple(columns),

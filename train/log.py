@@ -11,9 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from livestyle.errors import OutputError
-from livestyle.sinks.window import check_display
 
-NO_WINDOW = "use --preview file, which renews the run's sample.jpg"
 NO_TENSORBOARD = "no TensorBoard logs, as it is not installed: pip install 'livestyle[tensorboard]'"
 
 
@@ -106,7 +104,7 @@ class WindowLog:
             cv2.imshow(self.TITLE, _row(pictures))
             cv2.waitKey(1)
         except cv2.error as error:
-            raise OutputError(f"no window can be opened here; {NO_WINDOW}") from error
+            raise OutputError("no window can be opened here; use --preview file, which renews the run's sample.jpg") from error
         self.log.sample(step, pictures, measures)
 
     def close(self) -> None:
@@ -123,8 +121,6 @@ def _row(pictures: Tensor) -> np.ndarray:
 
 def open_log(folder: Path, first_step: int, window: bool, warn: Callable[[str], None]) -> Log:
     """The run's log, with TensorBoard's events if it is installed; what they hold of later steps is hidden. window: shown too."""
-    if window:
-        check_display(NO_WINDOW)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -31,6 +31,7 @@ WIDTHS = {
     "own": (64, 128, 256, 512), "vgg_16": (64, 128, 256, 512, 512), "vgg_19": (64, 128, 256, 512, 512),
     "vgg_19_sixteenth": (16, 32, 64, 128), "random": (16, 32, 64, 128),
 }  # fmt: skip
+POOLED = ("conv2_1", "conv3_1", "conv4_1", "conv5_1")  # come after a pool
 NARROWER = 4  # times: own's convolutions see and make so many fewer channels than its activations have
 LOSS_MODELS = tuple(DEPTHS)
 
@@ -74,7 +75,7 @@ class LossNetwork(nn.Module):
         found: dict[str, Tensor] = {}
         x = self.normalise(x)
         for name, convolution in self.convolutions.items():
-            if name in ("conv2_1", "conv3_1", "conv4_1", "conv5_1"):
+            if name in POOLED:
                 x = F.max_pool2d(x, 2)
             x = F.relu(convolution(x))
             if name in wanted:
@@ -119,7 +120,7 @@ def _keys(model: str, network: LossNetwork) -> dict[str, str]:
     keys: dict[str, str] = {}
     index = 0  # torchvision counts convolutions, ReLUs and pools
     for name in network.convolutions:
-        index += name in ("conv2_1", "conv3_1", "conv4_1", "conv5_1")
+        index += name in POOLED
         own = f"conv{name[4]}{name[6]}" if model == "vgg_19_sixteenth" else f"features.{index}"
         keys |= {f"convolutions.{name}.{part}": f"{own}.{part}" for part in ("weight", "bias")}
         index += 2

@@ -78,7 +78,8 @@ def image(
         if len(set(targets)) < len(targets):
             raise OutputError("several photos would be written to one file; give them different names, or paint them one by one")
         for target in targets:
-            check_target(target, paths, overwrite)
+            if target != STDIO:
+                check_target(target, paths, overwrite)
         with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
             written, failed = paint_each(paths, targets, stylizer, size, quiet)
     tell(stylizer.engine.notes, quiet)
@@ -108,8 +109,6 @@ def check_target(target: Path, sources: list[Path], overwrite: bool | None) -> N
     """Everything that can be refused before a network is loaded. Raises OutputError."""
     from livestyle.sinks.pictures import SUFFIXES
 
-    if target == STDIO:
-        return
     if target.suffix.lower() not in SUFFIXES:
         raise OutputError(f"cannot write {target}: pictures are written as {', '.join(SUFFIXES)}")
     for source in sources:

@@ -61,6 +61,10 @@ def train(
         raise click.UsageError("name a picture to learn: livestyle train painting.jpg --name autumn; or a conf file with -c")
     if pictures:
         overrides |= styles_of(pictures, overrides["naming"])
+    if preview == "window":
+        from livestyle.sinks.window import check_display
+
+        check_display("use --preview file, which renews the run's sample.jpg")
     from livestyle.train.config import read_config
     from livestyle.train.loop import train as run
 
