@@ -22,7 +22,7 @@ def rename(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
     targets = {header.path: header.path.with_name(new + header.path.name[len(header.name) :]) for header in headers}
     beside = Gallery(list({path.parent for path in targets}))
     if new in gallery.names or new in beside.names or any(os.path.lexists(target) for target in targets.values()):
-        raise StyleError(f"the name {new} is taken; choose another, or remove that style first: livestyle styles remove {new}")
+        raise StyleError(f"the name {new} is taken; choose another")
     done: dict[Path, Path] = {}
     for path, target in targets.items():
         try:
@@ -68,6 +68,8 @@ def plan_removal(gallery: Gallery, name: str) -> Removal:
     everywhere = Gallery([*gallery.folders, *{header.path.parent for header in headers}])
     others = [header for header in everywhere.files if header.path.resolve() not in going]
     for header in headers:
+        if header.path.is_symlink():  # what it points to stays, and needs its body
+            continue
         with suppress(StyleError):  # a body that is not there need not be taken away
             _plan_body(removal, header, gallery.body(header), others)
     return removal

@@ -121,6 +121,15 @@ def test_ctrl_c_gives_tables_of_the_photos_that_are_done(evaluate: Evaluate) -> 
     assert Path("out/table.txt").read_text() == out
 
 
+def test_tables_are_not_lost_with_a_sheet(evaluate: Evaluate, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("styles/wave.png").rename("styles/wave.PNG")
+    size = ("--size", "33000x32")  # two side by side are more than a JPEG holds
+    with pytest.raises(OutputError, match="cannot write a 660"):
+        evaluate("photos/a.png", "-s", "wave", *size, *size, "-o", "figures", "--quiet")
+    assert "mean and worst of 1 photo\n" in (out := capsys.readouterr().out)
+    assert Path("figures/table.txt").read_text() == out
+
+
 def test_what_is_refused(evaluate: Evaluate) -> None:
     write_picture(Path("photos/grey.png"), np.full((40, 40, 3), 90, np.uint8))
     cases: list[tuple[tuple[str, ...], type[Exception], str]] = [
@@ -131,7 +140,9 @@ def test_what_is_refused(evaluate: Evaluate) -> None:
         (("photos/a.png", "-s", "wave", "--model", "full"), StyleError, "--model full does not fit"),
         (("photos/a.png", "--clip", "photos/a.png"), InputError, "a.png"),
         (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
-        (("photos/a.png", "--iterations", "--size", "99999x99999"), TooLargeError, "use --size"),
+        (("photos/a.png", "--iterations", "--size", "99999x99999"), TooLargeError, "to be optimised, .* use --size"),
+        (("photos/a.png", "--size", "99999x99999"), TooLargeError, "to be measured, .* use --size"),
+        (("photos/a.png", "--height", "48", "--size", "8x8"), TrainingError, "would be painted at 8x8; it takes 16"),
     ]
     for words, error, message in cases:
         with pytest.raises(error, match=message):
@@ -185,9 +196,10 @@ def test_a_table_as_text() -> None:
 
 
 def test_steadiness_table_has_a_column_a_clip_and_the_clips_own_line(evaluate: Evaluate) -> None:
-    report = json.loads(evaluate("photos/a.png", "-s", "wave", "--steady", "--json", "--quiet"))
+    Path("photos/a.png").rename("photos/pan.png")  # as one of the drawn clips is called
+    report = json.loads(evaluate("photos/pan.png", "-s", "wave", "--steady", "--json", "--quiet"))
     painted, clip = report["tables"][1]["rows"]
-    assert list(painted) == ["style", "pan", "zoom", "rotation", "passing", "a"]
+    assert list(painted) == ["style", "pan", "zoom", "rotation", "passing", "pan 2"]
     assert clip["style"] == "(the clip)"
     assert all(0 < clip[name] < 0.2 < painted[name] for name in ("pan", "zoom", "rotation", "passing"))  # x 1000
-    assert clip["a"] == pytest.approx(2, abs=0.1)  # the sensor's noise
+    assert clip["pan 2"] == pytest.approx(2, abs=0.1)  # the sensor's noise

@@ -194,6 +194,14 @@ def test_what_is_still_there_is_said(run: Run, models: Path) -> None:
 # remove
 
 
+def test_a_link_goes_alone(run: Run, models: Path) -> None:
+    (models / ASH_FULL).unlink()
+    (models / BIRCH).unlink()  # ash alone needs the body
+    (models / "alder.lite.safetensors").symlink_to(models / ASH)  # found before ash, which it stands for
+    assert run("styles", "remove", "alder", "-y").code == 0
+    assert files(models) == sorted([ASH, COAL, BODY])
+
+
 def test_a_shared_body_stays_until_nobody_needs_it(run: Run, models: Path) -> None:
     result = run("styles", "remove", "ash", "-y")
     assert result.code == 0

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -230,6 +231,14 @@ def test_a_file_that_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     with pytest.raises(InputError, match=r"clip\.mp4"):
         read_clip(tmp_path / "clip.mp4", 4, 90)
+
+
+def test_a_clip_that_cannot_be_followed_has_no_figure(tmp_path: Path) -> None:
+    video = cv2.VideoWriter(str(tmp_path / "one.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (160, 90))
+    video.write(noise(90, 160))  # no second frame
+    video.release()
+    with pytest.raises(InputError, match=r"nothing in the first 4 frames of .*one\.avi can be followed"):
+        read_clip(tmp_path / "one.avi", 4, 90)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not here")

@@ -118,10 +118,12 @@ def steadiness_table(found: Mapping[str, Sequence[Steadiness]]) -> Table:
         [style, *(scale * each.painted for scale, each in zip(scales, steadiness, strict=True))]
         for style, steadiness in found.items()
     ]
+    names = [clip.clip for clip in clips]  # of several that are called the same, the second gets a 2
+    columns = [f"{name} {before + 1}" if (before := names[:place].count(name)) else name for place, name in enumerate(names)]
     rows.append(["(the clip)", *(scale * clip.photos for scale, clip in zip(scales, clips, strict=True))])
     return Table(
         f"Steadiness: warping error x 1000 on {moving} moving clips, flicker of {still} still scenes in grey levels",
-        ("style", *(clip.clip for clip in clips)),
+        ("style", *columns),
         rows,
         (f"flicker: under a sensor's noise of {NOISE_SIGMA:g} grey levels; what paints little is steady too",),
     )

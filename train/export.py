@@ -1,6 +1,7 @@
 """A finished run's style files: they load by name at once."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 from livestyle import style as style_files
@@ -12,9 +13,9 @@ from livestyle.train.objective import style_picture
 from livestyle.train.painter import Painter
 
 SETTINGS = (
-    "weighting", "finetune", "content_weight", "tv_weight", "grid_weight", "steady_weight", "extra_styles", "content_layers",
-    "style_layers", "loss_model", "image_size", "style_size", "batch_size", "learning_rate", "learning_rate_decay", "zoom",
-    "precision", "seed",
+    "weighting", "finetune", "content_weight", "tv_weight", "grid_weight", "steady_weight", "extra_styles", "extra_weight",
+    "content_layers", "style_layers", "loss_model", "image_size", "style_size", "batch_size", "learning_rate",
+    "rows_learning_rate", "learning_rate_decay", "seconds", "zoom", "precision", "seed",
 )  # fmt: skip
 
 
@@ -31,7 +32,8 @@ def style_files_of(config: Config) -> dict[str, Path]:
 
 def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
     """Write each style's file, and their body's if they share it. Returns the styles' files."""
-    settings = {key: value for key, value in dataclasses.asdict(config).items() if key in SETTINGS}
+    there = dataclasses.asdict(config)
+    settings = {key: there[key] for key in SETTINGS if there[key] not in (None, math.inf)}
     file, body = body_file(config), painter.network.body()
     if file is not None:
         style_files.save(file, body, None, {"training": settings | {"steps": steps}}, with_body=True)

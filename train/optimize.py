@@ -20,6 +20,7 @@ from livestyle.errors import TooLargeError, TrainingError
 from livestyle.train.losses import total_variation_loss
 from livestyle.train.yardstick import Grams, Yardstick
 
+MEASURED = 4 * 64 * 4  # bytes a pixel: the widest activations, of the two convolutions of 64 channels, before and after ReLU
 HISTORY = 20  # steps that the curvature is guessed from: 100 reach the same total, and take five times the memory
 
 
@@ -93,14 +94,17 @@ def noise_like(photo: Tensor, seed: int = 0) -> Tensor:
     return torch.rand(photo.shape, generator=torch.Generator().manual_seed(seed)).to(photo)
 
 
-def check_memory(yardstick: Yardstick, height: int, width: int) -> None:
-    """Raises TooLargeError, with a --size that fits, before a picture is optimised that is too large for the memory."""
-    free = psutil.virtual_memory().available
-    needed = _bytes_per_pixel(yardstick) * height * width
-    if next(yardstick.network.parameters()).device.type == "cpu" and needed > free:
+def check_memory(yardstick: Yardstick, height: int, width: int, optimised: bool = True) -> None:
+    """Raises TooLargeError, with a --size that fits, before a picture is optimised, or measured, that is too large for the
+    memory."""
+    device = next(yardstick.network.parameters()).device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    needed = (_bytes_per_pixel(yardstick) if optimised else MEASURED) * height * width
+    if needed > free:
         factor = (free / needed) ** 0.5 * 0.95
+        what = "optimised" if optimised else "measured"
         raise TooLargeError(
-            f"{width}x{height} needs about {needed / 2**30:.1f} GiB to be optimised, and {free / 2**30:.1f} GiB are free; "
+            f"{width}x{height} needs about {needed / 2**30:.1f} GiB to be {what}, and {free / 2**30:.1f} GiB are free; "
             f"use --size {max(1, int(width * factor))}x{max(1, int(height * factor))}"
         )
 

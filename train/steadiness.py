@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.errors import InputError
 from livestyle.frame import Image
 from livestyle.motion import EXACT, Floats, Mask, find_flow, inside, seen_in_both, warped
 from livestyle.sources.demo import Lake
@@ -143,7 +144,10 @@ def read_clip(path: Path, frames: int, height: int) -> Moving:
             pictures.append(frame.image)
     finally:
         source.close()
-    return follow(path.stem, pictures)
+    clip = follow(path.stem, pictures)
+    if not any(seen.any() for seen in clip.seen):
+        raise InputError(f"nothing in the first {frames} frames of {path} can be followed to the next; name another clip")
+    return clip
 
 
 def follow(name: str, pictures: list[Image]) -> Moving:

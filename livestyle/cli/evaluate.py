@@ -1,8 +1,11 @@
 """livestyle evaluate"""
 
+import itertools
 import json
 import os
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +26,7 @@ from livestyle.cli.options import (
     tell,
     torch_device,
 )
-from livestyle.errors import InputError, OutputError
+from livestyle.errors import InputError, LivestyleError, OutputError, TrainingError
 
 if TYPE_CHECKING:
     from livestyle.frame import Image
@@ -77,68 +80,70 @@ def evaluate(
     """Paint PHOTOS, files or folders, in each style, and print the style and content loss.
 
     The weights of the total loss, which --iterations needs, are those that a style was trained with, unless given.
-    Ctrl-C ends it with tables of the photos that are done.
+    Ctrl-C, or an error on the way, ends it with tables of the photos that are done.
     """
     from tqdm import tqdm
 
     from livestyle.sources.pictures import find_pictures, read_picture
     from livestyle.train.evaluate import iterations_table, losses_table, steadiness_table
-    from livestyle.train.optimize import check_memory
     from livestyle.train.steadiness import measure
-    from livestyle.train.yardstick import DEFAULT_LOSS_MODEL, check_picture, open_yardstick
+    from livestyle.train.yardstick import DEFAULT_LOSS_MODEL, open_yardstick
 
     asked: list[Size | None] = [*((None, height) for height in heights), *sizes]
-    asked = asked or [None]
+    asked = list(dict.fromkeys(asked or [None]))
     sheets = {size: f"sheet{'' if len(asked) == 1 else '_' + label(size)}.jpg" for size in asked}
     if output is not None:
         prepare(output, ["table.txt", "table.json", *sheets.values()], overwrite)
-    images = {path: read_picture(path).image for path in find_pictures(list(photos))}
-    for path, image in images.items():
-        check_picture(image, str(path))
+    paths = list(dict.fromkeys(find_pictures(list(photos))))
     style_images = read_style_pictures(pictures, names, quiet)
     yardstick = open_yardstick(loss_model, loss_model_file, torch_device(device))
-    for width, height in (painted_size(image, size) for size in asked for image in images.values()) if iterations else ():
-        check_memory(yardstick, height, width)
-    moving = steadiness_clips(next(iter(images)), clips) if steady or clips else []
+    for path in paths:
+        check_photo(path, asked, yardstick, iterations)
+    moving = steadiness_clips(paths[0], clips) if steady or clips else []
 
     readings: list[Reading] = []
     steadiness: dict[str, list[Steadiness]] = {}
+    rows: dict[Size | None, list[Row]] = {size: [] for size in asked}
+    ended: KeyboardInterrupt | LivestyleError | None = None
     with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet) as stylizer:
         subjects = [subject(yardstick, stylizer, name, image, weights) for name, image in style_images.items()]
-        total = len(asked) * len(images) * len(subjects)
+        total = len(asked) * len(paths) * len(subjects)
         with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
             try:
-                for size in asked:
-                    rows: list[Row] = []
-                    for path, image in images.items():
-                        photo = path.name, resized(image, size)
-                        row, found = paint(yardstick, stylizer, subjects, photo, size, limit if iterations else None)
-                        readings += found
-                        rows += [(path.name, row)] if len(rows) < SHEET_PHOTOS else []
-                        bar.update(len(found))
-                    if output is not None:
-                        write_sheet(output / sheets[size], style_images, rows)
+                for size, path in itertools.product(asked, paths):
+                    photo = path.name, resized(read_picture(path).image, size)
+                    row, found = paint(yardstick, stylizer, subjects, photo, size, limit if iterations else None)
+                    readings += found
+                    rows[size] += [(path.name, row)] if len(rows[size]) < SHEET_PHOTOS else []
+                    bar.update(len(found))
                 for name in style_images if moving else ():
                     stylizer.style = name
                     steadiness[name] = [measure(stylizer, clip) for clip in moving]
             except KeyboardInterrupt:
                 if not readings:
                     raise
+                ended = KeyboardInterrupt(f"stopped after {len(readings)} of {total} pictures, which the tables are of")
+            except LivestyleError as error:
+                if not readings:
+                    raise
+                ended = error
         tell(stylizer.engine.notes, quiet)
     tables = [losses_table(readings, loss_model or DEFAULT_LOSS_MODEL)]
     tables += [iterations_table(readings, subjects, limit)] if iterations else []
     tables += [steadiness_table(steadiness)] if steadiness else []
     text = "\n\n".join(map(str, tables))
     report = {"tables": [table.as_dict() for table in tables], "readings": [asdict(reading) for reading in readings]}
-    if output is not None:
-        write_text(output / "table.txt", text)
-        write_text(output / "table.json", json.dumps(report, ensure_ascii=False, indent=1))
     if as_json:
         print_json(report)
     else:
         click.echo(text)
-    if len(readings) < total or len(steadiness) < len(style_images) * bool(moving):
-        raise KeyboardInterrupt(f"stopped after {len(readings)} of {total} pictures, which the tables are of")
+    if output is not None:
+        write_text(output / "table.txt", text)
+        write_text(output / "table.json", json.dumps(report, ensure_ascii=False, indent=1))
+        for size in (size for size in asked if rows[size]):
+            write_sheet(output / sheets[size], style_images, rows[size])
+    if ended is not None:
+        raise ended
 
 
 def label(size: Size | None) -> str:
@@ -146,6 +151,20 @@ def label(size: Size | None) -> str:
     if size is None:
         return "own"
     return str(size[1]) if size[0] is None else f"{size[0]}x{size[1]}"
+
+
+def check_photo(path: Path, sizes: "Sequence[Size | None]", yardstick: "Yardstick", optimised: bool) -> None:
+    """Raises InputError, TrainingError or TooLargeError before anything is measured."""
+    from livestyle.sources.pictures import read_picture
+    from livestyle.train.optimize import check_memory
+    from livestyle.train.yardstick import LEAST_SIDE, check_picture
+
+    image = read_picture(path).image
+    check_picture(image, str(path))
+    for width, height in (painted_size(image, size) for size in sizes):
+        if min(width, height) < LEAST_SIDE:
+            raise TrainingError(f"{path} would be painted at {width}x{height}; it takes {LEAST_SIDE} pixels each way")
+        check_memory(yardstick, height, width, optimised)
 
 
 def resized(image: "Image", size: Size | None) -> "Image":
@@ -170,10 +189,11 @@ def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dic
 
     if not folder.is_dir():
         raise InputError(f"--pictures {folder} is not a folder; name the one that holds the style pictures, wave.jpg ...")
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     found: dict[str, Image] = {}
     for name in names or Gallery().names:
         stem = Path(name).name.split(".")[0]
-        path = next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+        path = next((path for path in files if path.stem == stem and path.suffix.lower() in SUFFIXES), None)
         if path is not None:
             found[name] = read_picture(path).image
             check_picture(found[name], str(path))
@@ -255,10 +275,11 @@ def write_sheet(path: Path, style_images: "Mapping[str, Image]", rows: Sequence[
 
 def write_text(path: Path, text: str) -> None:
     """The name appears with the whole text. Raises OutputError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     try:
         partial.write_text(text + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -72,12 +72,12 @@ def optimize(
     check_target(output, [photo, style_image], overwrite)
     picture, style_picture = read_picture(photo), read_picture(style_image).image
     width, height = shrunk(picture.image.shape[1], picture.image.shape[0], size)
-    pixels = resize(picture.image, width, height)
-    check_picture(pixels, str(photo))
     check_picture(style_picture, str(style_image))
     where = torch_device(device)
     yardstick = open_yardstick(loss_model, loss_model_file, where)
     check_memory(yardstick, height, width)
+    pixels = resize(picture.image, width, height)
+    check_picture(pixels, str(photo))
     tell([f"painted at {width}x{height}; --size takes another"] if pixels is not picture.image and size is None else [], quiet)
 
     content = to_tensor(pixels)[None].to(where)  # (1, 3, H, W)

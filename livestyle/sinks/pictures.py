@@ -1,6 +1,8 @@
 """Pictures, to files or bytes."""
 
 import os
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -40,10 +42,11 @@ def encode_picture(image: Image, suffix: str, alpha: Image | None = None, jpeg_q
 def write_picture(path: Path, image: Image, alpha: Image | None = None) -> None:
     """Write (H, W, 3) uint8 RGB; the name appears with the whole picture. Raises OutputError."""
     data = encode_picture(image, path.suffix, alpha)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
     try:
         partial.write_bytes(data)
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
