@@ -156,6 +156,7 @@ class Plan:
     def __init__(self) -> None:
         self.weights: dict[str, tuple[int, int, int, int]] = {}  # name -> (outputs, inputs, size, size)
         self.norm_channels: list[int] = []
+        self.normed: list[str] = []  # the convolutions that a norm follows
         self.work: list[Work] = []
 
     def size(self, x: Sizes) -> tuple[int, int]:
@@ -178,6 +179,7 @@ class Plan:
 
     def norm(self, x: Sizes) -> Sizes:
         self.norm_channels.append(x.channels)
+        self.normed.append(next(reversed(self.weights)))
         return x
 
     def upsample(self, x: Sizes) -> Sizes:
@@ -212,6 +214,11 @@ class Architecture:
     def weights(self) -> dict[str, tuple[int, int, int, int]]:
         """Every convolution's weight (outputs, inputs, size, size), in the order in which they run."""
         return self.plan(64, 64).weights
+
+    @cached_property
+    def normed(self) -> list[str]:
+        """The convolutions that a norm follows, which undoes any scale that they have."""
+        return self.plan(64, 64).normed
 
     @cached_property
     def parameters(self) -> dict[str, tuple[int, ...]]:

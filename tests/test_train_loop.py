@@ -26,7 +26,7 @@ from livestyle.thumbnail import read_thumbnail
 from livestyle.train import drawn
 from livestyle.train.checkpoint import is_finite
 from livestyle.train.config import read_config
-from livestyle.train.export import export
+from livestyle.train.export import export, with_small_weights
 from livestyle.train.loop import Best, Summary, decayed, style_of, train, uses_bf16
 from livestyle.train.loss_network import LossNetwork
 from livestyle.train.painter import Painter, new_painter
@@ -187,6 +187,24 @@ def test_a_picture_that_has_gone_does_not_cost_the_run() -> None:
     Path("painting.png").unlink()
     files = export(config, Painter(Transformer(ARCHITECTURES["lite"]), 1), steps=4)
     assert not style_files.read_header(files["one"]).has_thumbnail
+
+
+@pytest.mark.parametrize("model", ["full", "lite"])
+def test_weights_that_have_grown_are_written_small_and_paint_the_same(model: str) -> None:
+    torch.manual_seed(0)
+    network = Transformer(ARCHITECTURES[model])
+    first = network.body()
+    grown = {name: value * np.float32(16) for name, value in first.parameters.items()}
+    grown |= {name: first.parameters[name] for name in first.parameters if name.startswith(("widen", "out")) and model == "lite"}
+    small = with_small_weights(style_files.Body(first.architecture, grown))
+    photo = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        bodies = (style_files.Body(first.architecture, each) for each in (grown, small.parameters))
+        one, other = (Transformer.of(body)(photo, network.plain_rows()) for body in bodies)
+    assert (one - other).abs().max() < 0.02  # eps counts more where there is little to see
+    assert all(np.array_equal(value, first.parameters[name]) for name, value in small.parameters.items())  # powers of two
+    again = with_small_weights(small).parameters
+    assert all(np.array_equal(value, again[name]) for name, value in small.parameters.items())
 
 
 def test_command_to_try_names_the_file_where_the_style_is_not_found_by_name() -> None:

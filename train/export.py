@@ -4,8 +4,11 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
+
 from livestyle import style as style_files
 from livestyle.errors import TrainingError
+from livestyle.style import Body
 from livestyle.thumbnail import make_thumbnail
 from livestyle.train.config import Config, StyleSource
 from livestyle.train.content import to_image
@@ -35,6 +38,8 @@ def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
     there = dataclasses.asdict(config)
     settings = {key: there[key] for key in SETTINGS if there[key] not in (None, math.inf)}
     file, body = body_file(config), painter.network.body()
+    if config.finetune == "all":  # else it is another's, and stays as it is
+        body = with_small_weights(body)
     if file is not None:
         style_files.save(file, body, None, {"training": settings | {"steps": steps}}, with_body=True)
     files = style_files_of(config)
@@ -47,6 +52,22 @@ def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
         }
         style_files.save(files[name], body, rows, info, with_body=file is None, thumbnail=_thumbnail(source, config))
     return files
+
+
+def with_small_weights(body: Body) -> Body:
+    """The same painter: convolutions in front of norms scaled, by a power of two, to about the size that weights begin with.
+
+    A norm undoes any scale but for its eps, so that nothing holds weights back from growing: twentyfold in 12,500 steps. What
+    half precision rounds off a picture of one colour grows with them, and the norm multiplies that by up to 1 / sqrt(eps).
+    """
+    parameters = dict(body.parameters)
+    for name in body.architecture.normed:
+        weight = parameters[f"{name}.weight"]
+        size = float(np.sqrt(np.square(weight, dtype=np.float64).mean()))
+        first = (3 * weight[0].size) ** -0.5  # of torch.nn.Conv2d's numbers
+        factor = np.float32(2.0 ** round(np.log2(first / size)))
+        parameters |= {f"{name}.{part}": parameters[f"{name}.{part}"] * factor for part in ("weight", "bias")}
+    return Body(body.architecture, parameters)
 
 
 def _thumbnail(source: StyleSource, config: Config) -> bytes | None:
