@@ -184,6 +184,7 @@ def test_sheet(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["-dash.png", "with space.png", "画.png", "per%03dcent.png"])
 def test_any_name(run: Run, tmp_path: Path, name: str) -> None:
     photo(tmp_path / name)
+    assert run("image", "-o", f"{'画' * 80}.png", "--", name).code == 0  # of 244 bytes, where 255 are the most
     assert run("image", "-o", "b.png", "--", name).code == 0
     assert (tmp_path / "b.png").exists()
 

@@ -2,10 +2,7 @@
 
 import itertools
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +81,7 @@ def evaluate(
     """
     from tqdm import tqdm
 
+    from livestyle.sinks.pictures import write_whole
     from livestyle.sources.pictures import find_pictures, read_picture
     from livestyle.train.evaluate import iterations_table, losses_table, steadiness_table
     from livestyle.train.steadiness import measure
@@ -110,7 +108,7 @@ def evaluate(
         total = len(asked) * len(paths) * len(subjects)
         with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
             try:
-                for size, path in itertools.product(asked, paths):
+                for size, path in itertools.product(asked, paths):  # read again, as a folder of photos may fill the memory
                     photo = path.name, resized(read_picture(path).image, size)
                     row, found = paint(yardstick, stylizer, subjects, photo, size, limit if iterations else None)
                     readings += found
@@ -138,8 +136,8 @@ def evaluate(
     else:
         click.echo(text)
     if output is not None:
-        write_text(output / "table.txt", text)
-        write_text(output / "table.json", json.dumps(report, ensure_ascii=False, indent=1))
+        write_whole(output / "table.txt", f"{text}\n".encode())
+        write_whole(output / "table.json", f"{json.dumps(report, ensure_ascii=False, indent=1)}\n".encode())
         for size in (size for size in asked if rows[size]):
             write_sheet(output / sheets[size], style_images, rows[size])
     if ended is not None:
@@ -271,15 +269,3 @@ def write_sheet(path: Path, style_images: "Mapping[str, Image]", rows: Sequence[
     empty = np.full((1, 1, 3), PAPER, np.uint8)
     headings = ["", *(Path(name).name.split(".")[0] for name in style_images)]
     write_picture(path, make_sheet(headings, [("", [empty, *top]), *rows]))
-
-
-def write_text(path: Path, text: str) -> None:
-    """The name appears with the whole text. Raises OutputError."""
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(text + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error

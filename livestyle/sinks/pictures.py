@@ -41,8 +41,12 @@ def encode_picture(image: Image, suffix: str, alpha: Image | None = None, jpeg_q
 
 def write_picture(path: Path, image: Image, alpha: Image | None = None) -> None:
     """Write (H, W, 3) uint8 RGB; the name appears with the whole picture. Raises OutputError."""
-    data = encode_picture(image, path.suffix, alpha)
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
+    write_whole(path, encode_picture(image, path.suffix, alpha))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, then rename. Raises OutputError."""
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")  # not longer for a long name
     try:
         partial.write_bytes(data)
         os.replace(partial, path)
