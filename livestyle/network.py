@@ -1,16 +1,20 @@
 """The transformer networks in torch: for training, and for engines that run on torch."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from livestyle.architecture import Architecture, Border
 from livestyle.style import Body
 
 PAD_MODES = {"reflect": "reflect", "repeat": "replicate"}
 """torch's name of a border."""
+EPS = 1e-5
+"""Added to variances: torch's group norm's own."""
 
 
 def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
@@ -31,6 +35,33 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
         x = torch.cat([x[:, :, 1 : north + 1].flip(2), x, x[:, :, h - 1 - south : h - 1].flip(2)], 2)
         left, right, top, bottom = left - west, right - east, top - north, bottom - south
     return x
+
+
+class StyledNorm(Function):
+    """The norm of pictures (N, C, H, W), scaled and shifted by rows of their own, (N, 2, C); statistics in fp32.
+
+    Its gradient is written out (Ioffe and Szegedy 2015, section 3): that of torch's group norm takes seven times as long in
+    channels-last memory on CPUs, half of a training step of `full`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        normed, _, per_deviation = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)  # (N, C, H, W), (N, C)
+        ctx.save_for_backward(normed, per_deviation, rows)
+        scale, shift = rows.to(x.dtype)[..., None, None].unbind(1)  # (N, C, 1, 1)
+        return normed * scale + shift
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        normed, per_deviation, rows = ctx.saved_tensors
+        n, c, h, w = normed.shape
+        lines = [x.permute(0, 2, 3, 1).reshape(n, h * w, c) for x in (gradient, normed)]  # sums are fast over rows of C numbers
+        sums = torch.stack([(lines[0] * lines[1]).sum(1, dtype=rows.dtype), lines[0].sum(1, dtype=rows.dtype)], 1)  # (N, 2, C)
+        factor = (rows[:, 0] * per_deviation)[:, None]  # (N, 1, C)
+        slope, mean = (factor * sums / (h * w)).to(gradient.dtype)[:, :, None].unbind(1)
+        through = lines[0] * factor.to(gradient.dtype) - mean - lines[1] * slope  # (N, H W, C)
+        return through.reshape(n, h, w, c).permute(0, 3, 1, 2), sums
 
 
 class TorchOps:
@@ -78,8 +109,8 @@ class TorchOps:
         part = self.next_rows(channels)
         if part.dim() == 2:  # one style for the whole batch
             return F.group_norm(x, channels, part[0], part[1])
-        scale, shift = part[:, 0, :, None, None], part[:, 1, :, None, None]  # (N, C, 1, 1)
-        return F.group_norm(x, channels) * scale + shift
+        normed: Tensor = StyledNorm.apply(x, part)
+        return normed
 
     def relu(self, x: Tensor) -> Tensor:
         return x.relu_()

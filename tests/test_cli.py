@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from livestyle import __version__
 from livestyle.architecture import ARCHITECTURES
 from livestyle.cli import COMMANDS, main
-from livestyle.gallery import Gallery
+from livestyle.gallery import Gallery, bundled_folder
 from livestyle.sinks.pictures import write_picture
 from livestyle.sources.pictures import read_picture
 from livestyle.stylizer import Stylizer
@@ -90,7 +91,8 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bundled_styles(run: Run) -> None:
     listed = json.loads(run("styles", "--json").out)
-    assert [row["style"] for row in listed["styles"] if row["model"] == "lite"] == STYLES
+    for model in ("lite", "full"):
+        assert [row["style"] for row in listed["styles"] if row["model"] == model] == STYLES
     table = run("styles").out
     assert all(name in table for name in STYLES)
 
@@ -202,7 +204,7 @@ def test_any_name(run: Run, tmp_path: Path, name: str) -> None:
         (["a.png", "--style", "wave:x"], "wave:.7,udnie:.3"),
         (["a.png", "--style", "text.safetensors"], "text.safetensors"),
         (["a.png", "--style", "pickle.safetensors"], "pickle"),
-        (["a.png", "--model", "full"], "lite"),
+        (["a.png", "--style", "wave.lite.safetensors", "--model", "full"], "wave is there for lite"),
         (["a.png", "--device", "cuda:77"], "cuda:77"),
         (["a.png", "--device", "abacus"], "abacus"),
         (["a.png", "--strength", "2"], "strength"),
@@ -227,6 +229,7 @@ def test_bad_words_and_files(run: Run, tmp_path: Path, words: list[str], says: s
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
     (tmp_path / "folder").mkdir()
     (tmp_path / "link.png").symlink_to("a.png")
+    shutil.copy(bundled_folder() / "wave.lite.safetensors", tmp_path)
     before = files(tmp_path)
     result = run("image", *words)
     assert result.code == 2

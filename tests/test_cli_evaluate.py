@@ -14,6 +14,7 @@ import torch
 
 from livestyle.cli import cli
 from livestyle.errors import InputError, OutputError, StyleError, TooLargeError, TrainingError
+from livestyle.gallery import bundled_folder
 from livestyle.sheet import CAPTION, GAP
 from livestyle.sinks.pictures import write_picture
 from livestyle.sources.pictures import read_picture
@@ -132,13 +133,14 @@ def test_tables_are_not_lost_with_a_sheet(evaluate: Evaluate, capsys: pytest.Cap
 
 def test_what_is_refused(evaluate: Evaluate) -> None:
     write_picture(Path("photos/grey.png"), np.full((40, 40, 3), 90, np.uint8))
+    lite_only = str(bundled_folder() / "wave.lite.safetensors")
     cases: list[tuple[tuple[str, ...], type[Exception], str]] = [
         (("none.png",), InputError, "cannot read none.png"),
         (("photos/grey.png",), TrainingError, "grey.png is of one colour"),
         (("photos/a.png", "-s", "scream"), InputError, "no picture of the style scream in styles; put scream.jpg there"),
         (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
-        (("photos/a.png", "-s", "wave", "--model", "full"), StyleError, "--model full does not fit"),
-        (("photos/a.png", "-s", "wave", "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),  # seen first
+        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "--model full does not fit"),
+        (("photos/a.png", "-s", lite_only, "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),  # seen first
         (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
         (("photos/a.png", "--iterations", "--size", "99999x99999"), TooLargeError, "to be optimised, .* use --size"),
         (("photos/a.png", "--size", "99999x99999"), TooLargeError, "to be measured, .* use --size"),

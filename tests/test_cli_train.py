@@ -24,13 +24,14 @@ def paintings(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_picture_becomes_a_style_on_the_bundled_body(run: Run, paintings: Path) -> None:
-    result = run("train", "tiles.png", "--name", "autumn", *FAST, "--quiet")
+@pytest.mark.parametrize("model", ["lite", "full"])
+def test_a_picture_becomes_a_style_on_the_bundled_body(run: Run, paintings: Path, model: str) -> None:
+    result = run("train", "tiles.png", "--name", "autumn", "--model", model, *FAST, "--quiet")
     assert (result.code, result.out) == (0, ""), result.err
-    header = Gallery().models("autumn")["lite"]
-    assert header.path == Path("models/autumn.lite.safetensors")
+    header = Gallery().models("autumn")[model]
+    assert header.path == Path(f"models/autumn.{model}.safetensors")
     assert header.has_thumbnail
-    (bundled,) = bundled_folder().glob("seven.lite-body.safetensors")
+    (bundled,) = bundled_folder().glob(f"seven.{model}-body.safetensors")
     body, trained = (load_body(read_header(path)).parameters for path in (bundled, header.path))
     assert all(trained[name].tobytes() == body[name].tobytes() for name in body)
     assert run("image", "tiles.png", "-o", "painted.png", "--style", "autumn", "--quiet").code == 0

@@ -230,6 +230,26 @@ def test_conditional_instance_norm_by_hand(layout: torch.memory_format) -> None:
     np.testing.assert_allclose(TorchOps({}, rows[0]).norm(x).numpy(), shared, atol=1e-4)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_the_norm_are_those_of_its_numbers(layout: torch.memory_format) -> None:
+    """Against differences of the norm itself, and of torch's group norm, in float64."""
+    generator = torch.Generator().manual_seed(6)
+    x = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    rows = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64).requires_grad_()
+
+    def norm(x: Tensor, rows: Tensor) -> Tensor:
+        return TorchOps({}, rows).norm(x)
+
+    def group_norm(x: Tensor, rows: Tensor) -> Tensor:
+        return F.group_norm(x, 3) * rows[:, 0, :, None, None] + rows[:, 1, :, None, None]
+
+    assert torch.allclose(norm(x, rows), group_norm(x, rows), atol=1e-12)
+    assert torch.autograd.gradcheck(norm, (x, rows))
+    weight = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    ours, torch_s = (torch.autograd.grad((f(x, rows) * weight).sum(), (x, rows)) for f in (norm, group_norm))
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, torch_s, strict=True))
+
+
 def test_rows_are_taken_in_order() -> None:
     ops = TorchOps({}, torch.arange(10.0).view(2, 5))
     assert ops.next_rows(2).tolist() == [[0, 1], [5, 6]]

@@ -199,9 +199,10 @@ def test_weights_named_on_the_command_line_have_to_be_there(project: Path) -> No
 def test_a_copy_of_the_minute_s_conf_file_finds_the_bundled_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yml").write_text((Path(__file__).parent.parent / "conf/minute.yml").read_text())
-    config = read_config(Path("mine.yml"), {"styles": {"autumn": "drawn:tiles"}})
-    assert config.start is not None
-    assert config.start.samefile(bundled_folder() / "seven.lite-body.safetensors")
+    for model in ("lite", "full"):
+        config = read_config(Path("mine.yml"), {"styles": {"autumn": "drawn:tiles"}, "model": model})
+        assert config.start is not None
+        assert config.start.samefile(bundled_folder() / f"seven.{model}-body.safetensors")
     with pytest.raises(TrainingError, match=r"start: there is no .*other\.safetensors"):
         read_config(Path("mine.yml"), {"styles": {"autumn": "drawn:tiles"}, "start": "other.safetensors"})
 

@@ -107,7 +107,7 @@ def tiny(**keys: Any) -> Any:
 
 
 def weights(models: str, step: int, naming: str = "run") -> dict[str, torch.Tensor]:
-    return load_file(f"{models}/{naming}/step-{step:07d}.weights.safetensors")
+    return load_file(f"{models}/{naming}.lite/step-{step:07d}.weights.safetensors")
 
 
 def painted(models: str, step: int, photo: torch.Tensor) -> torch.Tensor:
@@ -227,9 +227,9 @@ def test_resumed_run_equals_one_never_stopped() -> None:
     run(model_path="stopped", steps=3)
     run(model_path="stopped", steps=7, resume=True)
     assert_equal(weights("straight", 7), weights("stopped", 7))
-    name = "run/step-0000007.optimizer.safetensors"
+    name = "run.lite/step-0000007.optimizer.safetensors"
     assert_equal(load_file(f"straight/{name}"), load_file(f"stopped/{name}"))
-    assert sorted(path.name for path in Path("stopped/run").glob("step*")) == [
+    assert sorted(path.name for path in Path("stopped/run.lite").glob("step*")) == [
         "step-0000007.optimizer.safetensors",
         "step-0000007.weights.safetensors",
     ]
@@ -248,7 +248,7 @@ def test_resume_with_nothing_left_writes_the_styles_out() -> None:
 
 def test_resume_without_a_checkpoint_starts_but_over_no_finished_style() -> None:
     assert run(resume=True).steps == 4
-    for path in Path("models/run").glob("step-*"):
+    for path in Path("models/run.lite").glob("step-*"):
         path.unlink()
     with pytest.raises(OutputError, match=r"one\.lite\.safetensors exists"):
         run(resume=True)
@@ -273,9 +273,9 @@ def test_optimizers_that_are_not_finite_are_no_checkpoint() -> None:
 
 def test_checkpoint_before_the_first_step_is_a_start() -> None:
     run(steps=3)
-    Path("from/run").mkdir(parents=True)
-    save_file(weights("models", 3), "from/run/step-0000000.weights.safetensors")
-    save_file({}, "from/run/step-0000000.optimizer.safetensors")
+    Path("from/run.lite").mkdir(parents=True)
+    save_file(weights("models", 3), "from/run.lite/step-0000000.weights.safetensors")
+    save_file({}, "from/run.lite/step-0000000.optimizer.safetensors")
     assert run(steps=3, model_path="from", resume=True).losses["total"] < run(steps=3, model_path="new").losses["total"]
 
 
@@ -289,7 +289,7 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start, inter
     assert "go on with --resume" in output
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # nobody is left
-    (stopped,) = Path("models/run").glob("step-*.weights.safetensors")
+    (stopped,) = Path("models/run.lite").glob("step-*.weights.safetensors")
     step = int(stopped.name[5:12])
     assert "the best so far is in models/one.lite.safetensors and 1 more" in output
     assert {"one", "two"} <= set(Gallery().names)
@@ -333,7 +333,7 @@ def test_losses_that_are_not_finite_stop_the_run_and_keep_the_checkpoint() -> No
     with pytest.raises(TrainingError, match=r"finite at step \d+; lower \w+_weight, or learning_rate; .* step 4 is kept"):
         run(steps=30, learning_rate=1e11, resume=True)
     assert_equal(weights("models", 4), kept)
-    assert len(list(Path("models/run").glob("step-*"))) == 2
+    assert len(list(Path("models/run.lite").glob("step-*"))) == 2
 
 
 def test_the_weight_to_lower_is_the_one_that_is_too_large() -> None:
@@ -358,9 +358,9 @@ def test_epochs_count_the_pictures() -> None:
 
 def test_earlier_run_is_not_lost_by_mistake() -> None:
     run()
-    with pytest.raises(OutputError, match="models/run holds a run of 4 steps; go on with --resume, or start anew"):
+    with pytest.raises(OutputError, match="models/run.lite holds a run of 4 steps; go on with --resume, or start anew"):
         run()
-    for path in Path("models/run").iterdir():
+    for path in Path("models/run.lite").iterdir():
         path.unlink()
     with pytest.raises(OutputError, match=r"models/one\.lite\.safetensors exists; train over it with --overwrite"):
         run()
@@ -370,7 +370,7 @@ def test_earlier_run_is_not_lost_by_mistake() -> None:
 def test_overwrite_forgets_later_steps() -> None:
     run(steps=6)
     run(steps=2, overwrite=True)
-    assert len(list(Path("models/run").glob("step-0000002.*"))) == len(list(Path("models/run").glob("step-*"))) == 2
+    assert len(list(Path("models/run.lite").glob("step-0000002.*"))) == len(list(Path("models/run.lite").glob("step-*"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,6 @@ def test_overwrite_forgets_later_steps() -> None:
     [
         ({"styles": {"one": "drawn:stripes"}}, "not of this conf file's network and styles"),
         ({"styles": {"two": "drawn:tiles", "one": "drawn:stripes"}}, "but of one, two"),
-        ({"model": "full"}, "not of this conf file's network and styles"),
     ],
 )
 def test_resume_refuses_another_network_or_other_styles(keys: dict[str, Any], message: str) -> None:
@@ -389,7 +388,7 @@ def test_resume_refuses_another_network_or_other_styles(keys: dict[str, Any], me
 
 def test_resume_refuses_a_damaged_checkpoint() -> None:
     run()
-    path = Path("models/run/step-0000004.optimizer.safetensors")
+    path = Path("models/run.lite/step-0000004.optimizer.safetensors")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(TrainingError, match=r"cannot go on from .*optimizer\.safetensors: it is damaged"):
         run(resume=True)
@@ -397,7 +396,7 @@ def test_resume_refuses_a_damaged_checkpoint() -> None:
 
 def test_half_written_step_does_not_count() -> None:
     run(steps=3)
-    Path("models/run/step-0000009.weights.safetensors").touch()  # killed before the optimiser's file
+    Path("models/run.lite/step-0000009.weights.safetensors").touch()  # killed before the optimiser's file
     assert run(steps=5, resume=True).steps == 5
 
 
@@ -407,20 +406,20 @@ def test_warns_of_few_steps_and_of_a_missing_tensorboard(monkeypatch: pytest.Mon
     train(tiny(), CPU, quiet=True, warn=warnings.append)
     assert warnings[0].startswith("the plan comes to 4 steps; a style wants 500 or more")
     assert "pip install 'livestyle[tensorboard]'" in warnings[1]
-    assert Path("models/run/log.txt").read_text().startswith("step 4 content/conv2_2 ")
-    assert not list(Path("models/run").glob("events*"))
+    assert Path("models/run.lite/log.txt").read_text().startswith("step 4 content/conv2_2 ")
+    assert not list(Path("models/run.lite").glob("events*"))
 
 
 def test_logs_for_tensorboard_and_for_the_eye() -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run()
-    log = events.EventAccumulator("models/run")
+    log = events.EventAccumulator("models/run.lite")
     log.Reload()
     assert {"content/conv2_2", "style/conv1_2", "style/conv2_2", "tv", "grid", "total"} < set(log.Tags()["scalars"])
     assert [event.step for event in log.Scalars("total")] == [4]
     assert log.Tags()["images"]
     assert {"yardstick/one/style", "yardstick/one/content", "yardstick/two/style"} < set(log.Tags()["scalars"])
-    sample = cv2.imread("models/run/sample.jpg")
+    sample = cv2.imread("models/run.lite/sample.jpg")
     assert sample is not None
     assert sample.shape == (32, 3 * 32, 3)  # the photo, and what two styles make of it
 
@@ -435,7 +434,7 @@ def test_progress_bar_shows_losses(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_model_path_that_cannot_be_written() -> None:
     Path("file").touch()
-    with pytest.raises(OutputError, match="cannot make the folder file/run"):
+    with pytest.raises(OutputError, match="cannot make the folder file/run.lite"):
         run(model_path="file")
 
 
@@ -531,7 +530,7 @@ def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> Non
     with pytest.raises(TrainingError, match="it is of the network lite, not full"):
         new_painter(tiny(start="models/run.lite-body.safetensors", model="full"))
     with pytest.raises(TrainingError, match=r"cannot start from .*log\.txt: .*is not a style file"):
-        new_painter(tiny(start="models/run/log.txt"))
+        new_painter(tiny(start="models/run.lite/log.txt"))
 
 
 def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:

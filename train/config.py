@@ -35,11 +35,11 @@ class StyleSource:
 class Config:
     """One training run. The names of the original's keys are kept."""
 
-    naming: str  # the run's folder below model_path, and the body's name when there are several styles
+    naming: str  # of the run's folder below model_path, naming.model, and of the body when there are several styles
     styles: dict[str, StyleSource]
     style_size: int  # short side of the style pictures, pixels
     content: Path
-    start: Path | None = None  # a body's or style's file to start from
+    start: Path | None = None  # a body's or style's file to start from; {model} stands for the network
     finetune: str = "all"  # what is trained: all, or the styles' rows alone, on a frozen body
     extra_styles: int = 0  # variations of the styles, textures, photos, learned in the first half: see train/variations.py
     extra_weight: float = 4.0  # their style weight
@@ -163,8 +163,9 @@ def _build(raw: dict[str, Any], where: Path) -> Config:
     advice = "name a folder of photos or a video with --content; ten photos will do"
     values["content"] = _found(where, "content", raw.get("content", "train2014"), base, advice)
     if "start" in raw:
-        bundled = bundled_folder() / Path(str(raw["start"])).name  # so that a copy of a bundled conf file works anywhere
-        values["start"] = _found(where, "start", raw["start"], base, "name a style's or body's file", bundled)
+        start = str(raw["start"]).replace("{model}", raw.get("model", Config.model))
+        bundled = bundled_folder() / Path(start).name  # so that a copy of a bundled conf file works anywhere
+        values["start"] = _found(where, "start", start, base, "name a style's or body's file", bundled)
     if values.get("finetune") == "rows" and "start" not in values:
         raise TrainingError(f"{where}: finetune: rows alone need a body; name its file as start")
     if "loss_model_file" in raw:  # if it is not there, torchvision's download may take its place

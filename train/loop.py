@@ -100,7 +100,7 @@ def _train(
 ) -> Summary | None:
     started = time.monotonic()
     device, first_process = processes.device, processes.rank == 0
-    folder = config.model_path / config.naming
+    folder = config.model_path / f"{config.naming}.{config.model}"
     _check_outputs(config, folder, resume, overwrite)
     crops = ContentCrops(config.content, config.image_size, config.zoom, config.seed)
     crops_a_step = config.batch_size * processes.count
