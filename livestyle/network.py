@@ -53,7 +53,7 @@ class StyledNorm(Function):
         return normed * scale + shift
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         normed, per_deviation, rows = ctx.saved_tensors
         n, c, h, w = normed.shape
         lines = [x.permute(0, 2, 3, 1).reshape(n, h * w, c) for x in (gradient, normed)]  # sums are fast over rows of C numbers

@@ -102,6 +102,14 @@ def test_several_styles(project: Path) -> None:
     assert [(source.weight, source.origin) for source in weighed.values()] == [(7, ""), (7, "x")]
 
 
+def test_style_weights_of_each_network(project: Path) -> None:
+    path = write(project, styles={"a": {"picture": "img/wave.jpg", "style_weight": {"lite": 3, "full": 4.5}}})
+    assert [read_config(path, {"model": model}).styles["a"].weight for model in ("lite", "full")] == [3, 4.5]
+    assert read_config(path).styles["a"].weight == 3
+    with pytest.raises(TrainingError, match="style_weight: expected a number, 0 or more, found None"):
+        read_config(write(project, styles={"a": {"picture": "img/wave.jpg", "style_weight": {"full": 4}}}))
+
+
 def test_licence_of_all_or_of_one(project: Path) -> None:
     entries = {"a": "img/wave.jpg", "b": {"picture": "img/wave.jpg", "licence": "CC0"}}
     config = read_config(write(project, style_image=None, styles=entries, licence="public domain", content="train2014"))

@@ -358,7 +358,7 @@ def test_epochs_count_the_pictures() -> None:
 
 def test_earlier_run_is_not_lost_by_mistake() -> None:
     run()
-    with pytest.raises(OutputError, match="models/run.lite holds a run of 4 steps; go on with --resume, or start anew"):
+    with pytest.raises(OutputError, match=r"models/run\.lite holds a run of 4 steps; go on with --resume, or start anew"):
         run()
     for path in Path("models/run.lite").iterdir():
         path.unlink()
@@ -434,7 +434,7 @@ def test_progress_bar_shows_losses(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_model_path_that_cannot_be_written() -> None:
     Path("file").touch()
-    with pytest.raises(OutputError, match="cannot make the folder file/run.lite"):
+    with pytest.raises(OutputError, match=r"cannot make the folder file/run\.lite"):
         run(model_path="file")
 
 

@@ -176,7 +176,10 @@ def _build(raw: dict[str, Any], where: Path) -> Config:
 
 
 def _styles(where: Path, raw: dict[str, Any], naming: str, base: Path) -> dict[str, StyleSource]:
-    """`style_image` and what belongs to it, or `styles`, {name: {picture, style_weight, origin, licence}}, or {name: picture}."""
+    """`style_image` and what belongs to it, or `styles`, {name: {picture, style_weight, origin, licence}}, or {name: picture}.
+
+    A style_weight is a number, or one for each network, {lite: 3, full: 4}.
+    """
     entries = raw.get("styles", {naming: {"picture": raw.get("style_image")}})
     if not isinstance(entries, dict) or not entries:
         raise TrainingError(f"{where}: styles: expected a line a style, `name: {{picture: painting.jpg, style_weight: 6}}`")
@@ -188,11 +191,14 @@ def _styles(where: Path, raw: dict[str, Any], naming: str, base: Path) -> dict[s
         if unknown := sorted(set(entry) - {"picture", "style_weight", "origin", "licence"}):
             there = "picture, style_weight, origin, licence"
             raise TrainingError(f"{where}: styles: {name}: unknown key {unknown[0]!r}; there are {there}")
+        weight = entry.get("style_weight", raw.get("style_weight", 6.0))
+        if isinstance(weight, dict):
+            weight = weight.get(raw.get("model", Config.model))
         origin = str(entry.get("origin", raw.get("origin", "")))
         advice = f"put a picture there{f' ({origin})' if origin else ''}, or name another as style_image"
         styles[_safe_name(where, "styles", name)] = StyleSource(
             picture=_found(where, f"style picture of {name}", entry["picture"], base, advice),
-            weight=_number(where, "style_weight", entry.get("style_weight", raw.get("style_weight", 6.0)), 0.0),
+            weight=_number(where, "style_weight", weight, 0.0),
             origin=origin,
             licence=str(entry.get("licence", raw.get("licence", ""))),
         )
