@@ -18,7 +18,8 @@ def rename(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
     only bundled files have it; OutputError if a file cannot be renamed.
     """
     style_files.check_name(new)
-    headers = _own(gallery, name, f"; for a copy of your own: livestyle styles export {name} -o models/{new}{SUFFIX}")
+    copy = f"livestyle styles export {name} --model MODEL -o models/{new}.MODEL{SUFFIX}"
+    headers = _own(gallery, name, f"; for a copy of your own: {copy}")
     targets = {header.path: header.path.with_name(new + header.path.name[len(header.name) :]) for header in headers}
     beside = Gallery(list({path.parent for path in targets}))
     if new in gallery.names or new in beside.names or any(os.path.lexists(target) for target in targets.values()):

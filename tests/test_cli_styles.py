@@ -157,7 +157,7 @@ def test_rename_one_file(run: Run, models: Path) -> None:
         ("ash", "../ash", "cannot be a name"),
         ("ash", "", "cannot be a name"),
         ("ash", "broken", "the name broken is taken"),
-        ("wave", "sea", "wave.lite.safetensors is bundled, and stays as it is; for a copy of your own: livestyle"),
+        ("wave", "sea", "wave.full.safetensors is bundled, and stays as it is; for a copy of your own: livestyle"),
         ("ahs", "elm", "did you mean ash"),
         (f"models/{BODY}", "elm", "a body without a style"),
         ("other/twig.lite.safetensors", "leaf", "the name leaf is taken"),
@@ -258,7 +258,7 @@ def test_a_style_without_its_body_can_be_removed(run: Run, models: Path) -> None
     ("words", "says"),
     [
         (["coal"], f"nothing was deleted; use -y to delete models/{COAL}"),
-        (["wave", "-y"], "wave.lite.safetensors is bundled"),
+        (["wave", "-y"], "wave.full.safetensors is bundled"),
         ([str(bundled_folder() / "wave.lite.safetensors"), "-y"], "wave.lite.safetensors is bundled"),
         (["link/wave.lite.safetensors", "-y"], "wave.lite.safetensors is bundled"),
         ([f"models/{BODY}", "-y"], "a body without a style"),
@@ -314,7 +314,7 @@ def test_export_needs_no_other_file(run: Run, moss: Header, tmp_path: Path) -> N
         (["ash", "--model", "full"], "ash.full.safetensors"),
         (["ash", "--model", "lite", "-o", "out/"], "out/ash.lite.safetensors"),
         (["birch", "-o", "models/.."], "birch.lite.safetensors"),
-        (["wave", "-o", "models/sea.lite.safetensors"], "models/sea.lite.safetensors"),
+        (["wave", "--model", "lite", "-o", "models/sea.lite.safetensors"], "models/sea.lite.safetensors"),
         ([f"models/{COAL}", "-o", "c.safetensors"], "c.safetensors"),
     ],
 )
