@@ -380,7 +380,7 @@ def test_overwrite_forgets_later_steps() -> None:
         ({"styles": {"two": "drawn:tiles", "one": "drawn:stripes"}}, "but of one, two"),
     ],
 )
-def test_resume_refuses_another_network_or_other_styles(keys: dict[str, Any], message: str) -> None:
+def test_resume_refuses_other_styles(keys: dict[str, Any], message: str) -> None:
     run()
     with pytest.raises(TrainingError, match=message):
         run(**keys, resume=True)
