@@ -37,6 +37,62 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
     return x
 
 
+class Bordered(Function):
+    """F.pad of a rim narrower than the picture, in channels-last memory, which F.pad leaves on GPUs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rim: int, border: Border) -> Tensor:
+        ctx.rim, ctx.border = rim, border
+        n, c, h, w = x.shape
+        out = x.new_empty(n, h + 2 * rim, w + 2 * rim, c)
+        out[:, rim:-rim, rim:-rim] = x.permute(0, 2, 3, 1)
+        for lines in (out[:, rim:-rim].transpose(1, 2), out):  # columns, then whole rows: (N, side, other side, C)
+            for outside, inside in ends(lines, rim, border):
+                outside.copy_(inside.flip(1))
+        return out.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        lines, rim = gradient.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format), ctx.rim
+        for each in (lines, lines[:, rim:-rim].transpose(1, 2)):
+            for outside, inside in ends(each, rim, ctx.border):
+                inside += outside.flip(1) if inside.shape == outside.shape else outside.sum(1, keepdim=True)
+        return lines[:, rim:-rim, rim:-rim].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last), None, None
+
+
+def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]:
+    """Each end's rim, and what it shows, mirrored: (N, side, other side, C) -> [(outside, inside)], the same or (N, 1 ...)."""
+    far, past = lines.shape[1] - rim, lines.shape[1]
+    outside = lines[:, :rim], lines[:, far:past]
+    if border == "repeat":
+        return list(zip(outside, (lines[:, rim : rim + 1], lines[:, far - 1 : far]), strict=True))
+    return list(zip(outside, (lines[:, rim + 1 : 2 * rim + 1], lines[:, far - rim - 1 : far - 1]), strict=True))
+
+
+def normalised(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C, H, W) -> every channel of every picture with mean 0 and variance 1, and one over what was its deviation, (N, C).
+
+    By torch's group norm on CPUs; on GPUs that leaves channels-last memory, and rounds its statistics to half precision.
+    """
+    if x.is_cuda:
+        return normalised_in_lines(x)
+    n, c, h, w = x.shape
+    normed, _, per_deviation = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
+    return normed, per_deviation
+
+
+def normalised_in_lines(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, in channels-last memory, with statistics in fp32."""
+    n, c, h, w = x.shape
+    lines = x.permute(0, 2, 3, 1).reshape(n, h * w, c)
+    mean = lines.mean(1, keepdim=True, dtype=torch.float32)  # (N, 1, C)
+    centred = torch.sub(lines, mean, out=torch.empty_like(lines))
+    variance = (centred * centred).mean(1, keepdim=True, dtype=torch.float32)  # autocast would take a power in fp32
+    per_deviation = (variance + EPS).rsqrt()
+    normed = torch.mul(centred, per_deviation, out=centred)
+    return normed.reshape(n, h, w, c).permute(0, 3, 1, 2), per_deviation[:, 0]
+
+
 class StyledNorm(Function):
     """The norm of pictures (N, C, H, W), scaled and shifted by rows of their own, (N, 2, C); statistics in fp32.
 
@@ -46,11 +102,10 @@ class StyledNorm(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        normed, _, per_deviation = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)  # (N, C, H, W), (N, C)
+        normed, per_deviation = normalised(x)
         ctx.save_for_backward(normed, per_deviation, rows)
         scale, shift = rows.to(x.dtype)[..., None, None].unbind(1)  # (N, C, 1, 1)
-        return normed * scale + shift
+        return torch.addcmul(shift, normed, scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +115,8 @@ class StyledNorm(Function):
         sums = torch.stack([(lines[0] * lines[1]).sum(1, dtype=rows.dtype), lines[0].sum(1, dtype=rows.dtype)], 1)  # (N, 2, C)
         factor = (rows[:, 0] * per_deviation)[:, None]  # (N, 1, C)
         slope, mean = (factor * sums / (h * w)).to(gradient.dtype)[:, :, None].unbind(1)
-        through = lines[0] * factor.to(gradient.dtype) - mean - lines[1] * slope  # (N, H W, C)
+        through = torch.addcmul(-mean, lines[0], factor.to(gradient.dtype))  # (N, H W, C)
+        through = torch.addcmul(through, lines[1], slope, value=-1)
         return through.reshape(n, h, w, c).permute(0, 3, 1, 2), sums
 
 
@@ -99,7 +155,7 @@ class TorchOps:
     def conv(self, name: str, x: Tensor, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> Tensor:
         module, rim = self.convolutions[name], size // 2
         if border != "none":
-            x = F.pad(x, (rim, rim, rim, rim), mode=PAD_MODES[border])
+            x = Bordered.apply(x, rim, border) if x.is_cuda else F.pad(x, (rim, rim, rim, rim), mode=PAD_MODES[border])
         return F.conv2d(x, module.weight, module.bias, stride)
 
     def norm(self, x: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from livestyle.architecture import ARCHITECTURES, mirrored
-from livestyle.network import TorchOps, Transformer, reflect_pad
+from livestyle.architecture import ARCHITECTURES, Border, mirrored
+from livestyle.network import PAD_MODES, Bordered, TorchOps, Transformer, normalised_in_lines, reflect_pad
 
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (7, 5), (10, 11), (16, 16), (23, 30), (33, 18)]
 
@@ -248,6 +248,33 @@ def test_gradients_of_the_norm_are_those_of_its_numbers(layout: torch.memory_for
     weight = torch.randn(x.shape, generator=generator, dtype=torch.float64)
     ours, torch_s = (torch.autograd.grad((f(x, rows) * weight).sum(), (x, rows)) for f in (norm, group_norm))
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, torch_s, strict=True))
+
+
+@pytest.mark.parametrize(("precision", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=str)
+def test_the_norm_of_gpus_is_that_of_cpus(precision: torch.dtype, error: float) -> None:
+    """On a small contrast on a larger mean, which half precision's own sums would lose."""
+    x = (torch.randn(2, 5, 12, 9, generator=torch.Generator().manual_seed(7)) + 5).to(precision)
+    x = x.contiguous(memory_format=torch.channels_last)
+    normed, per_deviation = normalised_in_lines(x)
+    deviation = x.double().var((2, 3), correction=0).add(1e-5).sqrt()
+    exact = (x.double() - x.double().mean((2, 3), keepdim=True)) / deviation[:, :, None, None]
+    torch.testing.assert_close(normed.double(), exact, rtol=0, atol=error)
+    torch.testing.assert_close(per_deviation.double(), 1 / deviation, rtol=1e-2, atol=0)
+    assert normed.is_contiguous(memory_format=torch.channels_last)
+    assert normed.dtype == precision
+
+
+@pytest.mark.parametrize("border", ["reflect", "repeat"])
+@pytest.mark.parametrize("rim", [1, 4])
+def test_the_border_of_gpus_is_f_pad_s(border: Border, rim: int) -> None:
+    x = torch.randn(2, 3, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    padded, expected = Bordered.apply(x, rim, border), F.pad(x, (rim,) * 4, mode=PAD_MODES[border])
+    assert torch.equal(padded, expected)
+    assert padded.is_contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    ours, torch_s = (torch.autograd.grad((each * weight).sum(), x)[0] for each in (padded, expected))
+    torch.testing.assert_close(ours, torch_s, rtol=0, atol=1e-12)
 
 
 def test_rows_are_taken_in_order() -> None:

@@ -115,7 +115,8 @@ def painted(models: str, step: int, photo: torch.Tensor) -> torch.Tensor:
     painter = Painter(Transformer(ARCHITECTURES["lite"]), 2)
     painter.load_state_dict(weights(models, step))
     with torch.no_grad():
-        result: torch.Tensor = painter(photo, torch.tensor([1]))
+        result, _ = painter(photo, torch.tensor([1]))
+    assert isinstance(result, torch.Tensor)
     return result
 
 
@@ -129,8 +130,24 @@ def test_training_lowers_the_losses() -> None:
     last = run(**ONE, steps=60, overwrite=True).losses
     assert last["style_weight"] < 0.5 * first["style_weight"]
     assert last["total"] < 0.7 * first["total"]
-    parts = ("content_weight", "style_weight", "tv_weight", "grid_weight")
+    parts = ("content_weight", "style_weight", "tv_weight", "grid_weight", "overshoot_weight")
     assert last["total"] == pytest.approx(sum(last[name] for name in parts), rel=1e-4)
+
+
+@pytest.mark.parametrize(("architecture", "halved"), [("full", 1), ("lite", 2)])
+def test_the_painter_tells_how_far_it_goes_past_black_and_white(architecture: str, halved: int) -> None:
+    torch.manual_seed(0)
+    painter = Painter(Transformer(ARCHITECTURES[architecture]), 2).requires_grad_(False)
+    photo = torch.rand(2, 3, 32, 40)
+    painted, before = painter(photo, torch.tensor([0, 1]))
+    torch.testing.assert_close(painted, painter.network(photo, painter.rows))
+    assert before.max() < 0.5  # of single pixels
+    if architecture == "full":  # whose last norm undoes a bias
+        painter.rows[1, 1, -3:] = 20
+    else:
+        painter.network.convolutions["out"].bias += 20 * torch.ones(48)
+    after = painter(photo, torch.tensor([0, 1]))[1]
+    assert after[1].item() == pytest.approx((20 / halved - 3) ** 2, rel=0.2)
 
 
 def test_one_style_brings_its_body_and_loads_by_name() -> None:

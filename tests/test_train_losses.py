@@ -54,6 +54,11 @@ def test_grid_loss_sees_a_weave_and_not_a_flat_picture(spacing: int, variance: f
     assert losses.grid_loss(weave).item() == pytest.approx(variance, rel=1e-4)  # of the 64 means, unbiased
 
 
+def test_overshoot_by_hand() -> None:
+    x = torch.tensor([[0.0, 2.9], [-5, 3.5]]).expand(1, 3, 2, 2)
+    assert losses.overshoot_loss(x).tolist() == pytest.approx([(4 + 0.25) / 4])
+
+
 @pytest.mark.parametrize("name", ["relative_style_loss", "absolute_style_loss"])
 def test_style_losses_against_float64(name: str) -> None:
     rng = np.random.default_rng(0)

@@ -22,8 +22,8 @@ def test_singular_values_come_near_one_and_the_vectors_stay(shape: tuple[int, in
     matrix = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     u, values, v = torch.linalg.svd(matrix, full_matrices=False)
     expected = u @ torch.diag(torch.tensor([quintic(value) for value in (values / values.norm()).tolist()])).double() @ v
-    torch.testing.assert_close(orthogonal(matrix), expected, rtol=0, atol=1e-5)
-    assert torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([1.0, 2.0, 3.0])))).sub(0.95).abs().max() < 0.27
+    torch.testing.assert_close(orthogonal(matrix[None])[0], expected, rtol=0, atol=1e-5)
+    assert torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([1.0, 2.0, 3.0]))[None])).sub(0.95).abs().max() < 0.27
 
 
 def test_two_steps_of_a_diagonal_convolution() -> None:
@@ -39,6 +39,21 @@ def test_two_steps_of_a_diagonal_convolution() -> None:
         update = update / update.norm()
         along -= 0.1 * 0.2 * 2**0.5 * torch.tensor([quintic(value) for value in update.tolist()])
     torch.testing.assert_close(weight.detach()[:, :, 0, 0], torch.diag(along))
+
+
+def test_convolutions_of_one_shape_step_as_each_would_alone() -> None:
+    together = [nn.Parameter(torch.zeros(4, 3, 3, 3)) for _ in range(3)]
+    alone = [nn.Parameter(torch.zeros(4, 3, 3, 3)) for _ in range(3)]
+    optimizers = [Muon([{"params": together, "lr": 0.1}]), *(Muon([{"params": [each], "lr": 0.1}]) for each in alone)]
+    for seed in range(2):
+        for number, pair in enumerate(zip(together, alone, strict=True)):
+            for parameter in pair:
+                parameter.grad = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(10 * seed + number))
+        for optimizer in optimizers:
+            optimizer.step()
+    for ours, its in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours.detach(), its.detach(), rtol=0, atol=1e-6)
+    assert not torch.allclose(together[0], together[1], atol=1e-2)
 
 
 def test_a_frozen_body_has_no_optimizer() -> None:

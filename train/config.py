@@ -49,6 +49,7 @@ class Config:
     content_weight: float = 1.0
     tv_weight: float = 0.0
     grid_weight: float = 0.0
+    overshoot_weight: float = 20.0  # of what lies beyond black and white: with less `full` paints black holes
     steady_weight: float = 0.0  # of the steady pass: see train/steady_pass.py
     image_size: int = 256  # side of the square crops, pixels
     batch_size: int = 4  # crops a step and process
@@ -78,7 +79,8 @@ CHOICES = {
 WHOLE_NUMBERS = {  # key: the least
     "image_size": 32, "style_size": 32, "batch_size": 1, "epoch": 1, "steps": 1, "seed": 0, "extra_styles": 0,
 }  # fmt: skip
-NUMBERS = dict.fromkeys(("content_weight", "tv_weight", "grid_weight", "steady_weight", "extra_weight"), 0.0)
+WEIGHTS = ("content_weight", "tv_weight", "grid_weight", "overshoot_weight", "steady_weight", "extra_weight")
+NUMBERS = dict.fromkeys(WEIGHTS, 0.0)
 NUMBERS |= {"learning_rate": 1e-12, "rows_learning_rate": 1e-12, "zoom": 1.0, "seconds": 1.0}
 PATHS = ("content", "loss_model_file", "model_path", "start")
 STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # become Config.styles

@@ -112,7 +112,7 @@ def fool(
 ) -> Tensor:
     """One step of the painter towards what the student takes for the style; its paintings, (N, 3, H, W)."""
     with torch.autocast("cpu", torch.bfloat16):
-        painted = painter(photo.contiguous(memory_format=torch.channels_last), chosen)
+        painted, _ = painter(photo.contiguous(memory_format=torch.channels_last), chosen)
         found = student(painted, LAYERS)
         with torch.no_grad():
             content, targets = student(photo, ["conv3_3"]), student(style, LAYERS)

@@ -82,7 +82,8 @@ def train(
     Started by torchrun, all processes train together; all but the first print nothing and return None.
     Raises TrainingError for anything missing, and if the losses stop being finite.
     """
-    with joined(device) as processes, ctrl_c_noted() as interrupted:
+    fastest = torch.backends.cudnn.flags(enabled=True, benchmark=True)  # its kernels, as crops are all of one size
+    with joined(device) as processes, ctrl_c_noted() as interrupted, fastest:
         if processes.rank > 0:  # only the first speaks
             quiet, warn = True, _say_nothing
         return _train(config, processes, interrupted, resume, overwrite, quiet, preview, warn)
@@ -148,14 +149,14 @@ def _train(
         for (step, start), (photo, skipped) in zip(enumerate(starts, first + 1), bar, strict=True):
             progress = max((step - 1) / total_steps, elapsed_seconds / config.seconds)
             photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
-            numbers = range(start, start + config.batch_size)
-            style = torch.tensor([style_of(number, config, total_crops) for number in numbers], device=device)  # (N,)
-            motion = Motion(config.batch_size if config.steady_weight else 0, config.image_size, config.seed + start)
+            styles = [style_of(number, config, total_crops) for number in range(start, start + config.batch_size)]
+            style = torch.tensor(styles).to(device, non_blocking=True)  # (N,)
+            motion = Motion(config.batch_size if config.steady_weight else 0, config.image_size, config.seed + start, device)
             copies = motion.copies(photo[: len(motion.grid)])
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                both = model(torch.cat([photo, copies]), torch.cat([style, style[: len(copies)]]))
+                both, overshoot = model(torch.cat([photo, copies]), torch.cat([style, style[: len(copies)]]))
                 painted, painted_copies = both[: len(photo)], both[len(photo) :]
-                parts = objective(painted, photo, style, painted_copies, motion)
+                parts = objective(painted, photo, style, overshoot, painted_copies, motion)
             painter.zero_grad()
             torch.autograd.backward(parts["total"])
             take_step(optimizers, decayed(config, progress))
@@ -284,5 +285,5 @@ def _not_finite(means: dict[str, float], step: int, folder: Path) -> TrainingErr
 def _paint_sample(painter: Painter, sample: Tensor, styles: int, half: bool) -> Tensor:
     """The sample photo, (1, 3, H, W), and what each style makes of it -> (1 + S, 3, H, W) in [0, 1], on the CPU."""
     with torch.autocast(sample.device.type, torch.bfloat16, enabled=half):
-        painted = [painter(sample, torch.tensor([style], device=sample.device)) for style in range(styles)]
+        painted = [painter(sample, torch.tensor([style], device=sample.device))[0] for style in range(styles)]
     return torch.cat([sample, *painted]).float().cpu()

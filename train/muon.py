@@ -55,6 +55,7 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
+            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # of one shape, together: fewer kernels for a GPU
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
@@ -63,18 +64,22 @@ class Muon(Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"]
                 momentum.lerp_(parameter.grad, 1 - MOMENTUM)
-                update = orthogonal(parameter.grad.lerp(momentum, MOMENTUM).flatten(1))
-                length = ROOT_MEAN_SQUARE * max(update.shape) ** 0.5  # an orthogonal matrix's numbers: 1 / root of its long side
-                parameter.sub_(update.reshape(parameter.shape), alpha=group["lr"] * length)
+                alike.setdefault(parameter.shape, []).append((parameter, parameter.grad.lerp(momentum, MOMENTUM).flatten(1)))
+            for members in alike.values():
+                updates = orthogonal(torch.stack([matrix for _, matrix in members]))
+                length = ROOT_MEAN_SQUARE * max(updates.shape[1:]) ** 0.5  # orthogonal ones' numbers: 1 / root of the long side
+                for (parameter, _), update in zip(members, updates, strict=True):
+                    parameter.sub_(update.reshape(parameter.shape), alpha=group["lr"] * length)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """(M, N) -> the same singular vectors; singular values, if above .002 of the norm, of .7 to 1.2 (Newton and Schulz)."""
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = wide / (wide.norm() + 1e-7)
+def orthogonal(matrices: Tensor) -> Tensor:
+    """(G, M, N) -> the same singular vectors; singular values, if above .002 of the norm, of .7 to 1.2 (Newton and Schulz)."""
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     a, b, c = COEFFICIENTS
-    for _ in range(ITERATIONS):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    found: Tensor = x.T if wide is not matrix else x
-    return found
+    for _ in range(ITERATIONS):  # a x + (b s + c s s) x, where s = x x^T
+        square = x @ x.mT
+        polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
+    return x.mT if tall else x

@@ -35,8 +35,10 @@ class Objective:
                 grams[layer].append(losses.gram_matrix(activations)[0])
         self.grams = {layer: torch.stack(each) for layer, each in grams.items()}  # (S, C, C)
 
-    def __call__(self, painted: Tensor, photo: Tensor, style: Tensor, copies: Tensor, motion: Motion) -> dict[str, Tensor]:
-        """Painted and photo (N, 3, H, W) in [0, 1], style (N,), the motion's painted copies -> scalars.
+    def __call__(
+        self, painted: Tensor, photo: Tensor, style: Tensor, overshoot: Tensor, copies: Tensor, motion: Motion
+    ) -> dict[str, Tensor]:
+        """Painted and photo (N, 3, H, W) in [0, 1], style (N,), the painter's overshoot, the motion's painted copies -> scalars.
 
         By layer as they are; content_weight, style_weight ... with their weights; total is the sum of
         these, and what is minimised.
@@ -61,6 +63,9 @@ class Objective:
         if config.grid_weight:
             parts["grid"] = losses.grid_loss(painted).mean()
             weighted["grid_weight"] = config.grid_weight * parts["grid"]
+        if config.overshoot_weight:
+            parts["overshoot"] = overshoot.mean()
+            weighted["overshoot_weight"] = config.overshoot_weight * parts["overshoot"]
         if config.steady_weight:
             parts["steady"] = motion.loss(painted, copies).mean()
             weighted["steady_weight"] = config.steady_weight * parts["steady"]

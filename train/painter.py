@@ -8,9 +8,25 @@ from torch import Tensor, nn
 from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import StyleError, TrainingError
 from livestyle.gallery import SUFFIX
-from livestyle.network import Transformer
+from livestyle.network import TorchOps, Transformer
 from livestyle.style import load_body, load_style, read_header
 from livestyle.train.config import Config
+from livestyle.train.losses import overshoot_loss
+
+
+class WatchedOps(TorchOps):
+    """Measures what is about to be squeezed into [0, 1]."""
+
+    overshoot: Tensor
+    """`losses.overshoot_loss`, (N,)."""
+
+    def tanh(self, x: Tensor) -> Tensor:
+        self.overshoot = overshoot_loss(x)
+        return x.tanh()  # not in place: the way back needs x
+
+    def sigmoid(self, x: Tensor) -> Tensor:
+        self.overshoot = overshoot_loss(x / 2)  # (1 + tanh(x / 2)) / 2
+        return x.sigmoid()
 
 
 class Painter(nn.Module):
@@ -21,10 +37,12 @@ class Painter(nn.Module):
         self.network = network
         self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1]."""
-        painted: Tensor = self.network(x, self.rows.index_select(0, style))  # whose gradient adds up in a fixed order
-        return painted
+    def forward(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1], and overshoot, (N,)."""
+        rows = self.rows.index_select(0, style)  # whose gradient adds up in a fixed order
+        ops = WatchedOps(self.network.convolutions, rows)
+        painted: Tensor = self.network.architecture.paint(ops, x)
+        return painted, ops.overshoot
 
 
 def new_painter(config: Config) -> Painter:
