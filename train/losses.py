@@ -64,7 +64,7 @@ def grid_loss(painted: Tensor, period: int = 8) -> Tensor:
 def overshoot_loss(x: Tensor, limit: float = 3.0) -> Tensor:
     """How far values lie beyond what the last tanh, which ends in black and white, can tell apart; squared. x: (N, C, H, W).
 
-    In front of it `full` normalises. A spot a hundred times darker than black made up three quarters of that norm's variance,
+    In front of it `full` normalises. A spot ten times past black made up three quarters of that norm's variance,
     and so set the contrast of all the rest: a black hole in every painting (as in StyleGAN, Karras et al. 2020, section 2).
     """
     return (x.float() - x.float().clamp(-limit, limit)).square().mean((1, 2, 3))
