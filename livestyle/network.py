@@ -72,7 +72,7 @@ def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]
 def normalised(x: Tensor) -> tuple[Tensor, Tensor]:
     """(N, C, H, W) -> every channel of every picture with mean 0 and variance 1, and one over what was its deviation, (N, C).
 
-    By torch's group norm on CPUs; on GPUs that leaves channels-last memory, and rounds its statistics to half precision.
+    By torch's group norm on CPUs; on GPUs in channels-last memory, which that leaves.
     """
     if x.is_cuda:
         return normalised_in_lines(x)
