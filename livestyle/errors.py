@@ -3,6 +3,7 @@
 LivestyleError               2   could not start
 ├── InputError               2   an input is missing, empty, damaged beyond use, or not what it claims to be
 ├── OutputError              2   an output exists, equals the input, or cannot be written
+│   └── OutputInUseError     2   another run is writing the same output
 ├── StyleError               2   a style is unknown, broken, or does not fit the asked model
 ├── DeviceError              2   the asked device is not there, or the display is not
 ├── TooLargeError            2   a picture is larger than the memory
@@ -20,6 +21,10 @@ class InputError(LivestyleError):
 
 class OutputError(LivestyleError):
     """An output exists, equals the input, or cannot be written."""
+
+
+class OutputInUseError(OutputError):
+    """Another run is writing the same output."""
 
 
 class StyleError(LivestyleError):

@@ -81,4 +81,4 @@ class Sink(Protocol):
         """Raises OutputError."""
 
     def close(self, error: BaseException | None = None) -> None:
-        """End. None: complete. KeyboardInterrupt: keep what was written, playable. Other errors: leave nothing."""
+        """End. None: complete. An error, or KeyboardInterrupt: keep what was written, playable, under another name."""

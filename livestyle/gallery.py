@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from livestyle.errors import StyleError
+from livestyle.output_file import is_partial
 from livestyle.style import Header, read_header
 
 SUFFIX = ".safetensors"
@@ -76,7 +77,7 @@ class Gallery:
         seen: set[Path] = set()
         for folder in self.folders:
             for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
-                if path.name.startswith(".") or path.resolve() in seen:
+                if path.name.startswith(".") or is_partial(path) or path.resolve() in seen:
                     continue  # a file being written, or the same folder twice
                 seen.add(path.resolve())
                 try:

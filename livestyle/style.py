@@ -8,11 +8,8 @@ Either may hold `thumbnail`, a small JPEG of the style picture, as bytes.
 
 import hashlib
 import json
-import os
 import re
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from safetensors.numpy import save as serialize
 
 from livestyle.architecture import ARCHITECTURES, Architecture
 from livestyle.errors import OutputError, StyleError
+from livestyle.output_file import write_whole
 
 FORMAT = "livestyle-1"
 SIZE_CAP_BYTES = 64 * 2**20
@@ -172,18 +170,14 @@ def load_thumbnail(header: Header) -> bytes | None:
 
 
 def write_atomically(tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str], path: Path) -> None:
-    """Write safetensors under a temporary name, then rename: the file is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    """Write safetensors: the file is there complete, or not at all. Raises OutputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # not save_file, which makes files that only their owner can read; and it writes memory as it lies, whatever its strides
-        partial.write_bytes(serialize({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata))
-        os.replace(partial, path)
+        data = serialize({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
-    finally:
-        with suppress(OSError):  # renamed, or never made
-            partial.unlink()
+    write_whole(path, data)
 
 
 def save(

@@ -53,21 +53,22 @@ def test_complete_leaves_its_files(opened: Opened, tmp_path: Path) -> None:
     assert all((tmp_path / name).stat().st_size for name in files)
 
 
-def test_an_error_leaves_nothing(opened: Opened, tmp_path: Path) -> None:
-    sink, _ = opened
-    sink.write(frame(0))
-    sink.close(ValueError("something else broke"))
-    assert names(tmp_path) == []
-
-
-def test_an_interrupt_keeps_what_was_written(opened: Opened, tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("something else broke"), OSError("disk full")], ids=repr)
+def test_an_error_keeps_what_was_written(opened: Opened, tmp_path: Path, error: BaseException) -> None:
     sink, files = opened
     for number in range(5):
         sink.write(frame(number))
-    sink.close(KeyboardInterrupt())
+    sink.close(error)
     left = names(tmp_path)
     assert left
     assert not set(left) & set(files)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("something else broke")], ids=repr)
+def test_an_error_before_the_first_frame_leaves_nothing(opened: Opened, tmp_path: Path, error: BaseException) -> None:
+    sink, _ = opened
+    sink.close(error)
+    assert names(tmp_path) == []
 
 
 def test_closes_twice(opened: Opened, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The video file source and sink: real files, with all that is odd about them."""
 
+import contextlib
 import itertools
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +19,7 @@ from av.video.frame import VideoFrame
 
 from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.sinks.video import VideoWriter, partial_path
+from livestyle.sinks.video import VideoWriter
 from livestyle.sources.video import VideoFile
 
 Clip = Callable[..., Path]
@@ -577,7 +579,7 @@ def test_sound_in_a_part_only(make_clip: Clip, tmp_path: Path, sound_seconds: tu
     sink = VideoWriter(tmp_path / "out.mp4", VideoFile(clip).info, sound_from=clip)
     for number in range(20):
         sink.write(Frame(np.full((48, 64, 3), number, np.uint8), Fraction(number, 10)))
-    shutil.copy(partial_path(tmp_path / "out.mp4"), tmp_path / "killed.mp4")
+    shutil.copy(tmp_path / "out.partial.mp4", tmp_path / "killed.mp4")
     sink.close()
     assert len(times(tmp_path / "killed.mp4")) >= 11
     assert [data for _, data in packets(tmp_path / "out.mp4", "audio")] == [data for _, data in packets(clip, "audio")]
@@ -742,13 +744,22 @@ except OutputError as error:
 """
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_full_disk_leaves_nothing(tmp_path: Path, container: str) -> None:
-    target = tmp_path / f"out.{container}"
-    arguments = [sys.executable, "-c", FULL_DISK, str(target), "100000"]
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+def test_full_disk_keeps_what_was_written(tmp_path: Path, container: str) -> None:
+    target, partial = tmp_path / f"out.{container}", tmp_path / f"out.partial.{container}"
+    arguments = [sys.executable, "-c", FULL_DISK, str(target), "400000"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"cannot write {target}: ")
-    assert names(tmp_path) == []
+    assert names(tmp_path) == [partial.name]
+    with av.open(str(partial)) as left:
+        count = 0
+        with contextlib.suppress(av.FFmpegError):  # the last one was cut
+            for _ in left.decode(video=0):
+                count += 1
+    assert count >= 5
+    said = re.search(rf"; ([\d.]+) s that were painted are in {re.escape(str(partial))}", done.stdout)
+    assert said
+    assert float(said[1]) == pytest.approx(count / 10, abs=0.2)  # pictures between two others are encoded after both
 
 
 # ../shared

@@ -81,7 +81,7 @@ def evaluate(
     """
     from tqdm import tqdm
 
-    from livestyle.sinks.pictures import write_whole
+    from livestyle.output_file import write_whole
     from livestyle.sources.pictures import find_pictures, read_picture
     from livestyle.train.evaluate import iterations_table, losses_table, steadiness_table
     from livestyle.train.steadiness import measure

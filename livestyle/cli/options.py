@@ -85,14 +85,17 @@ report_options = together(
 )
 
 
-def may_write(path: Path, overwrite: bool | None) -> None:
-    """Return if the path is free or may be overwritten: -y, or asked on a terminal. Raises OutputError otherwise."""
+def may_write(path: Path, overwrite: bool | None) -> bool:
+    """Whether a file of that name may be replaced: with -y, or where a person agrees on a terminal.
+
+    Raises OutputError if there is one that may not. If there is none, one that appears later may be replaced with -y alone.
+    """
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file in it")
-    if not path.exists() or overwrite:
-        return
+    if overwrite or not path.exists():
+        return bool(overwrite)
     if overwrite is None and sys.stdin.isatty() and click.confirm(f"{path} exists. Overwrite it?", err=True):
-        return
+        return True
     raise OutputError(f"{path} exists; use -y to overwrite it, or another name")
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
+from livestyle.output_file import partial_files
 from livestyle.pipeline import Pipeline
 from livestyle.sinks.pictures import write_picture
-from livestyle.sinks.video import VideoWriter, partial_path
+from livestyle.sinks.video import VideoWriter
 from livestyle.sinks.window import Overlay, Screen
 from livestyle.sources.live import Pausable
 from livestyle.stylizer import Stylizer
@@ -293,6 +294,6 @@ def free_path(folder: Path, suffix: str) -> Path:
     number = 1
     while True:
         path = folder / f"webcam-{number:03}.{suffix}"
-        if not path.exists() and not partial_path(path).exists():
+        if not path.exists() and not partial_files(path):
             return path
         number += 1

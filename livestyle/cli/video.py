@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,14 +26,19 @@ from livestyle.cli.options import (
     tell,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
+from livestyle.output_file import is_partial
 
 if TYPE_CHECKING:
-    from livestyle.frame import Sink, Source
+    from livestyle.frame import Frame, Source
+    from livestyle.pipeline import Pipeline
+    from livestyle.sinks.video import VideoWriter
     from livestyle.smoothing import Smoothing
     from livestyle.stylizer import Stylizer
 
 SUFFIXES = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
 """What counts as a video in a folder; a file that is named is tried whatever it is called."""
+
+POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed while no frame comes
 
 
 class TimeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
@@ -102,7 +108,7 @@ def video(
         for source_path, target in jobs:
             try:
                 refuse_same_file(source_path, target)
-                may_write(target, overwrite)
+                may_replace = may_write(target, overwrite)
                 source = VideoFile(
                     source_path,
                     start_seconds=start,
@@ -122,6 +128,7 @@ def video(
                         pix_fmt=pix_fmt,
                         duration_seconds=duration,
                         on_gpu=stylizer.engine.takes_nv12,
+                        overwrite=may_replace,
                     )
                 except BaseException:
                     source.close()
@@ -164,10 +171,13 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
         raise OutputError(f"{output} is a file; several inputs need a folder")
     inputs: list[Path] = []
     for path in paths:
-        inside = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not path.is_dir():
+            inputs.append(path)
+            continue
+        inside = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and not is_partial(entry))
         if not inside:
             raise InputError(f"no videos in the folder {path}")
-        inputs += [entry for entry in inside if ".partial" not in entry.suffixes]
+        inputs += inside
     from livestyle.sinks.video import CONTAINERS
 
     jobs = [(path, output / (path.name if path.suffix.lower() in CONTAINERS else f"{path.stem}.mp4")) for path in inputs]
@@ -179,32 +189,37 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
 
 
 def paint_file(
-    source: "Source", stylizer: "Stylizer", sink: "Sink", quiet: bool, smoothing: "Smoothing | None" = None
+    source: "Source", stylizer: "Stylizer", sink: "VideoWriter", quiet: bool, smoothing: "Smoothing | None" = None
 ) -> dict[str, Any]:
-    """Run one file through the house; the summary. Leaves nothing behind on an error, what is playable on Ctrl-C."""
-    from livestyle.interrupt import ctrl_c_noted
+    """Paint one file and return the summary. After an error or Ctrl-C what was painted stays, playable, as `sink.kept`."""
+    from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
     from livestyle.pipeline import Pipeline, offline
 
     started = time.monotonic()
     info = source.info
     frames = 0
-    try:
-        with (
-            tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar,
-            Pipeline(source, stylizer, offline(stylizer.best_batch(info.frame_shape)), smoothing) as pipeline,
-            ctrl_c_noted() as interrupted,
-        ):
-            bar.set_description("painting")
-            for frame in pipeline:
-                sink.write(frame)
-                frames += 1
-                bar.update()
-                if interrupted():  # between frames, so that none is lost
-                    raise KeyboardInterrupt
-    except BaseException as error:
-        sink.close(error)
-        raise
-    sink.close()
+    with ctrl_c_noted() as interrupted:  # to the end: Ctrl-C while the file is completed loses nothing
+        try:
+            with tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar:
+                with ctrl_c_raised():  # it may take long, and nothing was written yet
+                    batch = stylizer.best_batch(info.frame_shape)
+                with Pipeline(source, stylizer, offline(batch), smoothing) as pipeline:
+                    bar.set_description("painting")
+                    for frame in polled(pipeline, interrupted):
+                        sink.write(frame)
+                        frames += 1
+                        bar.update()
+            sink.close()
+        except BaseException as error:
+            source.close()
+            sink.close(error)
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"interrupted; {sink.remains}") from None
+            if sink.kept and not isinstance(error, OutputError):  # which says so itself
+                click.echo(f"livestyle: {sink.remains}", err=True)
+            raise
+        if interrupted():
+            raise KeyboardInterrupt(f"interrupted when {sink.path} was complete")
     seconds = time.monotonic() - started
     return {
         "frames": frames,
@@ -213,5 +228,17 @@ def paint_file(
         "seconds": round(seconds, 3),
         "fps": round(frames / seconds, 2),
         "notes": source.notes + stylizer.engine.notes + sink.notes,
-        "damage": source.damage + list(getattr(sink, "damage", [])),
+        "damage": source.damage + sink.damage,
     }
+
+
+def polled(pipeline: "Pipeline", interrupted: Callable[[], bool]) -> Iterator["Frame"]:
+    """The painted frames to the end. Raises KeyboardInterrupt between two frames, or while none comes."""
+    while not interrupted():
+        try:
+            frame = pipeline.poll(POLL_SECONDS)
+        except StopIteration:
+            return
+        if frame is not None:
+            yield frame
+    raise KeyboardInterrupt

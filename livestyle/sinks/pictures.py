@@ -1,8 +1,5 @@
 """Pictures, to files or bytes."""
 
-import os
-import uuid
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -10,6 +7,7 @@ import numpy as np
 
 from livestyle.errors import OutputError
 from livestyle.frame import Image
+from livestyle.output_file import write_whole
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
@@ -42,15 +40,3 @@ def encode_picture(image: Image, suffix: str, alpha: Image | None = None, jpeg_q
 def write_picture(path: Path, image: Image, alpha: Image | None = None) -> None:
     """Write (H, W, 3) uint8 RGB; the name appears with the whole picture. Raises OutputError."""
     write_whole(path, encode_picture(image, path.suffix, alpha))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, then rename. Raises OutputError."""
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")  # not longer for a long name
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error

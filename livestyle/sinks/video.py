@@ -1,8 +1,8 @@
 """Frames to a video file, by PyAV, with the sound and the subtitles of the file that they came from.
 
-While it runs the output is `name.partial.ext`. MP4 and MOV are then in fragments, each flushed: whenever the process
-dies, what is there plays. When complete they are rewritten, packet for packet, as an ordinary file with the index in
-front. Matroska and WebM play when cut off anyhow: they only get their final name.
+While it runs the output is `name.partial.ext` (see output_file.py). MP4 and MOV are then in fragments, each flushed:
+whenever the process dies, what is there plays. When complete they are rewritten, packet for packet, as an ordinary file
+with the index in front. Matroska and WebM play when cut off anyhow: they only get their final name.
 """
 
 import errno
@@ -28,7 +28,8 @@ from av.video.stream import VideoStream
 
 from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.media import matrix_of_untagged, scaling
+from livestyle.media import matrix_of_untagged, open_media, scaling
+from livestyle.output_file import OutputFile
 from livestyle.sinks.tracks import Tracks, Window
 
 IN_FLIGHT_SECONDS = Fraction(1, 2)
@@ -143,8 +144,10 @@ class VideoWriter:
     pix_fmt: FFmpeg's name; None for yuv420p, where odd sizes are made even by repeating the last row or column.
     duration_seconds: cut the sound this long after the first frame; None keeps all of it.
     on_gpu: encode on an NVIDIA GPU that has an encoder for it, unless the preset or pix_fmt is asked for.
+    overwrite: whether a file that has this name at the end may be replaced.
 
-    Frames are RGB, or NV12 of the writer's own size.
+    Frames are RGB, or NV12 of the writer's own size. After an error, or where `close` gets one, what was written stays,
+    playable, as `kept`.
     """
 
     def __init__(
@@ -159,17 +162,17 @@ class VideoWriter:
         pix_fmt: str | None = None,
         duration_seconds: Fraction | int | None = None,
         on_gpu: bool = False,
+        overwrite: bool = True,
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
-        self._path = path
-        self._partial = partial_path(path)
+        self.kept: Path | None = None
+        """The partial file that holds what was written before an error."""
+        self.kept_seconds = 0.0
+        """How much of it plays."""
+        self.path = path
         self._container = _container(path)
         name, self._encoder = _choose_encoder(codec, self._container, path)
-        if not path.parent.is_dir():
-            raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-        if path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder")
         self._info = info
         self._sound_from = sound_from
         self._duration_seconds = duration_seconds
@@ -188,22 +191,29 @@ class VideoWriter:
             if gpu_encoder is not None and _opens(gpu_encoder.library, self._layout, self._rate):
                 self._encoder = gpu_encoder
             self.notes.append(f"encoded by {self._encoder.library}")
-        self._crf, self._preset = crf, preset or self._encoder.preset
+        self._crf, self._preset = crf, preset
         self._is_hevc = name == "hevc"
         self._first_ticks: int | None = None
         self._last_ticks = 0
         self._nudged = 0
         self._held: Packet[Any] | None = None
         self._muxed = 0
+        self._end_seconds = Fraction(0)  # of what was muxed
         self._closed = False
-        with self._cleaning_up():
-            self._open()
+        self._file = OutputFile(path, replace=overwrite)
+        self.notes += self._file.notes
+        try:
+            with self._translated_errors():
+                self._open()
+        except BaseException:
+            self._end()
+            raise
 
     def write(self, frame: Frame) -> None:
         width, height = self._info.width, self._info.height
         if frame.image.shape not in ((height, width, 3), (height * 3 // 2, width)):
             found = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
-            raise OutputError(f"{self._path}: a frame of {found} in a video of {width}x{height}")
+            raise OutputError(f"{self.path}: a frame of {found} in a video of {width}x{height}")
         ticks = round(frame.pts_seconds / self._time_base)
         if self._first_ticks is None:
             self._first_ticks = ticks
@@ -213,29 +223,31 @@ class VideoWriter:
             ticks = self._last_ticks + 1
             self._nudged += 1
         self._last_ticks = ticks
-        with self._translated_errors():
+        try:
             self._mux(self._video.encode(self.to_yuv(frame, ticks)))
+        except (av.FFmpegError, OSError) as error:
+            self.close(error)
+            raise OutputError(f"cannot write {self.path}: {error.strerror}; {self.remains}") from error
 
     def close(self, error: BaseException | None = None) -> None:
         if self._closed:
             return
         self._closed = True
-        if error is not None and not isinstance(error, KeyboardInterrupt):
-            self._discard()
+        if error is not None:
+            self._end()
             return
-        with self._cleaning_up():
-            self._mux(self._video.encode(None))
-            if self._held is not None:
-                self._held.duration = max(1, round(1 / (self._rate * self._time_base)))
-                self._mux_one(self._held)
-            if not self._muxed:
-                raise OutputError(f"there was no picture to write to {self._path}")
-            if error is None:
+        try:
+            with self._translated_errors():
+                self._flush()
+                if not self._muxed:
+                    raise OutputError(f"there was no picture to write to {self.path}")
                 self._write_tracks(None)
-            self._output.close()
-            self._close_tracks()
-            if error is None:
+                self._output.close()
+                self._close_tracks()
                 self._finish()
+        except BaseException:
+            self._end()
+            raise
         if self._tracks is not None:
             self.notes += self._tracks.notes
             self.damage += self._tracks.damage
@@ -252,15 +264,15 @@ class VideoWriter:
             if self._sound_from is None or isinstance(error, OSError):
                 raise
             # the header was refused: try without the streams that are not ours
-            self._discard()
+            self._close_output()
             self.damage.append(f"sound and subtitles could not be kept: {error.strerror}")
             self._sound_from = None
             self._open_with(None)
 
     def _open_with(self, sound_from: Path | None) -> None:
         options = self._container.options | self._exact_start()
-        self._output = av.open(f"file:{self._partial}", "w", format=self._container.format, container_options=options)
-        self._video = self._add_video(self._output)
+        self._output = av.open(f"file:{self._file.partial}", "w", format=self._container.format, container_options=options)
+        self._video = self._add_video(self._output, self._encoder)
         if sound_from is not None:
             self._tracks = self._open_tracks(sound_from, self._output, late=not self._container.fragmented)
         self._output.start_encoding()
@@ -269,10 +281,11 @@ class VideoWriter:
         """A start that is not 0 is an edit in the movie's time scale: with FFmpeg's own, milliseconds."""
         return {"movie_timescale": str(self._time_base.denominator)} if self._container.fragmented else {}
 
-    def _add_video(self, output: OutputContainer) -> VideoStream:
+    def _add_video(self, output: OutputContainer, encoder: Encoder) -> VideoStream:
         delay = int(self._rate * IN_FLIGHT_SECONDS) if self._info.rate else 0
-        options = self._encoder.options(self._crf, self._preset, delay)
-        stream = output.add_stream(self._encoder.library, rate=self._rate.limit_denominator(65_535), options=options)
+        preset = self._preset or encoder.preset
+        options = encoder.options(self._crf, preset, delay)
+        stream = output.add_stream(encoder.library, rate=self._rate.limit_denominator(65_535), options=options)
         context = cast(VideoCodecContext, stream.codec_context)
         context.width, context.height = self._layout.width, self._layout.height
         context.pix_fmt = self._layout.name
@@ -289,7 +302,7 @@ class VideoWriter:
             context.open()
         except av.FFmpegError as error:
             raise OutputError(
-                f"{self._encoder.library} refuses crf {self._crf}, preset {self._preset}, {self._layout.name} at "
+                f"{encoder.library} refuses crf {self._crf}, preset {preset}, {self._layout.name} at "
                 f"{self._layout.width}x{self._layout.height} ({error.strerror})"
             ) from None
         return cast(VideoStream, stream)
@@ -299,7 +312,7 @@ class VideoWriter:
             return self._open_tracks(cast(Path, self._sound_from), output, late=True)
         except InputError as error:  # it was there when the run began; then what the fragments hold of it
             self.damage.append(f"sound that begins late, and subtitles, are lost: {error}")
-            return Tracks(self._partial, output, sound="aac", subtitles="mov_text", window=Window(Fraction(0), None))
+            return Tracks(self._file.partial, output, sound="aac", subtitles="mov_text", window=Window(Fraction(0), None))
 
     def _open_tracks(self, sound_from: Path, output: OutputContainer, late: bool) -> Tracks:
         container = self._container
@@ -338,38 +351,45 @@ class VideoWriter:
         packet.stream = self._video
         self._output.mux(packet)
         self._muxed += 1
+        if packet.pts is not None:
+            self._end_seconds = max(self._end_seconds, (packet.pts + (packet.duration or 0)) * packet.time_base)
 
     def _write_tracks(self, seconds: Fraction | None) -> None:
         if self._tracks is not None:
             self._tracks.write_until(seconds)
 
+    def _flush(self) -> None:
+        """Write what is still inside the encoder."""
+        self._mux(self._video.encode(None))
+        if self._held is not None:
+            self._held.duration = max(1, round(1 / (self._rate * self._time_base)))
+            self._mux_one(self._held)
+            self._held = None
+
     def _finish(self) -> None:
         """Give the complete partial file its final form and name."""
         if not self._container.fragmented:
-            os.replace(self._partial, self._path)
+            self._file.commit()
             return
         try:
-            with _hidden_file(self._path) as url:
-                self._rewrite(url)
+            with self._file.rewritten() as path:
+                self._rewrite(f"file:{path}")
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
-            self.damage.append(f"no room to put the index of {self._path} in front; it is left in fragments, without subtitles")
-            os.replace(self._partial, self._path)
-            return
-        self._partial.unlink(missing_ok=True)
+            self.damage.append(f"no room to put the index of {self.path} in front; it is left in fragments, without subtitles")
+            self._file.commit()
 
     def _rewrite(self, url: str) -> None:
         """Packet for packet, with the index in front, and with the streams that the fragments had no place for."""
         options = {"movflags": "faststart"} | self._exact_start()
         with (
-            av.open(f"file:{self._partial}") as source,
+            av.open(f"file:{self._file.partial}") as source,
             av.open(url, "w", format=self._container.format, container_options=options) as output,
         ):
             # PyAV before 14.2 takes no packets as they are but for a stream with an encoder, so it gets the same one again,
             # with the headers as the fragments have them; a CPU's, as a GPU may have no second one to give
-            self._encoder = self._cpu_encoder
-            video = self._add_video(output)
+            video = self._add_video(output, self._cpu_encoder)
             video.codec_context.extradata = source.streams.video[0].codec_context.extradata
             tracks = None
             if self._sound_from is not None:
@@ -387,41 +407,50 @@ class VideoWriter:
             if tracks is not None:
                 tracks.close()
         if count != self._muxed:
-            raise OutputError(f"{self._partial} holds {count} of {self._muxed} pictures; it is not made into {self._path}")
+            raise OutputError(f"{self._file.partial} holds {count} of {self._muxed} pictures; it is not made into {self.path}")
 
     # ending
+
+    def _end(self) -> None:
+        """Leave what was written, playable, under its partial name; nothing, if there is no picture in it."""
+        with suppress(AttributeError, av.FFmpegError, OSError, ValueError):  # it may be why the run ends, or not even be open
+            self._flush()
+        is_whole = self._close_output()
+        if self._muxed:
+            self._file.keep()
+            self.kept = self._file.partial
+            self.kept_seconds = float(self._end_seconds) if is_whole else _playable_seconds(self.kept)
+        else:
+            self._file.discard()
+
+    def _close_output(self) -> bool:
+        """Whether all that was muxed went into the file."""
+        try:
+            self._output.close()
+        except (AttributeError, av.FFmpegError, OSError):
+            return False
+        finally:
+            self._close_tracks()
+            self._tracks = None
+        return True
 
     def _close_tracks(self) -> None:
         if self._tracks is not None:
             self._tracks.close()
 
-    def _discard(self) -> None:
-        with suppress(av.FFmpegError, OSError):
-            self._output.close()
-        self._close_tracks()
-        self._tracks = None
-        self._partial.unlink(missing_ok=True)
+    @property
+    def remains(self) -> str:
+        """What is left after an error, for a person."""
+        if self.kept is None:
+            return "nothing was written"
+        return f"{self.kept_seconds:.1f} s that were painted are in {self.kept}"
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
-
-    @contextmanager
-    def _cleaning_up(self) -> Iterator[None]:
-        try:
-            with self._translated_errors():
-                yield
-        except BaseException:
-            self._discard()
-            raise
-
-
-def partial_path(path: Path) -> Path:
-    """Where an output is while it is being written: out.mp4 -> out.partial.mp4."""
-    return path.with_suffix(f".partial{path.suffix}")
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
 
 
 def _container(path: Path) -> Container:
@@ -478,25 +507,11 @@ def _rgb_to_yuv(layout: VideoFormat, matrix: Colorspace, time_base: Fraction) ->
     return scaling(VideoFormat("rgb24", layout.width, layout.height), time_base, options, layout.name)
 
 
-@contextmanager
-def _hidden_file(path: Path) -> Iterator[str]:
-    """A URL to write to, which becomes `path` on leaving without an error; if killed before, nothing of it stays."""
-    named = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
-    except (AttributeError, OSError):  # only on Linux, and not on every file system
-        try:
-            yield f"file:{named}"
-            os.replace(named, path)
-        finally:
-            named.unlink(missing_ok=True)
-        return
-    try:
-        yield f"file:/proc/self/fd/{descriptor}"
-        if path.exists():
-            os.link(f"/proc/self/fd/{descriptor}", named, src_dir_fd=descriptor)
-            os.replace(named, path)
-        else:
-            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
-    finally:
-        os.close(descriptor)
+def _playable_seconds(path: Path) -> float:
+    """How long the pictures of a file play that may be cut off. Reads its packets, not its pictures."""
+    end = Fraction(0)
+    with suppress(av.FFmpegError, InputError, OSError), open_media(path) as container:
+        for packet in container.demux(video=0):
+            if packet.pts is not None and not packet.is_corrupt:  # as the one that was cut off is
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    return float(end)

@@ -1,0 +1,279 @@
+"""Output files: written beside their final place under a partial name, moved there when complete.
+
+    out.mp4 -> out.partial.mp4, or out.partial-2.mp4 ... where earlier runs left theirs
+
+A partial file is created by its run and locked while that run lives. So two runs never write to one file, a second run
+for the same output is refused at the start, and what a killed run left behind is never touched.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from livestyle.errors import OutputError, OutputInUseError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+LONGEST_NAME_BYTES = 255
+LOCKED_BYTE = 2**40
+"""Windows lets nobody else write a locked byte: this one lies behind the end of every file."""
+LOCK_TRIES, LOCK_RETRY_SECONDS = 100, 0.01
+
+
+class OutputFile:
+    """Reserves a final path and creates the partial file to write to. As a context manager it discards what is undecided.
+
+    path: where the file will be. A symbolic link is followed: the file that it points to is written.
+    replace: whether a file that has this name when the new one is complete may be replaced.
+
+    Raises OutputInUseError if another run is writing the same file, and OutputError if the folder is missing or not
+    writable, or the path is a folder or a device.
+    """
+
+    def __init__(self, path: Path, *, replace: bool = True) -> None:
+        self.notes: list[str] = []
+        """What earlier runs left behind."""
+        self._replace = replace
+        self._mode: int | None = None  # of the file that is replaced
+        try:
+            self.path = Path(os.path.realpath(path)) if path.is_symlink() else path
+            if self.path.is_symlink():
+                raise OutputError(f"cannot write {path}: its symbolic links form a loop")
+            if not self.path.parent.is_dir():
+                raise OutputError(f"cannot write {path}: there is no folder {self.path.parent}")
+            if self.path.exists():
+                mode = self.path.stat().st_mode
+                if not stat.S_ISREG(mode):
+                    kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+                    raise OutputError(f"cannot write {path}: it is {kind}")
+                self._mode = stat.S_IMODE(mode)
+            with _folder_locked(self.path.parent):  # else others might see the new file before it is locked
+                self.partial, self._descriptor = self._create()
+                """`partial` is where to write until `commit`. It exists, is empty, and belongs to this run alone."""
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        self._is_open = True
+
+    def commit(self) -> None:
+        """Flush the partial file to the disk and move it to the final path, with the mode of the file that it replaces.
+
+        Raises OutputError, and leaves the partial file, if that fails or if the path was taken meanwhile and must not be
+        replaced.
+        """
+        self._commit(self._descriptor, self.partial)
+
+    @contextmanager
+    def rewritten(self) -> Iterator[Path]:
+        """A second file for the final form. Leaving the block without an error commits it, and deletes the partial file.
+
+        On Linux it has no name before: a run killed meanwhile leaves the partial file alone. Raises OSError if it cannot
+        be created, and OutputError as `commit` does; the partial file then stays.
+        """
+        hidden = self.path.with_name(f".{uuid.uuid4().hex}.partial{self.path.suffix}")  # not longer for a long name
+        try:
+            descriptor = os.open(self.path.parent, os.O_TMPFILE | os.O_RDWR, self._creation_mode)
+            is_unnamed = True
+        except (AttributeError, OSError):  # only on Linux, and not on every file system
+            descriptor = os.open(hidden, _CREATE, self._creation_mode)
+            is_unnamed = False
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}") if is_unnamed else hidden
+            if is_unnamed:
+                # src_dir_fd makes Python follow the link in /proc
+                os.link(f"/proc/self/fd/{descriptor}", hidden, src_dir_fd=descriptor)
+            written, descriptor = descriptor, -1
+            self._commit(written, hidden)
+            self.discard()
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+            hidden.unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Leave the partial file where it is, flushed to the disk."""
+        if self._is_open:
+            self._is_open = False
+            with suppress(OSError):
+                os.fsync(self._descriptor)
+            os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Delete the partial file, unless it was committed or kept."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self._descriptor)
+            with suppress(OSError):
+                self.partial.unlink()
+
+    def __enter__(self) -> "OutputFile":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.discard()
+
+    @property
+    def _creation_mode(self) -> int:
+        return 0o666 if self._mode is None else self._mode & 0o666 | 0o600  # a secret file is secret from its first byte
+
+    def _create(self) -> tuple[Path, int]:
+        others = partial_files(self.path)
+        for other in others:
+            if _is_locked(other):
+                raise OutputInUseError(f"another run is writing {self.path}, to {other}; wait for it, or use another name")
+        if others:
+            names = ", ".join(str(other) for other in others)
+            self.notes.append(f"an earlier run did not finish and left {names}; delete what you do not need")
+        number = 1
+        while True:
+            partial = _partial_path(self.path, number)
+            try:
+                descriptor = os.open(partial, _CREATE, self._creation_mode)
+                break
+            except FileExistsError:
+                number += 1
+        with suppress(OSError):  # not every file system has locks
+            _lock(descriptor)
+        return partial, descriptor
+
+    def _commit(self, descriptor: int, written: Path) -> None:
+        """Make `written`, open as `descriptor`, the final file. Closes the descriptor: Windows moves no open file."""
+        try:
+            try:
+                os.fsync(descriptor)
+                if self._mode is not None and sys.platform != "win32":
+                    os.fchmod(descriptor, self._mode)
+            finally:
+                os.close(descriptor)
+                self._is_open = self._is_open and written != self.partial
+            if self._replace:
+                os.replace(written, self.path)
+            else:
+                _move_to_free_name(written, self.path)
+            _flush_folder(self.path.parent)
+        except OSError as error:
+            taken = isinstance(error, FileExistsError)
+            reason = "another program created it meanwhile" if taken else error.strerror or error
+            left = f"; what was written is in {self.partial}" if self.partial.exists() else ""
+            raise OutputError(f"cannot write {self.path}: {reason}{left}") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears under its name complete, or not at all. Raises OutputError."""
+    with OutputFile(path) as output:
+        try:
+            output.partial.write_bytes(data)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        output.commit()
+
+
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)  # O_EXCL: a new file, never through a link
+
+
+def partial_files(path: Path) -> list[Path]:
+    """The partial files for an output that are there, of runs that live or did not finish."""
+    first = _partial_path(path, 1)
+    name = re.compile(re.escape(first.stem) + r"(-\d+)?" + re.escape(first.suffix))
+    try:
+        return sorted(entry for entry in first.parent.iterdir() if name.fullmatch(entry.name))
+    except OSError:  # a folder that may be written but not listed
+        return []
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file's name is a partial file's."""
+    return re.search(r"\.partial(-\d+)?$", path.stem) is not None
+
+
+def _partial_path(path: Path, number: int) -> Path:
+    stem, suffix = path.stem, path.suffix
+    room = LONGEST_NAME_BYTES - len(os.fsencode(f".partial-9999{suffix}"))
+    if len(os.fsencode(stem)) > room:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]  # names that begin alike stay apart
+        stem = os.fsencode(stem)[: room - 9].decode(errors="ignore") + f"~{digest}"
+    return path.with_name(f"{stem}.partial{'' if number == 1 else f'-{number}'}{suffix}")
+
+
+def _move_to_free_name(source: Path, target: Path) -> None:
+    """Raises FileExistsError if the target exists."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError, NotImplementedError):  # no hard links: not quite as safe
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        source.rename(target)
+    else:
+        source.unlink()
+
+
+def _flush_folder(folder: Path) -> None:
+    with suppress(OSError):  # Windows opens no folders, and not every file system flushes them
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    """No other run creates its partial file in the folder meanwhile, where the system can lock folders."""
+    if sys.platform == "win32":
+        yield
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # may not be listed
+        yield
+        return
+    try:
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(LOCK_RETRY_SECONDS)
+            except OSError:  # network file systems
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Until the descriptor is closed. Raises OSError if it is locked already."""
+    if sys.platform == "win32":
+        os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether another run holds the lock of a partial file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:  # a link, or not ours
+        return False
+    try:
+        _lock(descriptor)
+    except (BlockingIOError, PermissionError):
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
