@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import av
@@ -683,6 +684,40 @@ def test_interrupted_keeps_every_frame(make_clip: Clip, tmp_path: Path, containe
     sink.close(KeyboardInterrupt())
     assert len(times(tmp_path / f"out.partial.{container}")) == 10
     assert not (tmp_path / f"out.{container}").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals")
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_an_interrupt_at_any_moment_of_the_completion_leaves_a_file_that_plays(make_clip: Clip, tmp_path: Path, container: str) -> None:
+    clip = make_clip(ticks=range(20), sound="aac", sound_seconds=(0, 2))
+    frames = read(clip)[1]
+
+    def complete(seconds: float) -> float:
+        """Close a file with an interrupt after so long; how long it took."""
+        sink = VideoWriter(tmp_path / f"out.{container}", INFO, sound_from=clip)
+        for frame in frames:
+            sink.write(frame)
+        started = perf_counter()
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                sink.close()
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        return perf_counter() - started
+
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        whole = complete(60)
+        for part in range(1, 25):
+            left = names(tmp_path)[1:]
+            assert left, f"nothing was left after {part - 1}/24 of the completion"
+            for name in left:
+                assert len(times(tmp_path / name)) >= 16  # the rest was inside the encoder
+                (tmp_path / name).unlink()
+            complete(whole * part / 24)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
 
 
 KILLED = """
