@@ -153,8 +153,8 @@ class OutputFile:
                 if self._mode is not None and sys.platform != "win32":
                     os.fchmod(descriptor, self._mode)
             finally:
+                self._is_open = self._is_open and written != self.partial  # first: an interrupt must not close it twice
                 os.close(descriptor)
-                self._is_open = self._is_open and written != self.partial
             if self._replace:
                 os.replace(written, self.path)
             else:

@@ -688,7 +688,7 @@ def test_interrupted_keeps_every_frame(make_clip: Clip, tmp_path: Path, containe
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals")
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_an_interrupt_at_any_moment_of_the_completion_leaves_a_file_that_plays(make_clip: Clip, tmp_path: Path, container: str) -> None:
+def test_an_interrupt_at_any_moment_of_the_completion_leaves_a_video(make_clip: Clip, tmp_path: Path, container: str) -> None:
     clip = make_clip(ticks=range(20), sound="aac", sound_seconds=(0, 2))
     frames = read(clip)[1]
 
