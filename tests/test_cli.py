@@ -21,9 +21,13 @@ import pytest
 from livestyle import __version__
 from livestyle.architecture import ARCHITECTURES
 from livestyle.cli import COMMANDS, main
+from livestyle.cli.video import paint_file
+from livestyle.errors import OutputError
 from livestyle.gallery import Gallery, bundled_folder
 from livestyle.sinks.pictures import write_picture
+from livestyle.sinks.video import VideoWriter
 from livestyle.sources.pictures import read_picture
+from livestyle.sources.video import VideoFile
 from livestyle.stylizer import Stylizer
 
 # its fixtures come from conftest: make_clip, run
@@ -386,16 +390,72 @@ def start_long_video(make_clip: Callable[..., Path], folder: Path) -> subprocess
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_interrupted_or_killed(tmp_path: Path, make_clip: Callable[..., Path], sent: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ([signal.SIGINT], 130),
+        ([signal.SIGINT, signal.SIGINT], 130),
+        ([signal.SIGTERM], 130),
+        ([signal.SIGHUP, signal.SIGTERM], 130),
+        ([signal.SIGKILL], -signal.SIGKILL),
+    ],
+    ids=str,
+)
+def test_interrupted_or_killed(tmp_path: Path, make_clip: Callable[..., Path], sent: list[signal.Signals], code: int) -> None:
     process = start_long_video(make_clip, tmp_path)
-    process.send_signal(sent)
+    for number in sent:
+        process.send_signal(number)
     assert process.wait(timeout=60) == code
     assert files(tmp_path) == ["in.mp4", "out.partial.mp4"]
-    times = picture_times(tmp_path / "out.partial.mp4", cut_off=sent == signal.SIGKILL)
+    killed = sent == [signal.SIGKILL]
+    times = picture_times(tmp_path / "out.partial.mp4", cut_off=killed)
     assert 5 < len(times) < 600
-    kept = len(times) - 2 * (sent == signal.SIGKILL)  # then the last two may lack the one between, encoded after both
+    kept = len(times) - 2 * killed  # then the last two may lack the one between, encoded after both
     assert times[:kept] == [number / 10 for number in range(kept)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_second_run_on_one_output_is_refused(tmp_path: Path, make_clip: Callable[..., Path], run: Run) -> None:
+    process = start_long_video(make_clip, tmp_path)
+    result = run("video", "in.mp4", "out.mp4")
+    assert result.code == 2
+    assert "another run is writing" in result.error
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    before = (tmp_path / "out.partial.mp4").read_bytes()
+
+    result = run("video", "out.partial.mp4", "out.mp4", "--size", "32")  # what one does with a partial file
+    assert result.code == 0
+    assert "did not finish" in result.err
+    assert (tmp_path / "out.partial.mp4").read_bytes() == before
+    assert files(tmp_path) == ["in.mp4", "out.mp4", "out.partial.mp4"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_an_interrupt_before_the_first_frame_leaves_nothing(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    make_clip("in.mp4", range(100), size=(640, 480))
+    arguments = ["video", "in.mp4", "out.mp4", "--model", "full", "--device", "cpu", "--size", "480"]
+    process = subprocess.Popen([sys.executable, "-m", "livestyle", *arguments], cwd=tmp_path, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out.partial.mp4").exists():  # the warm-up begins, and takes long
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.decode().splitlines()[-1].startswith("interrupted")
+    assert files(tmp_path) == ["in.mp4"]
+
+
+def test_n_leaves_an_output_that_appears_while_it_is_painted(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    source = VideoFile(make_clip("in.mp4"))
+    with Stylizer("wave") as stylizer:
+        sink = VideoWriter(tmp_path / "out.mp4", source.info, overwrite=False)
+        (tmp_path / "out.mp4").write_bytes(b"of another program")
+        with pytest.raises(OutputError, match=r"out\.partial\.mp4"):
+            paint_file(source, stylizer, sink, quiet=True)
+    assert (tmp_path / "out.mp4").read_bytes() == b"of another program"
+    assert len(picture_times(tmp_path / "out.partial.mp4")) == 10
 
 
 # the rest

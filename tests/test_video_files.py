@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 
 from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.sinks.video import VideoWriter
+from livestyle.sinks.video import GPU_ENCODERS, Encoder, VideoWriter
 from livestyle.sources.video import VideoFile
 
 Clip = Callable[..., Path]
@@ -755,6 +755,18 @@ def test_killed_plays_up_to_the_last_second(make_clip: Clip, tmp_path: Path, con
     partial = tmp_path / f"out.partial.{container}"
     assert times(partial)[-1] - times(partial)[0] >= 3 - Fraction(1, rate)
     assert packets(partial, "audio")[-1][0] >= 2.8
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "m4v", "mkv"])
+def test_encoded_by_a_gpu(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
+    # NVENC's presets are p1 to p7, which libx264, as its stand-in here, gets to see as little as NVENC sees libx264's
+    stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": {"p4": "ultrafast"}[preset], "bf": "0"})
+    monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
+    clip = make_clip(sound="aac")
+    sink = repaint(clip, tmp_path / f"out.{container}", on_gpu=True)
+    assert "encoded by libx264" in sink.notes
+    assert len(times(tmp_path / f"out.{container}")) == 10
+    assert names(tmp_path) == ["clip.mp4", f"out.{container}"]
 
 
 FULL_DISK = """
