@@ -319,6 +319,8 @@ def test_several_videos_and_skip_existing(run: Run, tmp_path: Path, make_clip: C
     (tmp_path / "in").mkdir()
     for name in ("in/a.mp4", "in/b.mkv"):
         make_clip(name, range(3))
+    for name in ("in/a.partial.mp4", "in/c.partial-2.mp4", "in/._a.mp4"):  # of killed runs, and what macOS leaves
+        (tmp_path / name).write_bytes(b"no video")
     assert run("video", "in", "-o", "out").code == 0
     assert files(tmp_path / "out") == ["a.mp4", "b.mkv"]
     (tmp_path / "out/a.mp4").unlink()

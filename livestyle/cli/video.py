@@ -174,7 +174,13 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
         if not path.is_dir():
             inputs.append(path)
             continue
-        inside = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and not is_partial(entry))
+        inside = sorted(
+            entry
+            for entry in path.iterdir()
+            if entry.suffix.lower() in SUFFIXES
+            and not entry.name.startswith(".")  # ._NAME is what macOS keeps beside a file, on disks of others
+            and not is_partial(entry)
+        )
         if not inside:
             raise InputError(f"no videos in the folder {path}")
         inputs += inside
