@@ -20,7 +20,7 @@ import pytest
 
 from livestyle import __version__
 from livestyle.architecture import ARCHITECTURES
-from livestyle.cli import COMMANDS, main
+from livestyle.cli import COMMANDS
 from livestyle.cli.video import paint_file
 from livestyle.errors import OutputError
 from livestyle.gallery import Gallery, bundled_folder
@@ -87,10 +87,11 @@ def test_completion_knows_the_styles(tmp_path: Path) -> None:
     assert "plain,wave" in done.stdout
 
 
-def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["livestyle", "image", "nosuch.jpg", "--debug"])
-    with pytest.raises(Exception, match=r"nosuch\.jpg"):
-        main()
+def test_debug_shows_the_traceback(run: Run) -> None:
+    result = run("image", "nosuch.jpg", "--debug")
+    assert result.code == 2
+    assert "Traceback" in result.err
+    assert "nosuch.jpg" in result.err.splitlines()[-1]
 
 
 def test_bundled_styles(run: Run) -> None:

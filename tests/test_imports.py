@@ -150,7 +150,7 @@ def test_help_waits_for_nothing_heavy() -> None:
     script = (
         "import sys; sys.argv[1:] = ['--help']\n"
         "try:\n"
-        "    import livestyle.__main__\n"
+        "    import runpy; runpy.run_module('livestyle', run_name='__main__')\n"
         "finally:\n"
         "    print('HEAVY', sorted({'torch', 'torchvision', 'cv2', 'av', 'numpy', 'yaml'} & set(sys.modules)))\n"
     )

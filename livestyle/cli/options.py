@@ -3,7 +3,9 @@
 import json
 import re
 import sys
+import unicodedata
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,16 +22,65 @@ F = TypeVar("F", bound=Callable[..., Any])
 Size = tuple[int | None, int]  # the width and height to fit inside; None: any width
 
 
+LARGEST_SIDE = 65_535  # pixels; JPEG and the encoders take no more
+FOUR_K = 2160
+
+
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
-    """WxH, or a height -> (width or None, height)."""
+    """WxH, a height, or a name such as 720p or 4k -> (width or None, height)."""
 
     name = "WxH|HEIGHT"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
-        match = re.fullmatch(r"(?:(\d{1,5})[xX])?(\d{1,5})", str(value))
-        if not match or int(match[2]) < 1 or (match[1] and int(match[1]) < 1):
-            self.fail(f"{value!r} is not a size; write 1280x720, or a height such as 720", param, ctx)
-        return (int(match[1]) if match[1] else None, int(match[2]))
+        if isinstance(value, tuple):
+            return value
+        text = value.strip().lower()
+        match = re.fullmatch(r"(?:(\d{1,9})x)?(\d{1,9})p?", "2160" if text in ("4k", "uhd") else text, re.ASCII)
+        if not match or (match[1] and text.endswith("p")):
+            self.fail(f"{value!r} is not a size; write 1280x720, or a height such as 720 or 720p", param, ctx)
+        width, height = int(match[1]) if match[1] else None, int(match[2])
+        if height < 1 or width == 0 or max(width or 0, height) > LARGEST_SIDE:
+            self.fail(f"{value!r} is not a size: each side is between 1 and {LARGEST_SIDE} pixels", param, ctx)
+        return width, height
+
+
+UNITS = {"h": 3600, "m": 60, "s": 1, "ms": Fraction(1, 1000)}  # in seconds
+NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
+
+
+class TimeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
+    """Seconds (90, 12.5), with units (1h30m, 90s, 500ms), or [h:]m:s (1:02:03.5) -> exact seconds.
+
+    above_zero: refuse 0.
+    """
+
+    name = "TIME"
+
+    def __init__(self, above_zero: bool = False) -> None:
+        self._above_zero = above_zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        if not isinstance(value, str):
+            return Fraction(value)
+        seconds = _seconds(value.strip().lower())
+        if seconds is None:
+            self.fail(f"{value!r} is not a time; write seconds (12.5), 1:02:03.5 or 1h2m3.5s", param, ctx)
+        if self._above_zero and not seconds:
+            self.fail(f"{value!r}: the time must be above 0", param, ctx)
+        return seconds
+
+
+def _seconds(text: str) -> Fraction | None:
+    """The seconds that a time stands for; None if it is none."""
+    if match := re.fullmatch(rf"(?:(?:(\d{{1,4}}):)?(\d{{1,4}}):)?({NUMBER})", text, re.ASCII):
+        return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + Fraction(match[3])
+    text = re.sub(r"(?<=[\d. ])(hours?|hrs?)", "h", text)
+    text = re.sub(r"(?<=[\d. ])(minutes?|mins?)", "m", text)
+    text = re.sub(r"(?<=[\d. ])(seconds?|secs?)", "s", text)
+    parts = re.fullmatch("".join(rf"(?:({NUMBER}) ?{unit}(?![a-z]) ?)?" for unit in UNITS), text, re.ASCII)
+    if not text or not parts:
+        return None
+    return sum((Fraction(part) * size for part, size in zip(parts.groups(), UNITS.values(), strict=True) if part), Fraction(0))
 
 
 def complete_style(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -105,12 +156,20 @@ def refuse_same_file(source: Path, target: Path) -> None:
         raise OutputError(f"{target} is the input itself; name another output")
 
 
-def fit_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
-    """(width, height) scaled to fit inside the asked size, aspect kept."""
+def fit_size(width: int, height: int, size: Size | None, multiple: int = 1) -> tuple[int, int]:
+    """(width, height) scaled to fit inside the asked size, aspect kept, both sides rounded to that multiple.
+
+    Video encoders take even sides. Without an asked size the size stays as it is.
+    """
     if size is None:
         return width, height
     factor = size[1] / height if size[0] is None else min(size[0] / width, size[1] / height)
-    return max(1, round(width * factor)), max(1, round(height * factor))
+
+    def rounded(side: float, most: int | None) -> int:
+        nearest = round(side / multiple) * multiple
+        return max(multiple, nearest if most is None or nearest <= most else nearest - multiple)
+
+    return rounded(width * factor, size[0]), rounded(height * factor, size[1])
 
 
 def open_stylizer(style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False) -> "Stylizer":
@@ -135,9 +194,39 @@ def torch_device(name: str) -> "torch.device":
 def tell(notes: list[str], quiet: bool) -> None:
     """Notes for a person, on stderr."""
     for note in [] if quiet else notes:
-        click.echo(f"note: {note}", err=True)
+        print_line(f"note: {note}", err=True)
+
+
+def print_line(text: object, err: bool = False) -> None:
+    """One line on stdout or stderr. All that may hold the name of a file or a style is printed by this."""
+    click.echo(printable(str(text)), err=err)
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey or hide: control characters, changes of direction.
+
+    Names of files may hold all of these, and bytes that are no text.
+    """
+    return "".join(
+        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def counted(number: int, thing: str) -> str:
+    """1 frame, 2 frames."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def print_json(summary: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
-    click.echo(json.dumps(summary, ensure_ascii=False))
+    """Have these keys in the object that --json prints on stdout when the command ends, by an error too."""
+    keys = click.get_current_context().find_root().obj
+    if isinstance(keys, dict):
+        keys.update(summary)
+    else:  # the command was called by itself
+        write_json(summary)
+
+
+def write_json(summary: dict[str, Any]) -> None:
+    """One JSON object on stdout, in ASCII: names of files may hold what no encoding can write."""
+    click.echo(json.dumps(summary))
