@@ -3,6 +3,7 @@
 Little is imported here, so that Ctrl-C ends in one line from the first moment on.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ QUIET = {
 def main() -> None:
     """Run the command line as a process of its own, and exit."""
     on_signals(lambda number, frame: end("interrupted\n", 130))  # nothing has begun
+    atexit.register(on_signals, signal.SIG_IGN)  # as the last: from then on Python would let signals kill it
     open_standard_streams()
     if "--debug" not in sys.argv:
         for name, value in QUIET.items():
@@ -31,11 +33,10 @@ def main() -> None:
     on_signals(lambda number, frame: end("", code))  # all is written
     if code == 130:
         end("", code)  # modules may have been left half imported, on which the interpreter would stumble as it ends
-    for stream in (sys.__stdout__, sys.__stderr__):
-        try:
-            stream.flush()
-        except OSError:  # the interpreter would try again, and say so
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; the interpreter would try again, and say so too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
 
 
@@ -68,6 +69,31 @@ def open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, flags)  # gets the lowest number that is free
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+    sys.stderr = Unfailing(sys.stderr)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
+
+
+class Unfailing:
+    """A text stream to which writing never fails: a full disk or a closed terminal must not end the work."""
+
+    def __init__(self, stream):  # type: ignore[no-untyped-def]
+        self._stream = stream
+
+    def write(self, text):  # type: ignore[no-untyped-def]
+        try:
+            self._stream.write(text)
+        except OSError:
+            pass
+        return len(text)
+
+    def flush(self):  # type: ignore[no-untyped-def]
+        try:
+            self._stream.flush()
+        except OSError:
+            pass
+
+    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+        return getattr(self._stream, name)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import click
 
 from livestyle import __version__
 from livestyle.cli.command import Group
-from livestyle.cli.options import print_line, write_json
+from livestyle.cli.options import print_line, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError
 
 SECTIONS = {  # of the help: name of a command: what it does, in one line
@@ -109,12 +109,13 @@ def main() -> int:
     with interrupting(came):
         try:
             result = cli.main(standalone_mode=False, prog_name="livestyle")
-            code = result if isinstance(result, int) else 0
+            with writing_to_stdout():
+                sys.stdout.flush()
+            return result if isinstance(result, int) else 0
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if "--debug" in sys.argv:
                 traceback.print_exc()
-            code = explain(error, interrupted=bool(came))
-        return flush(code)
+            return explain(error, interrupted=bool(came))
 
 
 @contextmanager
@@ -147,8 +148,7 @@ def explain(error: BaseException, interrupted: bool) -> int:
     if interrupted or isinstance(error, (KeyboardInterrupt, click.Abort)):
         print_line(one_line(error) if isinstance(error, (KeyboardInterrupt, click.Abort)) else "interrupted", err=True)
         return 130
-    if not (isinstance(error, OSError) and flush(0)):  # then stdout it was
-        print_line(f"livestyle: {one_line(error)}", err=True)
+    print_line(f"livestyle: {one_line(error)}", err=True)
     return 2
 
 
@@ -175,14 +175,3 @@ def near(word: str, known: list[str]) -> str:
     found = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"
 
-
-def flush(code: int) -> int:
-    """Write out what stdout still holds; the exit code, which is 2 if that fails."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return 2
-    except OSError as error:
-        print_line(f"livestyle: cannot write to stdout: {error.strerror}", err=True)
-        return 2
-    return code

@@ -4,7 +4,8 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -199,7 +200,23 @@ def tell(notes: list[str], quiet: bool) -> None:
 
 def print_line(text: object, err: bool = False) -> None:
     """One line on stdout or stderr. All that may hold the name of a file or a style is printed by this."""
-    click.echo(printable(str(text)), err=err)
+    line = printable(str(text))
+    if err:
+        click.echo(line, err=True)
+    else:
+        with writing_to_stdout():
+            click.echo(line)
+
+
+@contextmanager
+def writing_to_stdout() -> Iterator[None]:
+    """Raises OutputError where writing fails, but BrokenPipeError as it is: whoever read has gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to stdout: {error.strerror}") from error
 
 
 def printable(text: str) -> str:
@@ -229,4 +246,5 @@ def print_json(summary: dict[str, Any]) -> None:
 
 def write_json(summary: dict[str, Any]) -> None:
     """One JSON object on stdout, in ASCII: names of files may hold what no encoding can write."""
-    click.echo(json.dumps(summary))
+    with writing_to_stdout():
+        click.echo(json.dumps(summary))
