@@ -21,14 +21,15 @@ QUIET = {
 
 def main() -> None:
     """Run the command line as a process of its own, and exit."""
-    on_signals(lambda number, frame: end("interrupted\n", 130))  # nothing has begun
+    on_signals(lambda number, frame: end("\ninterrupted\n" if os.isatty(2) else "interrupted\n", 130))  # nothing has begun
     atexit.register(on_signals, signal.SIG_IGN)  # as the last: from then on Python would let signals kill it
-    open_standard_streams()
     if "--debug" not in sys.argv:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
     from livestyle.cli import main as run
+    from livestyle.cli.streams import open_standard_streams
 
+    open_standard_streams()
     code = run()
     on_signals(lambda number, frame: end("", code))  # all is written
     if code == 130:
@@ -56,44 +57,6 @@ def end(message: str, code: int) -> None:
     except (OSError, RuntimeError, ValueError):  # RuntimeError: it was just being flushed
         pass
     os._exit(code)
-
-
-def open_standard_streams() -> None:
-    """Open what the caller has closed: the next file would get its number, and be written to by mistake.
-
-    Reading stdin then finds nothing, writing to stdout is an error, and stderr goes nowhere.
-    """
-    for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, flags)  # gets the lowest number that is free
-            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
-    sys.stderr = Unfailing(sys.stderr)
-    sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
-
-
-class Unfailing:
-    """A text stream to which writing never fails: a full disk or a closed terminal must not end the work."""
-
-    def __init__(self, stream):  # type: ignore[no-untyped-def]
-        self._stream = stream
-
-    def write(self, text):  # type: ignore[no-untyped-def]
-        try:
-            self._stream.write(text)
-        except OSError:
-            pass
-        return len(text)
-
-    def flush(self):  # type: ignore[no-untyped-def]
-        try:
-            self._stream.flush()
-        except OSError:
-            pass
-
-    def __getattr__(self, name):  # type: ignore[no-untyped-def]
-        return getattr(self._stream, name)
 
 
 if __name__ == "__main__":

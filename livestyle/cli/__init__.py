@@ -19,6 +19,7 @@ from livestyle import __version__
 from livestyle.cli.command import Group
 from livestyle.cli.options import print_line, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError
+from livestyle.interrupt import SIGNALS
 
 SECTIONS = {  # of the help: name of a command: what it does, in one line
     "Paint": {
@@ -73,12 +74,16 @@ class Program(Group):
         as_json = "--json" in words
         ctx.obj = summary = {}  # print_json fills it
         try:
+            if "" in ctx.args:
+                raise click.UsageError("an argument is empty; is a variable of the shell not set?")
             result = super().invoke(ctx)
         except click.exceptions.Exit:
             raise
         except (Exception, KeyboardInterrupt) as error:
             if as_json:
                 write_json(summary | {"error": one_line(error)})
+            if isinstance(error, KeyboardInterrupt):
+                raise click.Abort from error  # at KeyboardInterrupt click prints an empty line
             raise
         if as_json and summary:
             write_json(summary)
@@ -126,8 +131,7 @@ def interrupting(came: list[int]) -> Iterator[None]:
         came.append(number)
         raise KeyboardInterrupt
 
-    known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    previous = {number: handler for number in known if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
+    previous = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
     for number in previous:
         signal.signal(number, interrupt)
     try:
@@ -146,6 +150,7 @@ def explain(error: BaseException, interrupted: bool) -> int:
         return 2
     # an import that is interrupted may fail with an error of its own
     if interrupted or isinstance(error, (KeyboardInterrupt, click.Abort)):
+        click.echo(nl=sys.stderr.isatty(), err=True)  # after the terminal's ^C
         print_line(one_line(error) if isinstance(error, (KeyboardInterrupt, click.Abort)) else "interrupted", err=True)
         return 130
     print_line(f"livestyle: {one_line(error)}", err=True)
@@ -174,4 +179,3 @@ def near(word: str, known: list[str]) -> str:
     """What may have been meant, or all that there is."""
     found = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"
-

@@ -209,6 +209,16 @@ class VideoWriter:
             self._end()
             raise
 
+    @property
+    def width(self) -> int:
+        """Of the pictures in the file, in pixels."""
+        return self._layout.width
+
+    @property
+    def height(self) -> int:
+        """Of the pictures in the file, in pixels."""
+        return self._layout.height
+
     def write(self, frame: Frame) -> None:
         width, height = self._info.width, self._info.height
         if frame.image.shape not in ((height, width, 3), (height * 3 // 2, width)):
