@@ -103,37 +103,56 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 style_option = click.option(
-    "-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="A style; a blend: wave:.7,udnie:.3."
+    "-s",
+    "--style",
+    default="wave",
+    show_default=True,
+    shell_complete=complete_style,
+    help="Name or file of a style, or a blend: wave:.7,udnie:.3. `livestyle styles` lists them.",
 )
 look_options = together(
-    click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network."),
     click.option(
-        "--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Where to paint."
+        "--model",
+        type=click.Choice(["auto", "full", "lite"]),
+        default="auto",
+        show_default=True,
+        help="Network: full looks best and is made for GPUs, lite is fast on a CPU.",
     ),
-    click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 the photo, 1 the painting."),
-    click.option("--keep-colors", is_flag=True, help="The painting's lightness, the photo's colours."),
+    click.option(
+        "--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Device to paint on."
+    ),
+    click.option(
+        "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="From 0, the photo, to 1, the painting."
+    ),
+    click.option("--keep-colors", is_flag=True, help="Keep the photo's colours; only the lightness is painted."),
 )
 smooth_option = click.option(
-    "--smooth", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Steadier strokes, by the frame before."
+    "--smooth",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Less flicker: 0.5 is a good value, 1 the most. Uses the previous frame's motion and takes about twice the time.",
 )
-size_option = click.option("--size", type=SizeType(), help="Fit inside, aspect kept; default: the input's size.")
+size_option = click.option("--size", type=SizeType(), help="Scale to fit, aspect ratio kept: 1280x720, 720 or 720p.")
 loss_options = together(
-    click.option("--content-weight", type=click.FloatRange(0, 1e6), help="More: the photo shows through."),
-    click.option("--style-weight", type=click.FloatRange(0, 1e6), help="More: the photo drowns."),
-    click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="More: smoother."),
-    click.option("--loss-model", help="The network that losses are measured in: own (bundled), vgg_19, vgg_16 ..."),
+    click.option("--content-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the photo."),
+    click.option("--style-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the style."),
+    click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="Higher: smoother."),
+    click.option("--loss-model", help="Network that losses are measured in: own (bundled), vgg_19, vgg_16 ..."),
     click.option(
-        "--loss-model-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its weights, safetensors."
+        "--loss-model-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File with that network's weights (safetensors).",
     ),
 )
 overwrite_options = together(
-    click.option("-y", "overwrite", flag_value=True, type=bool, default=None, help="Overwrite what exists."),
-    click.option("-n", "overwrite", flag_value=False, type=bool, help="Never overwrite."),
+    click.option("-y", "overwrite", flag_value=True, type=bool, default=None, help="Overwrite existing files."),
+    click.option("-n", "overwrite", flag_value=False, type=bool, help="Never overwrite existing files."),
 )
 report_options = together(
-    click.option("--json", "as_json", is_flag=True, help="A machine-readable summary on stdout."),
-    click.option("--quiet", is_flag=True, help="No progress bar, no summary."),
-    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout, also after an error."),
+    click.option("--quiet", is_flag=True, help="No progress bar, notes or summary."),
+    click.option("--debug", is_flag=True, help="Show tracebacks and what libraries print."),
 )
 
 
@@ -146,7 +165,7 @@ def may_write(path: Path, overwrite: bool | None) -> bool:
         raise OutputError(f"{path} is a folder; name a file in it")
     if overwrite or not path.exists():
         return bool(overwrite)
-    if overwrite is None and sys.stdin.isatty() and click.confirm(f"{path} exists. Overwrite it?", err=True):
+    if overwrite is None and sys.stdin.isatty() and click.confirm(f"{printable(str(path))} exists. Overwrite it?", err=True):
         return True
     raise OutputError(f"{path} exists; use -y to overwrite it, or another name")
 
