@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livestyle import __version__
 from livestyle.cli.options import counted, printable
+from livestyle.gallery import bundled_folder
 from livestyle.sinks.pictures import write_picture
 
 Run = Callable[..., Any]
@@ -157,3 +159,29 @@ def test_any_name_is_printed_escaped_and_exact_in_json(tmp_path: Path) -> None:
 
 def test_one_frame_and_two_frames() -> None:
     assert [counted(number, "frame") for number in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
+
+
+# doctor
+
+
+@posix
+def test_doctor_and_no_lines_of_libraries(tmp_path: Path) -> None:
+    done = shell("LIVESTYLE doctor --json", tmp_path)  # opens x265 and SVT-AV1, which write of themselves
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert all("error" not in found for found in report.values())
+    assert report["versions"]["livestyle"] == __version__
+    assert report["engines"]["cpu"]["ok"]
+    assert report["engines"][report["engines"]["default"]]["ok"]
+    assert report["encoders"]["libx264"]
+    assert str(bundled_folder()) in report["folders"]
+
+
+def test_doctor_goes_on_where_a_part_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "livestyle.sinks.video", None)  # an import of it fails, as with a broken PyAV
+    monkeypatch.setitem(sys.modules, "livestyle.engines.cpu", None)
+    result = run("doctor")
+    assert result.code == 0
+    assert "error          ModuleNotFoundError: import of livestyle.sinks.video halted" in result.out
+    assert "cpu            error ModuleNotFoundError" in result.out
+    assert "folders" in result.out

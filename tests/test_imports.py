@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "frame": set(),
     "channel": set(),
     "interrupt": set(),
+    "machine": set(),
     "architecture": set(),
     "media": {"errors", "frame"},
     "output_file": {"errors"},
@@ -44,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "sheet": {"frame"},
     "bench": {
-        *("architecture", "channel", "engines", "errors", "frame", "gallery"),
+        *("architecture", "channel", "engines", "errors", "frame", "gallery", "machine"),
         *("pipeline", "sinks", "sources", "style", "stylizer"),
     },
     "__init__": {"stylizer"},

@@ -480,13 +480,24 @@ def _choose_encoder(codec: str | None, container: Container, path: Path) -> tupl
     return name, ENCODERS[name]
 
 
-def _opens(library: str, layout: VideoFormat, rate: Fraction) -> bool:
+def encoders_here() -> dict[str, bool]:
+    """FFmpeg's name of each encoder that is used where it is there -> whether it opens on this machine."""
+    layout = VideoFormat("yuv420p", 640, 360)
+    encoders = (*ENCODERS.values(), *GPU_ENCODERS.values())
+    return {
+        encoder.library: _opens(encoder.library, layout, Fraction(30), encoder.options(18, encoder.preset, 0))
+        for encoder in encoders
+    }
+
+
+def _opens(library: str, layout: VideoFormat, rate: Fraction, options: dict[str, str] | None = None) -> bool:
     """Whether the encoder is there and takes such pictures; a GPU's needs the GPU."""
     try:
         context = cast(VideoCodecContext, CodecContext.create(library, "w"))
         context.width, context.height, context.pix_fmt = layout.width, layout.height, layout.name
         context.framerate = rate.limit_denominator(65_535)  # without, NVENC takes the time base for it
         context.time_base = ANY_TIME_BASE
+        context.options = options or {}
         context.open()
     except (av.FFmpegError, ValueError):
         return False
