@@ -9,8 +9,8 @@ from livestyle.cli.command import Command
 @click.command(
     cls=Command,
     examples=[
-        'eval "$(livestyle completion bash)"              # in ~/.bashrc; zsh likewise',
-        "livestyle completion fish | source               # in ~/.config/fish/config.fish",
+        'eval "$(livestyle completion bash)"     # in ~/.bashrc; for zsh in ~/.zshrc, after compinit',
+        "livestyle completion fish | source      # in ~/.config/fish/config.fish",
     ],
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
