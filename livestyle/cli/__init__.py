@@ -177,5 +177,5 @@ def one_line(error: BaseException) -> str:
 
 def near(word: str, known: list[str]) -> str:
     """What may have been meant, or all that there is."""
-    found = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    found = difflib.get_close_matches(word, known, n=3, cutoff=0.7)
     return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"

@@ -13,7 +13,6 @@ from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
     counted,
-    fit_size,
     look_options,
     may_write,
     open_stylizer,
@@ -23,6 +22,7 @@ from livestyle.cli.options import (
     report_options,
     size_option,
     tell,
+    video_size,
 )
 from livestyle.errors import StyleError
 
@@ -70,7 +70,7 @@ def demo(
     started = time.monotonic()
     with open_stylizer(names[0], model, device, strength, keep_colors, quiet) as stylizer:
         names = stylizer.load_all()
-        width, height = fit_size(WIDTH, HEIGHT, size, multiple=2)
+        width, height = video_size(WIDTH, HEIGHT, size)
         scene = DemoScene(width, height, seconds=SECONDS_A_STYLE * len(names))
         sink = VideoWriter(output, scene.info, overwrite=may_replace)
         with ctrl_c_noted() as interrupted:

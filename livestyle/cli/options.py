@@ -23,8 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Size = tuple[int | None, int]  # the width and height to fit inside; None: any width
 
 
-LARGEST_SIDE = 65_535  # pixels; JPEG and the encoders take no more
-FOUR_K = 2160
+LARGEST_SIDE, LARGEST_VIDEO_SIDE = 65_535, 16_384  # pixels; JPEG and video encoders take no more
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
@@ -179,7 +178,7 @@ def refuse_same_file(source: Path, target: Path) -> None:
 def fit_size(width: int, height: int, size: Size | None, multiple: int = 1) -> tuple[int, int]:
     """(width, height) scaled to fit inside the asked size, aspect kept, both sides rounded to that multiple.
 
-    Video encoders take even sides. Without an asked size the size stays as it is.
+    Without an asked size the size stays as it is.
     """
     if size is None:
         return width, height
@@ -190,6 +189,14 @@ def fit_size(width: int, height: int, size: Size | None, multiple: int = 1) -> t
         return max(multiple, nearest if most is None or nearest <= most else nearest - multiple)
 
     return rounded(width * factor, size[0]), rounded(height * factor, size[1])
+
+
+def video_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
+    """As fit_size, with even sides, as encoders want them. Raises OutputError for what no encoder takes."""
+    width, height = fit_size(width, height, size, multiple=2)
+    if max(width, height) > LARGEST_VIDEO_SIDE:
+        raise OutputError(f"{width}x{height} is too large for a video, whose sides are {LARGEST_VIDEO_SIDE} at most; use --size")
+    return width, height
 
 
 def open_stylizer(style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False) -> "Stylizer":

@@ -16,7 +16,6 @@ from livestyle.cli.options import (
     Size,
     TimeType,
     counted,
-    fit_size,
     look_options,
     may_write,
     open_stylizer,
@@ -29,6 +28,7 @@ from livestyle.cli.options import (
     smooth_option,
     style_option,
     tell,
+    video_size,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.output_file import is_partial
@@ -117,11 +117,11 @@ def video(
                     source_path,
                     start_seconds=start,
                     duration_seconds=duration,
-                    size=lambda width, height: fit_size(width, height, size, multiple=2),
+                    size=lambda width, height: video_size(width, height, size),
                     for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
                 )
                 try:
-                    target.parent.mkdir(parents=True, exist_ok=True) if output else None
+                    make_folder(target.parent) if output else None
                     sink = VideoWriter(
                         target,
                         source.info,
@@ -250,6 +250,14 @@ def check_output(path: Path) -> None:
         raise OutputError("video cannot write to stdout; name a file such as out.mp4")
     if path.suffix.lower() in (".gif", ".png", ".jpg", ".jpeg", ".webp"):
         raise OutputError(f"cannot write {path}; write out.mp4, then: ffmpeg -i out.mp4 {shlex.quote(str(path))}")
+
+
+def make_folder(path: Path) -> None:
+    """Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
 
 
 def paint_file(
