@@ -30,7 +30,8 @@ from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.media import matrix_of_untagged, open_media, scaling
 from livestyle.output_file import OutputFile
-from livestyle.sinks.tracks import Tracks, Window
+from livestyle.sinks.cut import Window
+from livestyle.sinks.tracks import Tracks
 
 IN_FLIGHT_SECONDS = Fraction(1, 2)
 """At most this much is inside the encoder, so that less than a second is lost when the process is killed."""
