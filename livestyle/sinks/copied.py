@@ -55,7 +55,7 @@ class Copied:
 
     def __init__(self, stream: Stream, output: OutputContainer, window: Window) -> None:
         self._window = window
-        self.stream = output.add_stream_from_template(stream)
+        self.stream: Stream = output.add_stream_from_template(stream)
         self.stream.codec_context.open(strict=False)  # PyAV 14.0.0 opens an encoder, which writes headers of its own
         self.stream.codec_context.extradata = stream.codec_context.extradata
         self._clock = Clock(self.stream, output)

@@ -35,15 +35,30 @@ MICROSECONDS = Fraction(1_000_000)
 ATTACHED_PICTURE = 0x400
 """FFmpeg's disposition of a cover."""
 
-DEFAULT = 0x1
+DEFAULT, HEARING_IMPAIRED, CAPTIONS = 0x1, 0x80, 0x10000
 
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
-MAC_LANGUAGES = {
-    "deu": "ger", "ell": "gre", "fas": "per", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac", "nld": "dut",
-    "sqi": "alb", "swe": "sve", "zho": "chi",
+MOV_LANGUAGES = {
+    "fre": "fra", "deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi", "fas": "per", "sqi": "alb",
+    "rum": "ron", "cze": "ces", "slo": "slk", "mkd": "mac", "hye": "arm", "kat": "geo",
 }  # fmt: skip
-"""The codes that FFmpeg's MOV knows a language by, where they are not those of ISO 639-2/T."""
+"""The codes by which FFmpeg writes a language to MOV, where only one of the two of ISO 639-2 is known to it."""
+
+FLAGS = {
+    0x1: "default",
+    0x2: "dubbed",
+    0x4: "original",
+    0x8: "comment",
+    0x40: "forced",
+    0x80: "hearing impaired",
+    0x100: "visual impaired",
+    0x10000: "captions",
+    0x20000: "descriptions",
+}
+"""FFmpeg's dispositions of a track."""
+
+HELD_FLAGS = {"mp4": 0x301CB, "mov": 0x1, "matroska": 0x201CF, "webm": 0x41}
 
 
 def copy_metadata(source: InputContainer, output: OutputContainer, window: Window) -> list[str]:
@@ -61,7 +76,7 @@ def copy_metadata(source: InputContainer, output: OutputContainer, window: Windo
         notes.append(f"the output cannot hold {len(lost)} tag{'s' * (len(lost) > 1)} of the input: {shown}")
     painted = painted_video(source)
     if painted is not None and output.streams.video:
-        copy_tags(painted, output.streams.video[0])
+        notes += copy_tags(painted, output.streams.video[0])
     if hasattr(source, "chapters"):
         output.set_chapters(_chapters(source, window))
     elif any(name in source.format.name for name in ("mov", "matroska")):
@@ -69,24 +84,30 @@ def copy_metadata(source: InputContainer, output: OutputContainer, window: Windo
     return notes
 
 
-def copy_tags(source: Stream, target: Stream) -> None:
-    """Language, title and disposition (default, forced, for the hard of hearing ...) of a track."""
+def copy_tags(source: Stream, target: Stream) -> list[str]:
+    """Language, title and flags (default, forced, for the hard of hearing ...) of a track; notes on what cannot be kept."""
+    container = target.container.format.name
     tags = {name.lower(): value for name, value in source.metadata.items()}
     language, title = tags.get("language"), tags.get("title") or tags.get("name")  # MP4 calls it a name
     if language:
-        is_mov = target.container.format.name == "mov"
-        target.metadata["language"] = MAC_LANGUAGES.get(language, language) if is_mov else language
+        target.metadata["language"] = MOV_LANGUAGES.get(language, language) if container == "mov" else language
     if title:
         target.metadata["title"] = title
-    with suppress(AttributeError):  # PyAV 14.0 knows none
-        target.disposition = cast(Any, source.disposition.value)  # the number: PyAV 17 and older take nothing else
+    if not hasattr(source, "disposition"):  # PyAV 14.0
+        return []
+    flags = source.disposition.value & sum(FLAGS)
+    target.disposition = cast(Any, flags)  # the number: PyAV 17 and older take nothing else
+    if flags & HEARING_IMPAIRED:  # MP4 writes them as captions too
+        flags &= ~CAPTIONS
+    lost = [name for flag, name in FLAGS.items() if flag & flags & ~HELD_FLAGS[container]]
+    return [f"flags of {source.type} stream {source.index} are not kept: {', '.join(lost)}"] if lost else []
 
 
 def painted_video(source: InputContainer) -> Stream | None:
     """The default video stream, else the first one."""
     videos = [stream for stream in source.streams.video if not is_cover(stream)]
     defaults = [stream for stream in videos if hasattr(stream, "disposition") and stream.disposition.value & DEFAULT]
-    return (defaults or videos or [None])[0]
+    return next(iter(defaults or videos), None)
 
 
 def is_chapter_track(stream: Stream) -> bool:
@@ -119,7 +140,7 @@ def _tags(source: InputContainer) -> dict[str, str]:
 
 
 def _chapters(source: InputContainer, window: Window) -> list[Any]:
-    chapters = []
+    chapters: list[Any] = []
     for chapter in source.chapters():
         time_base = chapter["time_base"] or Fraction(1)
         start, end = (chapter[edge] * time_base for edge in ("start", "end"))

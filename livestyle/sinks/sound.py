@@ -13,16 +13,28 @@ from av.audio.stream import AudioStream
 from av.codec import CodecContext
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 from numpy.typing import NDArray
 
 from livestyle.sinks.cut import Window
 
-LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""What is tried by the number of channels; an encoder that refuses it gets 5.1 or stereo."""
+LAYOUTS = {
+    1: ("mono",),
+    2: ("stereo",),
+    3: ("3.0",),
+    4: ("4.0", "quad"),  # AAC's, Opus's
+    5: ("5.0",),
+    6: ("5.1",),
+    7: ("6.1",),
+}
+"""By the number of channels: what an encoder gets if it takes it. More channels become 7.1; what is refused 5.1 or stereo."""
 
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 
 BIT_RATE_PER_CHANNEL = 96_000
+
+PACKED = "flt"
+"""Samples of all channels in one plane; PyAV 18 reads past the end of the planes where there are eight. Encoders convert it."""
 
 TOLERANCE_SECONDS = Fraction(1, 50)
 """Times that differ less from the number of samples are rounded ones, not gaps or overlaps."""
@@ -42,7 +54,7 @@ class SoundEncoder:
         self._window = window
         self._resampler: AudioResampler | None = None
         self._resampled_from: tuple[str, str, int] | None = None
-        self._samples: NDArray[Any] = np.zeros((encoder.layout.nb_channels, 0))
+        self._samples = np.zeros((0, encoder.layout.nb_channels), np.float32)  # (n, channels)
         self._position: int | None = None  # of the first of these samples in the output
 
     def encode(self, frame: AudioFrame) -> Iterator["Packet[Any]"]:
@@ -55,7 +67,7 @@ class SoundEncoder:
         if source != self._resampled_from:
             yield from self._flush_resampler()
             encoder = self._encoder
-            self._resampler = AudioResampler(encoder.format, encoder.layout, encoder.sample_rate)
+            self._resampler = AudioResampler(PACKED, encoder.layout, encoder.sample_rate)
             self._resampled_from = source
         assert self._resampler is not None
         for resampled in self._resampler.resample(frame):
@@ -64,8 +76,8 @@ class SoundEncoder:
     def finish(self) -> Iterator["Packet[Any]"]:
         """The last packets."""
         yield from self._flush_resampler()
-        if self._samples.shape[1]:
-            yield from self._take(self._samples.shape[1])
+        if len(self._samples):
+            yield from self._take(len(self._samples))
         yield from self._encoder.encode(None)
 
     def _flush_resampler(self) -> Iterator["Packet[Any]"]:
@@ -75,45 +87,42 @@ class SoundEncoder:
                     yield from self._append(frame)
 
     def _append(self, frame: AudioFrame) -> Iterator["Packet[Any]"]:
-        samples = frame.to_ndarray()  # (channels, n), or packed: (1, n * channels)
-        if not frame.format.is_planar:
-            samples = samples.reshape(-1, self._encoder.layout.nb_channels).T  # (channels, n)
+        samples = cast(NDArray[np.float32], frame.to_ndarray()).reshape(-1, self._samples.shape[1])  # (n, channels)
         rate, size = self._encoder.sample_rate, self._encoder.frame_size
         begin = None
         if frame.pts is not None and frame.time_base is not None:
             begin = round(frame.pts * frame.time_base * rate)
         if self._position is None:
             self._position = begin or 0
-        end = self._position + self._samples.shape[1]
+        end = self._position + len(self._samples)
         if begin is None:
             begin = end
         if begin - end > TOLERANCE_SECONDS * rate:
-            silence = min(begin - end, -self._samples.shape[1] % size)
-            self._join(np.zeros((samples.shape[0], silence), samples.dtype))
+            silence = min(begin - end, -len(self._samples) % size)
+            self._join(np.zeros((silence, samples.shape[1]), np.float32))
             yield from self._take_whole_frames()
-            if not self._samples.shape[1]:
+            if not len(self._samples):
                 self._position = begin
         elif end - begin > TOLERANCE_SECONDS * rate:
-            samples = samples[:, end - begin :]
+            samples = samples[end - begin :]
         self._join(samples)
         yield from self._take_whole_frames()
 
-    def _join(self, samples: NDArray[Any]) -> None:
-        self._samples = np.concatenate([self._samples.astype(samples.dtype, copy=False), samples], axis=1)
+    def _join(self, samples: NDArray[np.float32]) -> None:
+        self._samples = np.concatenate([self._samples, samples])
 
     def _take_whole_frames(self) -> Iterator["Packet[Any]"]:
-        while self._samples.shape[1] >= self._encoder.frame_size:
+        while len(self._samples) >= self._encoder.frame_size:
             yield from self._take(self._encoder.frame_size)
 
     def _take(self, count: int) -> Iterator["Packet[Any]"]:
         assert self._position is not None
-        taken, self._samples = self._samples[:, :count], self._samples[:, count:]
-        encoder = self._encoder
-        rows = taken if encoder.format.is_planar else taken.T.reshape(1, -1)
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(rows), format=encoder.format.name, layout=encoder.layout.name)
-        frame.sample_rate, frame.time_base, frame.pts = encoder.sample_rate, Fraction(1, encoder.sample_rate), self._position
+        taken, self._samples = self._samples[:count], self._samples[count:]
+        frame = AudioFrame.from_ndarray(taken.reshape(1, -1), format=PACKED, layout=self._encoder.layout.name)
+        frame.sample_rate, frame.pts = self._encoder.sample_rate, self._position
+        frame.time_base = Fraction(1, self._encoder.sample_rate)
         self._position += count
-        yield from encoder.encode(frame)
+        yield from self._encoder.encode(frame)
 
 
 class ConvertedSound:
@@ -127,8 +136,8 @@ class ConvertedSound:
         self._decoder = stream.codec_context
         rate = first.sample_rate if codec == "aac" and first.sample_rate in AAC_RATES else 48_000
         self.layout = _choose_layout(codec, rate, first)
-        self.stream = cast(AudioStream, output.add_stream(codec, rate=rate))
-        encoder = self.stream.codec_context
+        self.stream: Stream = output.add_stream(codec, rate=rate)
+        encoder = cast(AudioCodecContext, self.stream.codec_context)
         encoder.layout = self.layout
         self.channels = encoder.layout.nb_channels
         encoder.bit_rate = BIT_RATE_PER_CHANNEL * encoder.layout.nb_channels
@@ -165,10 +174,11 @@ def _choose_layout(codec: str, rate: int, first: AudioFrame) -> str:
     """The layout nearest to the frame's that the encoder takes and the resampler can mix."""
     count = first.layout.nb_channels
     refused: Exception = ValueError(f"no layout for {count} channels")
-    for layout in dict.fromkeys((LAYOUTS.get(count, "7.1"), "5.1" if count > 5 else "stereo", "stereo")):
+    layouts: tuple[str, ...] = (*LAYOUTS.get(count, ("7.1",)), *(("5.1",) if count > 5 else ()), "stereo")
+    for layout in layouts:
         try:
-            encoder = open_encoder(codec, rate, layout)
-            AudioResampler(encoder.format, layout, rate).resample(first)
+            open_encoder(codec, rate, layout)
+            AudioResampler(PACKED, layout, rate).resample(first)
         except (av.FFmpegError, ValueError) as error:
             refused = error
             continue

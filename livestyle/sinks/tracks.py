@@ -87,7 +87,7 @@ class Tracks:
                 elif prompt is None or stream.index in prompt:
                     track = self._track(stream, sound, subtitles, window)
                     if track is not None:
-                        copy_tags(stream, track.stream)
+                        self.notes += copy_tags(stream, track.stream)
                         self._tracks[stream.index] = track
             if len(self._tracks) > 1 and not hasattr(Stream, "disposition"):
                 self.notes.append("which track is the default one, or a forced one, is not kept: that takes PyAV 14.1")
@@ -172,7 +172,7 @@ class Tracks:
             while True:
                 try:
                     packet = next(packets, None)
-                    frames = [] if packet is None else packet.decode()
+                    frames = [] if packet is None else cast(list[AudioFrame], packet.decode())
                 except av.FFmpegError:
                     undecodable += 1
                     continue
@@ -180,7 +180,7 @@ class Tracks:
                     return None, undecodable
                 for frame in frames:
                     if frame.pts is None or frame.time_base is None or window.holds(frame.pts * frame.time_base):
-                        return cast(AudioFrame, frame), undecodable
+                        return frame, undecodable
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Write what belongs before that time of the output; None: all that is left."""
