@@ -91,14 +91,16 @@ class CopiedAdts(Copied):
         self._filter = BitStreamFilterContext("aac_adtstoasc", stream)
         self._format: tuple[int, int] | None = None
         self._encoder: SoundEncoder | None = None
+        self._since = Fraction(0)  # from when on it is encoded
 
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
         if self._encoder is None and self._changes(bytes(packet)[:4]):
             assert self._format is not None
             self._encoder = SoundEncoder(_like(*self._format), self._window)
-            when = float(packet.pts * packet.time_base) if packet.pts is not None else 0
+            since = packet.pts * packet.time_base if packet.pts is not None else Fraction(0)
+            self._since = since - self._window.origin_seconds
             self._notes.append(
-                f"audio stream {self._source.index} changes its layout or sample rate at {when:.2f} s; "
+                f"audio stream {self._source.index} changes its layout or sample rate at {float(since):.2f} s; "
                 "from there on it is converted to what it was before"
             )
         if self._encoder is None:
@@ -113,7 +115,8 @@ class CopiedAdts(Copied):
 
     def _set(self, packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
         for packet in packets:
-            yield self._clock.set(packet, Fraction(0))
+            if packet.pts is not None and packet.pts * packet.time_base >= self._since:  # the encoder's priming is before it
+                yield self._clock.set(packet, Fraction(0))
 
     def _unpack(self, packet: "Packet[Any]") -> "list[Packet[Any]]":
         time_base = packet.time_base
@@ -124,7 +127,7 @@ class CopiedAdts(Copied):
 
     def _changes(self, header: bytes) -> bool:
         """Whether a packet has another format than the first one."""
-        if header[:1] != b"\xff" or len(header) < 4:
+        if len(header) < 4 or header[0] != 0xFF or header[1] & 0xF0 != 0xF0:
             return False  # no such header; the filter refuses it
         found = ((header[2] >> 2) & 0xF, (header[2] & 1) << 2 | header[3] >> 6)  # (index of the rate, number of the layout)
         if self._format is None:
