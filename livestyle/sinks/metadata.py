@@ -78,7 +78,11 @@ def copy_metadata(source: InputContainer, output: OutputContainer, window: Windo
     if painted is not None and output.streams.video:
         notes += copy_tags(painted, output.streams.video[0])
     if hasattr(source, "chapters"):
-        output.set_chapters(_chapters(source, window))
+        end = window.end_seconds
+        if end is None and window.duration_seconds is not None:  # a header of Matroska is written before the first picture
+            start = 0 if painted is None or painted.start_time is None else painted.start_time * (painted.time_base or 0)
+            end = max(window.origin_seconds, start) + window.duration_seconds
+        output.set_chapters(_chapters(source, window.origin_seconds, end))
     elif any(name in source.format.name for name in ("mov", "matroska")):
         notes.append("chapters are not kept: that takes PyAV 16")
     return notes
@@ -139,14 +143,15 @@ def _tags(source: InputContainer) -> dict[str, str]:
     return tags
 
 
-def _chapters(source: InputContainer, window: Window) -> list[Any]:
+def _chapters(source: InputContainer, origin: Fraction, last: Fraction | None) -> list[Any]:
+    """Those that are in part between these two times, counted from the first one."""
     chapters: list[Any] = []
     for chapter in source.chapters():
         time_base = chapter["time_base"] or Fraction(1)
         start, end = (chapter[edge] * time_base for edge in ("start", "end"))
-        if window.end_seconds is not None:
-            end = min(end, window.end_seconds)
-        ticks = [max(0, round((time - window.origin_seconds) * MICROSECONDS)) for time in (start, end)]
+        if last is not None:
+            end = min(end, last)
+        ticks = [max(0, round((time - origin) * MICROSECONDS)) for time in (start, end)]
         if ticks[0] < ticks[1]:
             number = len(chapters) + 1
             place = {"id": number, "start": ticks[0], "end": ticks[1], "time_base": 1 / MICROSECONDS}

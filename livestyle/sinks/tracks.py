@@ -4,13 +4,14 @@ import io
 from collections import Counter, deque
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
@@ -75,7 +76,8 @@ class Tracks:
         self._lost: Counter[int] = Counter()
         self._reasons: dict[int, str] = {}
         try:
-            self._packets = self._read()
+            wanted = {stream.index for stream in self._input.streams if stream.type in ("audio", "subtitle")}
+            self._packets = self._read(self._input, wanted)
             streams = [stream for stream in self._input.streams if stream.type != "video"]
             if window.origin_seconds and any(stream.type in ("audio", "subtitle") for stream in streams):
                 self._input.seek(int(window.origin_seconds * av.time_base))
@@ -168,19 +170,17 @@ class Tracks:
         with open_media(self._path) as media:
             if window.origin_seconds:
                 media.seek(int(window.origin_seconds * av.time_base))
-            packets = media.demux(media.streams[index])
-            while True:
+            decoder = cast(AudioStream, media.streams[index]).codec_context
+            for packet in chain(self._read(media, {index}), (None,)):  # None: what is still in the decoder
                 try:
-                    packet = next(packets, None)
-                    frames = [] if packet is None else cast(list[AudioFrame], packet.decode())
+                    frames = decoder.decode(packet)
                 except av.FFmpegError:
                     undecodable += 1
                     continue
-                if packet is None:
-                    return None, undecodable
                 for frame in frames:
                     if frame.pts is None or frame.time_base is None or window.holds(frame.pts * frame.time_base):
                         return frame, undecodable
+        return None, undecodable
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Write what belongs before that time of the output; None: all that is left."""
@@ -214,18 +214,19 @@ class Tracks:
                 self._lost[index] += 1
                 self._reasons[index] = getattr(error, "strerror", None) or str(error)
 
-    def _read(self) -> Iterator["Packet[Any]"]:
-        streams = [stream for stream in self._input.streams if stream.type in ("audio", "subtitle")]
+    def _read(self, source: InputContainer, wanted: set[int]) -> Iterator["Packet[Any]"]:
+        """Packets of these streams."""
+        streams = [stream for stream in source.streams if stream.index in wanted]
         failures = 0
         while streams and failures < READ_ERRORS_IN_A_ROW:
             try:
-                for packet in self._input.demux(streams):
+                for packet in source.demux(streams):
                     if packet.size:
                         failures = 0
                         yield packet
                 return
             except av.FFmpegError as error:
-                if not failures:
+                if not failures and source is self._input:
                     self.damage.append(f"the sound of {self._path} could not be read throughout: {error.strerror}")
                 failures += 1
 
