@@ -111,6 +111,8 @@ def heard(path: Path) -> tuple[str, np.ndarray[Any, Any]]:
                 samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)[:, 0]
                 assert frame.pts is not None
                 begin = round((frame.pts * frame.time_base - start) * 48_000)
+                if abs(begin - len(wave)) < 100:
+                    begin = len(wave)  # Matroska rounds to milliseconds
                 end = max(begin + len(samples), 0)
                 wave = np.pad(wave, (0, max(0, end - len(wave))))
                 wave[max(begin, 0) : end] = samples[max(-begin, 0) :]
@@ -321,10 +323,8 @@ def test_subtitles_that_overlap_begin_in_time(make_clip: Clip, tmp_path: Path, c
     repaint(clip, tmp_path / f"out.{container}")
     with av.open(str(tmp_path / f"out.{container}")) as written:
         shown = [packet for packet in written.demux(subtitles=0) if packet.size > 2]
-        times = [
-            (round(packet.pts * packet.time_base * 1000), round(packet.duration * packet.time_base * 1000)) for packet in shown
-        ]
-    assert times == [(number * 200, 200) for number in range(7)] + [(1400, 350), (1900, 90)]
+        milliseconds = [[round(ticks * packet.time_base * 1000) for ticks in (packet.pts, packet.duration)] for packet in shown]
+    assert milliseconds == [[number * 200, 200] for number in range(7)] + [[1400, 350], [1900, 90]]
     assert [bytes(packet)[2:].decode() for packet in shown] == [text for _, _, text in texts]
 
 
