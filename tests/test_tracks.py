@@ -439,7 +439,9 @@ def test_titles_languages_and_flags_of_tracks(make_clip: Clip, tmp_path: Path, s
     sink = repaint(clip, tmp_path / f"out.{container}")
     with av.open(str(tmp_path / f"out.{container}")) as written:
         video, audio = written.streams.video[0], written.streams.audio[0]
-        assert [stream.metadata.get("title") or stream.metadata.get("name") for stream in (video, audio)] == ["Beach", "Comments"]
+        if int(av.__version__.partition(".")[0]) >= 18 or source == container == "mkv":  # before, FFmpeg reads no titles from MP4
+            names = [stream.metadata.get("title") or stream.metadata.get("name") for stream in (video, audio)]
+            assert names == ["Beach", "Comments"]
         assert video.language == "ita"
         assert audio.language == ("ger" if container == "mov" else "deu")
         assert bool(audio.disposition.value & 0x8) == (container != "mov")

@@ -32,6 +32,8 @@ HELD = {"mp4": HELD_BY_MP4, "mov": HELD_BY_MOV}
 
 MICROSECONDS = Fraction(1_000_000)
 
+CHAPTERS_OF_MATROSKA = b"\x10\x43\xa7\x70"
+
 ATTACHED_PICTURE = 0x400
 """FFmpeg's disposition of a cover."""
 
@@ -61,7 +63,7 @@ FLAGS = {
 HELD_FLAGS = {"mp4": 0x301CB, "mov": 0x1, "matroska": 0x201CF, "webm": 0x41}
 
 
-def copy_metadata(source: InputContainer, output: OutputContainer, window: Window) -> list[str]:
+def copy_metadata(path: Path, source: InputContainer, output: OutputContainer, window: Window) -> list[str]:
     """Tags of the file and of its painted video, and chapters; notes on what cannot be kept.
 
     Call it before the output's header is written, when the output has its video stream.
@@ -80,10 +82,12 @@ def copy_metadata(source: InputContainer, output: OutputContainer, window: Windo
     if hasattr(source, "chapters"):
         end = window.end_seconds
         if end is None and window.duration_seconds is not None:  # a header of Matroska is written before the first picture
-            start = 0 if painted is None or painted.start_time is None else painted.start_time * (painted.time_base or 0)
-            end = max(window.origin_seconds, start) + window.duration_seconds
+            start = window.origin_seconds
+            if painted is not None and painted.start_time is not None and painted.time_base is not None:
+                start = max(start, painted.start_time * painted.time_base)
+            end = start + window.duration_seconds
         output.set_chapters(_chapters(source, window.origin_seconds, end))
-    elif any(name in source.format.name for name in ("mov", "matroska")):
+    elif "matroska" in source.format.name and _begins_with_chapters(path):
         notes.append("chapters are not kept: that takes PyAV 16")
     return notes
 
@@ -119,6 +123,11 @@ def is_chapter_track(stream: Stream) -> bool:
     source = cast(InputContainer, stream.container)
     named = getattr(stream, "name", None) == "bin_data" or stream.metadata.get("handler_name") == "SubtitleHandler"
     return stream.type == "data" and named and hasattr(source, "chapters") and bool(source.chapters())
+
+
+def _begins_with_chapters(path: Path) -> bool:
+    with path.open("rb") as file:
+        return CHAPTERS_OF_MATROSKA in file.read(1 << 20)
 
 
 def is_cover(stream: Stream) -> bool:

@@ -93,7 +93,7 @@ class Tracks:
                         self._tracks[stream.index] = track
             if len(self._tracks) > 1 and not hasattr(Stream, "disposition"):
                 self.notes.append("which track is the default one, or a forced one, is not kept: that takes PyAV 14.1")
-            self.notes += copy_metadata(self._input, output, window)
+            self.notes += copy_metadata(path, self._input, output, window)
             self._extras = Extras(path, output) if late else None
             self.notes += self._extras.notes if self._extras is not None else []
         except BaseException:
@@ -184,6 +184,7 @@ class Tracks:
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Write what belongs before that time of the output; None: all that is left."""
+        self._output.start_encoding()  # with the header streams get the ticks that they count in
         if self._extras is not None:
             self._extras.write()
         while self._tracks:
