@@ -30,7 +30,8 @@ from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.media import matrix_of_untagged, open_media, scaling
 from livestyle.output_file import OutputFile
-from livestyle.sinks.tracks import Tracks, Window
+from livestyle.sinks.cut import Window
+from livestyle.sinks.tracks import Tracks
 
 IN_FLIGHT_SECONDS = Fraction(1, 2)
 """At most this much is inside the encoder, so that less than a second is lost when the process is killed."""
@@ -176,7 +177,7 @@ class VideoWriter:
         self._info = info
         self._sound_from = sound_from
         self._duration_seconds = duration_seconds
-        self._window = Window(info.origin_seconds, None)
+        self._window = Window(info.origin_seconds, duration_seconds=duration_seconds)
         self._rate = info.rate or Fraction(30)
         self._time_base = info.time_base or ANY_TIME_BASE
         self._layout = _layout(pix_fmt or "yuv420p", info)
@@ -322,7 +323,7 @@ class VideoWriter:
             return self._open_tracks(cast(Path, self._sound_from), output, late=True)
         except InputError as error:  # it was there when the run began; then what the fragments hold of it
             self.damage.append(f"sound that begins late, and subtitles, are lost: {error}")
-            return Tracks(self._file.partial, output, sound="aac", subtitles="mov_text", window=Window(Fraction(0), None))
+            return Tracks(self._file.partial, output, sound="aac", subtitles="mov_text", window=Window(Fraction(0)))
 
     def _open_tracks(self, sound_from: Path, output: OutputContainer, late: bool) -> Tracks:
         container = self._container
