@@ -455,10 +455,14 @@ def test_an_interrupt_before_the_first_frame_leaves_nothing(tmp_path: Path, make
 def test_n_leaves_an_output_that_appears_while_it_is_painted(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     source = VideoFile(make_clip("in.mp4"))
     with Stylizer("wave") as stylizer:
-        sink = VideoWriter(tmp_path / "out.mp4", source.info, overwrite=False)
-        (tmp_path / "out.mp4").write_bytes(b"of another program")
+
+        def open_sink() -> VideoWriter:
+            sink = VideoWriter(tmp_path / "out.mp4", source.info, overwrite=False)
+            (tmp_path / "out.mp4").write_bytes(b"of another program")
+            return sink
+
         with pytest.raises(OutputError, match=r"out\.partial\.mp4"):
-            paint_file(source, stylizer, sink, quiet=True)
+            paint_file(source, stylizer, open_sink, quiet=True)
     assert (tmp_path / "out.mp4").read_bytes() == b"of another program"
     assert len(picture_times(tmp_path / "out.partial.mp4")) == 10
 

@@ -72,8 +72,8 @@ def demo(
         names = stylizer.load_all()
         width, height = video_size(WIDTH, HEIGHT, size)
         scene = DemoScene(width, height, seconds=SECONDS_A_STYLE * len(names))
-        sink = VideoWriter(output, scene.info, overwrite=may_replace)
         with ctrl_c_noted() as interrupted:
+            sink = VideoWriter(output, scene.info, overwrite=may_replace)
             try:
                 with (
                     Channel(paint_in_turn(scene, stylizer, names), capacity=4) as frames,

@@ -5,6 +5,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ def video(
             try:
                 refuse_same_file(source_path, target)
                 may_replace = may_write(target, overwrite)
+                make_folder(target.parent) if output else None
                 source = VideoFile(
                     source_path,
                     start_seconds=start,
@@ -120,24 +122,20 @@ def video(
                     size=lambda width, height: video_size(width, height, size),
                     for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
                 )
-                try:
-                    make_folder(target.parent) if output else None
-                    sink = VideoWriter(
-                        target,
-                        source.info,
-                        sound_from=source_path,
-                        codec=codec,
-                        crf=crf,
-                        preset=preset,
-                        pix_fmt=pix_fmt,
-                        duration_seconds=duration,
-                        on_gpu=stylizer.engine.takes_nv12,
-                        overwrite=may_replace,
-                    )
-                except BaseException:
-                    source.close()
-                    raise
-                summary = paint_file(source, stylizer, sink, quiet, smoothing(smooth))
+                open_sink = partial(
+                    VideoWriter,
+                    target,
+                    source.info,
+                    sound_from=source_path,
+                    codec=codec,
+                    crf=crf,
+                    preset=preset,
+                    pix_fmt=pix_fmt,
+                    duration_seconds=duration,
+                    on_gpu=stylizer.engine.takes_nv12,
+                    overwrite=may_replace,
+                )
+                summary = paint_file(source, stylizer, open_sink, quiet, smoothing(smooth))
             except LivestyleError as error:
                 failed.append(f"{source_path}: {error}")
                 if len(jobs) == 1:
@@ -261,17 +259,26 @@ def make_folder(path: Path) -> None:
 
 
 def paint_file(
-    source: "Source", stylizer: "Stylizer", sink: "VideoWriter", quiet: bool, smoothing: "Smoothing | None" = None
+    source: "Source",
+    stylizer: "Stylizer",
+    open_sink: "Callable[[], VideoWriter]",
+    quiet: bool,
+    smoothing: "Smoothing | None" = None,
 ) -> dict[str, Any]:
-    """Paint one file and return the summary. After an error or Ctrl-C what was painted stays, playable, as `sink.kept`."""
+    """Paint one file, close it, and return the summary.
+
+    After an error or Ctrl-C what was painted stays, playable, under the partial name, which the message tells.
+    """
     from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
     from livestyle.pipeline import Pipeline, offline
 
     started = time.monotonic()
     info = source.info
     frames = 0
-    with ctrl_c_noted() as interrupted:  # to the end: Ctrl-C while the file is completed loses nothing
+    sink: VideoWriter | None = None
+    with ctrl_c_noted() as interrupted:  # from the partial file's creation to its completion: Ctrl-C leaves or loses nothing
         try:
+            sink = open_sink()
             with tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar:
                 with ctrl_c_raised():  # it may take long, and nothing was written yet
                     batch = stylizer.best_batch(info.frame_shape)
@@ -284,6 +291,8 @@ def paint_file(
             sink.close()
         except BaseException as error:
             source.close()
+            if sink is None:
+                raise
             sink.close(error)
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(f"interrupted; {sink.remains}") from None
