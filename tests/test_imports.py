@@ -54,7 +54,10 @@ ALLOWED: dict[str, set[str]] = {
 """Part of livestyle -> the parts that it may import, besides itself. cli, which assembles them, may import all."""
 
 HOMES = {
-    "av": {"livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"},
+    "av": {
+        *("livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"),
+        *("livestyle/sinks/copied.py", "livestyle/sinks/sound.py", "livestyle/sinks/subtitles.py", "livestyle/sinks/metadata.py"),
+    },
     "cv2": {
         *("livestyle/sources/camera.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
         *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py"),
