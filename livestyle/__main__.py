@@ -8,6 +8,11 @@ import os
 import signal
 import sys
 
+TYPE_CHECKING = False  # typing takes longer to import than all else here
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 QUIET = {
@@ -41,7 +46,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def on_signals(handler):  # type: ignore[no-untyped-def]  # typing is not imported yet
+def on_signals(handler: "Callable[[int, FrameType | None], object] | signal.Handlers") -> None:
     """Have the handler called for each signal that ends a program, but for those that are ignored, as under nohup."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:

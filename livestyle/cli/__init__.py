@@ -72,7 +72,8 @@ class Program(Group):
         """Run the command. With --json one object is printed, whatever happens."""
         words = ctx.args[: ctx.args.index("--")] if "--" in ctx.args else ctx.args
         as_json = "--json" in words
-        ctx.obj = summary = {}  # print_json fills it
+        summary: dict[str, Any] = {}
+        ctx.obj = summary  # print_json fills it
         try:
             if "" in ctx.args:
                 raise click.UsageError("an argument is empty; is a variable of the shell not set?")

@@ -44,7 +44,7 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         return width, height
 
 
-UNITS = {"h": 3600, "m": 60, "s": 1, "ms": Fraction(1, 1000)}  # in seconds
+UNITS = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}  # in seconds
 NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
 
 
