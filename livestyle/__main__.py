@@ -7,6 +7,7 @@ import atexit
 import os
 import signal
 import sys
+import warnings
 
 TYPE_CHECKING = False  # typing takes longer to import than all else here
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ QUIET = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # FFmpeg's AV_LOG_QUIET
     "SVT_LOG": "1",  # errors only; there is no lower level that all versions know
     "QT_LOGGING_RULES": "default.warning=false",  # of OpenCV's windows: missing fonts
+    "PYTHONWARNINGS": "ignore",  # in processes that are started
 }
 """Libraries write to stderr by themselves unless the environment says otherwise. What matters is raised as an error of ours."""
 
@@ -31,6 +33,8 @@ def main() -> None:
     if "--debug" not in sys.argv:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
     from livestyle.cli import main as run
     from livestyle.cli.streams import open_standard_streams
 

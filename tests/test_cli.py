@@ -552,6 +552,8 @@ def test_json_tells_the_size_that_is_written(run: Run, tmp_path: Path, make_clip
         ("in.mp4 out.mp4 --start -5", "not a time"),
         ("in.mp4 out.mp4 --stile wave", "did you mean --style"),
         ("in.mp4 out.mp4 --zzzz", "there are: --output, --style"),
+        ("-in.mp4 out.mp4", "write --"),
+        ("", "livestyle video --help"),
     ],
 )
 def test_video_says_what_to_do(run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: str, says: str) -> None:

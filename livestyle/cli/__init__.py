@@ -161,10 +161,14 @@ def explain(error: BaseException, interrupted: bool) -> int:
 def one_line(error: BaseException) -> str:
     """What an error says."""
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        if not error.option_name.startswith("--"):
+            return f"there is no option {error.option_name}; before a name that starts with a dash write --"
         options = [name for option in error.ctx.command.params for name in option.opts if name.startswith("--")]
         return f"there is no option {error.option_name}; {near(error.option_name, options)}"
     if isinstance(error, click.ClickException):
-        return " ".join(error.format_message().split())
+        message = " ".join(error.format_message().split())
+        is_missing = isinstance(error, click.MissingParameter) and error.ctx is not None
+        return f"{message.rstrip('.')}; see {error.ctx.command_path} --help" if is_missing else message
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return str(error.__cause__ or error) or "interrupted"
     if isinstance(error, LivestyleError):
