@@ -263,7 +263,7 @@ class VideoWriter:
             self.notes += self._tracks.notes
             self.damage += self._tracks.damage
         if self._nudged:
-            self.notes.append(f"{self._nudged} pictures had times that did not grow; each is shown one tick after the last")
+            self.notes.append(f"times that did not grow: {self._nudged}; each such picture is shown one tick after the last")
 
     # opening
 
