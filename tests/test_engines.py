@@ -299,3 +299,28 @@ def test_openvino_sends_nothing_home() -> None:
     pytest.importorskip("openvino")
     script = "import livestyle.engines.openvino, sys; sys.exit(sys.modules.get('openvino_telemetry') is not None)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+THREADS = """
+import threading
+import torch
+from livestyle.engines.cpu import PooledEngine
+
+def in_a_new_thread():
+    counts = []
+    thread = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return counts[0]
+
+torch.set_num_threads(3)
+engine = PooledEngine()
+inside = {engine._pool.submit(torch.get_num_threads).result() for _ in range(8)}
+engine.close()
+print(torch.get_num_threads(), in_a_new_thread(), inside)
+"""
+
+
+def test_the_pool_leaves_other_threads_their_cores() -> None:
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)
+    assert done.stdout == "3 3 {1}\n", done.stderr

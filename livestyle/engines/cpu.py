@@ -1,5 +1,6 @@
 """Painting with torch on the CPU, and on devices that need no more than a copy."""
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -77,6 +78,23 @@ class PlainEngine:
         pass
 
 
+_counting = threading.Lock()  # or a thread would take the 1 of another one for the process's count
+
+
+def compute_alone() -> None:
+    """Make this thread compute without others.
+
+    torch.set_num_threads is for the thread that calls it, and also for every one that computes for the first time later: for
+    those a thread that does nothing else puts the count back.
+    """
+    with _counting:
+        count = torch.get_num_threads()
+        torch.set_num_threads(1)
+        restoring = threading.Thread(target=torch.set_num_threads, args=(count,), name="livestyle-restore")
+        restoring.start()
+        restoring.join()
+
+
 class Painting:
     """The ticket of frames that the pool paints."""
 
@@ -96,7 +114,7 @@ class PooledEngine(PlainEngine):
     def __init__(self) -> None:
         super().__init__("cpu", cpu_precision())
         self.batches = (1, cores())
-        self._pool = ThreadPoolExecutor(cores(), "livestyle-paint", initializer=torch.set_num_threads, initargs=(1,))
+        self._pool = ThreadPoolExecutor(cores(), "livestyle-paint", initializer=compute_alone)
 
     def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         if len(frames) == 1 or not self.is_whole(frames[0], min(len(frames), cores()), look):
