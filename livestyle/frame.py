@@ -11,6 +11,12 @@ Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (N, H, W, 3). Between a file and a GPU also NV12, (H + H/2, W): see engines/nv12.py."""
 
 
+def size_of(image: Image) -> tuple[int, int]:
+    """Height and width of the picture that is shown, in RGB or NV12."""
+    rows, width = image.shape[:2]
+    return (rows * 2 // 3 if image.ndim == 2 else rows), width
+
+
 def is_hd(width: int, height: int) -> bool:
     """Whether players take a video that does not say for BT.709, else for BT.601."""
     return width >= 1280 or height >= 720

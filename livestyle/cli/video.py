@@ -29,6 +29,7 @@ from livestyle.cli.options import (
     style_option,
     tell,
     video_size,
+    with_option,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.output_file import is_partial
@@ -142,7 +143,7 @@ def video(
                 failed.append(f"{source_path}: {error}")
                 if len(jobs) == 1:
                     raise
-                print_line(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {with_option(error)}", err=True)
                 continue
             summaries.append({"input": str(source_path), "output": str(target), **summary})
             tell(summary["notes"], quiet)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from livestyle.engines import Done, Look, Ticket, cores
-from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, free_bytes, strips_note
+from livestyle.engines.memory import MainMemory, strips_note
 from livestyle.engines.painting import paint
 from livestyle.engines.strips import paint_in_strips
 from livestyle.frame import Image
@@ -52,6 +52,7 @@ class PlainEngine:
     def __init__(self, device: str, dtype: torch.dtype = torch.float32) -> None:
         self.name, self.precision = device, str(dtype).removeprefix("torch.")
         self.notes: list[str] = []
+        self._memory = MainMemory(self.precision)
         self._networks = Networks(device, dtype)
         self._exact = Networks(device, torch.float32)
 
@@ -69,7 +70,7 @@ class PlainEngine:
 
     def is_whole(self, frame: Image, count: int, look: Look) -> bool:
         """Whether so many frames are painted whole; if not, says so."""
-        whole = fits_whole(look.body.architecture, frame, count, free_bytes(), CPU_MOST_BYTES)
+        whole = self._memory.fits_whole(look.body.architecture, frame, count)
         if not whole and (note := strips_note(frame)) not in self.notes:
             self.notes.append(note)
         return whole

@@ -13,10 +13,12 @@ from openvino import opset13 as op
 
 from livestyle.architecture import Border, mirrored
 from livestyle.engines import Done, Look, Ticket, cores
-from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, free_bytes
+from livestyle.engines.memory import MainMemory, strips_note
+from livestyle.errors import TooLargeError
 from livestyle.frame import Image
 from livestyle.style import Body, Floats
 
+MOST_COMPILED = 8  # graphs of one size, each with feature maps of its own: the one compiled first goes
 Node = Any  # OpenVINO's nodes carry no types
 
 
@@ -146,6 +148,7 @@ class OpenVinoEngine:
         self.precision = "bfloat16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
         self.batches: tuple[int, ...] = (1, cores())
         self.notes: list[str] = []
+        self._memory = MainMemory(self.precision)
         self._compiled: dict[tuple[Any, ...], ov.CompiledModel] = {}
         self._strips: Any = None
 
@@ -156,12 +159,15 @@ class OpenVinoEngine:
         height, width = frame.shape[:2]
         mixed = look.mixing is not None
         key = (look.body, height, width, mixed, streams)
-        if key not in self._compiled:
-            for old in [old for old in self._compiled if old[1:3] != key[1:3]]:  # a folder of pictures has many sizes
-                del self._compiled[old]
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            # a folder of pictures has many sizes; another dictionary, as other threads may read the old one
+            kept = [(old, model) for old, model in self._compiled.items() if old[1:3] == key[1:3]][1 - MOST_COMPILED :]
+            self._compiled = dict(kept)  # their memory is wanted
             settings = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": cores(), "INFERENCE_PRECISION_HINT": self._hint}
-            self._compiled[key] = self._core.compile_model(build(look.body, height, width, mixed), "CPU", settings)
-        return self._compiled[key]
+            compiled = self._core.compile_model(build(look.body, height, width, mixed), "CPU", settings)
+            self._compiled = {**self._compiled, key: compiled}
+        return compiled
 
     @property
     def _hint(self) -> str:
@@ -169,7 +175,7 @@ class OpenVinoEngine:
 
     def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         together = min(len(frames), cores())
-        if not fits_whole(look.body.architecture, frames[0], together, free_bytes(), CPU_MOST_BYTES):
+        if not self._memory.fits_whole(look.body.architecture, frames[0], together):
             return self._submit_strips(frames, look)
         compiled = self._compile(look, frames[0], together)
         shared = [look.rows] if look.mixing is None else [look.rows, look.mixing]
@@ -182,10 +188,14 @@ class OpenVinoEngine:
         return Requests(requests)
 
     def _submit_strips(self, frames: Sequence[Image], look: Look) -> Done:
-        """By torch, which is imported for that alone."""
-        from livestyle.engines.cpu import PooledEngine
-
+        """By torch, which is imported for that alone. Raises TooLargeError where it is not installed."""
         if self._strips is None:
+            try:
+                from livestyle.engines.cpu import PooledEngine
+            except ImportError:
+                raise TooLargeError(
+                    f"{strips_note(frames[0])}, by PyTorch, which is not installed; pip install torch, or take a smaller size"
+                ) from None
             self._strips = PooledEngine()
             self.notes = self._strips.notes
         return Done(self._strips.submit(frames, look).result())
