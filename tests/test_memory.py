@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from livestyle.engines.memory import free_bytes
+from livestyle.memory import free_bytes
 
 MIB = 2**20
 UNLIMITED_V1 = "9223372036854771712"
