@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "memory": set(),
     "engines": {"architecture", "errors", "frame", "memory", "network", "style"},
     "stylizer": {"architecture", "engines", "errors", "frame", "gallery", "style"},
-    "pipeline": {"channel", "engines", "frame", "smoothing"},
+    "pipeline": {"channel", "engines", "errors", "frame", "smoothing"},
     "smoothing": {"engines", "frame", "motion"},
     "sources": {"channel", "errors", "frame", "media", "memory"},
     "sinks": {"errors", "frame", "media", "output_file"},
@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         *("architecture", "channel", "engines", "errors", "frame", "gallery", "machine"),
         *("pipeline", "sinks", "sources", "style", "stylizer"),
     },
-    "__init__": {"stylizer"},
+    "__init__": {"errors", "stylizer"},
     "__main__": {"cli"},
 }
 """Part of livestyle -> the parts that it may import, besides itself. cli, which assembles them, may import all."""

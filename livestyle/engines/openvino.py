@@ -3,13 +3,13 @@
 The style's rows are an input of the graph, so that a style change costs nothing.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as op
 
 from livestyle.architecture import Border, mirrored
 from livestyle.engines import Done, Look, Ticket, cores
@@ -17,6 +17,28 @@ from livestyle.engines.memory import MainMemory, strips_note
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image
 from livestyle.style import Body, Floats
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """OpenVINO, when it is imported, forks a process that sends usage data; it does without where the module is not there.
+
+    Only meanwhile: the program that uses livestyle may want it.
+    """
+    name = "openvino_telemetry"
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # as if it were not installed
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+
+
+with _no_telemetry():
+    import openvino as ov
+    from openvino import opset13 as op
 
 MOST_COMPILED = 8  # graphs of one size, each with feature maps of its own: the one compiled first goes
 Node = Any  # OpenVINO's nodes carry no types
