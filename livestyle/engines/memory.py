@@ -68,10 +68,12 @@ class MainMemory:
     """Decides how frames are painted in main memory: once for a size, so that all frames of a video are painted alike.
 
     Asking how much is free takes half a millisecond, and while a network is at work it is less by what that network took.
+
+    has_strips: False: whole as long as there is memory.
     """
 
-    def __init__(self, precision: str) -> None:
-        self._precision = precision
+    def __init__(self, precision: str, has_strips: bool = True) -> None:
+        self._precision, self._has_strips = precision, has_strips
         self._decided: dict[tuple[Architecture, tuple[int, ...], int], bool] = {}
 
     def fits_whole(self, architecture: Architecture, frame: Image, count: int) -> bool:
@@ -79,7 +81,8 @@ class MainMemory:
         key = (architecture, frame.shape, count)
         whole = self._decided.get(key)
         if whole is None:
-            whole = fits_whole(architecture, frame, count, free_bytes(), CPU_MOST_BYTES, self._precision)
+            most = CPU_MOST_BYTES if self._has_strips else None
+            whole = fits_whole(architecture, frame, count, free_bytes(), most, self._precision)
             # a folder of pictures has many sizes; another dictionary, as other threads may read the old one
             self._decided = {old: known for old, known in self._decided.items() if old[1] == frame.shape} | {key: whole}
         return whole

@@ -3,6 +3,7 @@
 The style's rows are an input of the graph, so that a style change costs nothing.
 """
 
+import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -170,7 +171,7 @@ class OpenVinoEngine:
         self.precision = "bfloat16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
         self.batches: tuple[int, ...] = (1, cores())
         self.notes: list[str] = []
-        self._memory = MainMemory(self.precision)
+        self._memory = MainMemory(self.precision, has_strips=importlib.util.find_spec("torch") is not None)
         self._compiled: dict[tuple[Any, ...], ov.CompiledModel] = {}
         self._strips: Any = None
 
@@ -210,11 +211,13 @@ class OpenVinoEngine:
         return Requests(requests)
 
     def _submit_strips(self, frames: Sequence[Image], look: Look) -> Done:
-        """By torch, which is imported for that alone. Raises TooLargeError where it is not installed."""
+        """By torch, which is imported for that alone. Without it one by one, or raises TooLargeError."""
         if self._strips is None:
             try:
                 from livestyle.engines.cpu import PooledEngine
             except ImportError:
+                if len(frames) > 1:
+                    return Done([self.submit([frame], look).result()[0] for frame in frames])
                 raise TooLargeError(
                     f"{strips_note(frames[0])}, by PyTorch, which is not installed; pip install torch, or take a smaller size"
                 ) from None
