@@ -225,7 +225,7 @@ def test_the_size_that_is_named_fits(architecture: Architecture) -> None:
     assert str(caught.value).endswith(f"; {width}x{height} would fit")
     assert math.isclose(width / height, 16 / 9, rel_tol=0.02)
     fits_whole(architecture, np.broadcast_to(np.uint8(0), (height, width, 3)), 1, free)
-    larger = np.broadcast_to(np.uint8(0), (int(height * 1.1), int(width * 1.1), 3))
+    larger = np.broadcast_to(np.uint8(0), (int(height * 1.3), int(width * 1.3), 3))
     with pytest.raises(TooLargeError):  # not needlessly small
         fits_whole(architecture, larger, 1, free)
     with pytest.raises(TooLargeError) as caught:
@@ -388,3 +388,7 @@ def test_free_memory_is_asked_once_for_a_size(style_folder: Path, frames: list[I
         with pytest.raises(TooLargeError):
             engine.submit([frame[:-1] for frame in frames[:1]], look)
     engine.close()
+
+
+def test_the_number_of_the_gpu(engine: Engine) -> None:
+    assert engine.gpu == (int(engine.name.removeprefix("cuda:")) if engine.takes_nv12 else 0)

@@ -120,6 +120,7 @@ def video(
                     duration_seconds=duration,
                     size=lambda width, height: video_size(width, height, size),
                     for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
+                    gpu=stylizer.engine.gpu,
                 )
                 try:
                     make_folder(target.parent) if output else None
@@ -133,6 +134,7 @@ def video(
                         pix_fmt=pix_fmt,
                         duration_seconds=duration,
                         on_gpu=stylizer.engine.takes_nv12,
+                        gpu=stylizer.engine.gpu,
                         overwrite=may_replace,
                     )
                 except BaseException:

@@ -70,6 +70,8 @@ class Engine(Protocol):
     """How many frames may be worth painting together offline; which one is best is for measurement to say."""
     takes_nv12: bool
     """Whether frames may be NV12 too: painted, they come back as such."""
+    gpu: int
+    """Which NVIDIA GPU paints, as CUDA counts, so that it decodes and encodes too; 0 elsewhere."""
     notes: list[str]
     """What a person should know: painted in strips, no compiler."""
 

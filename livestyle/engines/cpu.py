@@ -48,6 +48,7 @@ class PlainEngine:
 
     batches: tuple[int, ...] = (1,)
     takes_nv12 = False
+    gpu = 0
 
     def __init__(self, device: str, dtype: torch.dtype = torch.float32) -> None:
         self.name, self.precision = device, str(dtype).removeprefix("torch.")

@@ -146,7 +146,7 @@ class CudaEngine:
     takes_nv12 = True
 
     def __init__(self, device: str) -> None:
-        self.name = device
+        self.name, self.gpu = device, torch.device(device).index or 0
         self.notes: list[str] = []
         self._networks = Networks(device, torch.float16)
         self._exact = Networks(device, torch.float32)

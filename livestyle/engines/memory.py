@@ -44,12 +44,12 @@ def _strips_need(architecture: Architecture, height: int, width: int) -> int:
 
 
 def _size_that_fits(architecture: Architecture, height: int, width: int, free: int) -> tuple[int, int] | None:
-    """The largest (width, height) of that shape, in steps of a fiftieth, that can be painted in strips; None if none can."""
-    factor = 1.0
+    """A (width, height) of that shape that can be painted in strips, with room for its own pixels; None if none can."""
+    factor, free = 1.0, free * 85 // 100  # as much is not free every time
     while factor * max(height, width) > 1:
         factor *= 0.98
         fits = max(1, int(width * factor)), max(1, int(height * factor))
-        if _strips_need(architecture, fits[1], fits[0]) <= free:
+        if _strips_need(architecture, fits[1], fits[0]) + 2 * 3 * fits[0] * fits[1] <= free:
             return fits
     return None
 

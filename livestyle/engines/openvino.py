@@ -165,6 +165,7 @@ class OpenVinoEngine:
 
     name = "openvino"
     takes_nv12 = False
+    gpu = 0
 
     def __init__(self) -> None:
         self._core = core()
