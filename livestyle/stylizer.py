@@ -150,7 +150,7 @@ class Stylizer:
         if frames.ndim == 3:
             return self.submit([frames]).result()[0]
         painted = np.empty_like(frames, order="C")
-        size = self.best_batch(frames.shape[1:]) if len(frames) >= MANY_FRAMES else 1
+        size = self.best_batch(frames.shape[1:], len(frames))
         for start in range(0, len(frames), size):
             batch = list(frames[start : start + size])
             painted[start : start + len(batch)] = self.submit(batch).result()
@@ -161,10 +161,15 @@ class Stylizer:
         for look in (self._look, replace(self._look, strength=0.5)):
             self.submit([np.zeros((height, width, 3), np.uint8)], look).result()
 
-    def best_batch(self, frame_shape: tuple[int, ...]) -> int:
-        """How many frames of that shape are painted together in the least time a frame: measured, once for each and model."""
+    def best_batch(self, frame_shape: tuple[int, ...], frame_count: int | None = None) -> int:
+        """How many frames of that shape are painted together in the least time a frame: measured, once for each and model.
+
+        frame_count: how many there are, None if that is unknown. For few it is 1, unless it was measured before.
+        """
         key = (frame_shape, self.model)
         if key not in self._best_batches:
+            if frame_count is not None and frame_count < MANY_FRAMES:
+                return 1
             self._best_batches[key] = self._measure_batches(frame_shape)
         return self._best_batches[key]
 

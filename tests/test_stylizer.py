@@ -249,6 +249,19 @@ def test_the_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest
         assert stylizer.best_batch((24, 32, 3)) == best
 
 
+def test_few_frames_are_not_worth_measuring(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[tuple[int, ...]] = []
+    measure = stylizer._measure_batches
+    monkeypatch.setattr(stylizer, "_measure_batches", lambda shape: measured.append(shape) or measure(shape))
+    assert stylizer.best_batch((24, 32, 3), MANY_FRAMES - 1) == 1
+    stylizer(np.zeros((MANY_FRAMES - 1, 24, 32, 3), np.uint8))
+    assert measured == []
+    best = stylizer.best_batch((24, 32, 3))  # a source that does not know how many
+    assert measured == [(24, 32, 3)]
+    assert stylizer.best_batch((24, 32, 3), 1) == stylizer.best_batch((24, 32, 3), MANY_FRAMES) == best
+    assert len(measured) == 1
+
+
 def test_many_frames_are_painted_in_batches(stylizer: Stylizer) -> None:
     frames = np.random.default_rng(1).integers(60, 190, (MANY_FRAMES + 1, 20, 27, 3), np.uint8)
     painted = stylizer(frames)
@@ -383,3 +396,11 @@ def test_the_package_lists_its_names() -> None:
 def test_styles_are_listed(style_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livestyle.gallery.default_folders", lambda: [style_folder])
     assert livestyle.styles() == ["ash", "birch", "coal"]
+
+
+def test_a_short_clip_is_painted_at_once(run: Any, make_clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: object) -> int:
+        pytest.fail("ten frames are not worth it")
+
+    monkeypatch.setattr(Stylizer, "_measure_batches", measured)
+    assert run("video", make_clip(), "out.mp4", "--device", "cpu").code == 0

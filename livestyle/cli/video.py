@@ -277,7 +277,7 @@ def paint_file(
         try:
             with tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar:
                 with ctrl_c_raised():  # it may take long, and nothing was written yet
-                    batch = stylizer.best_batch(info.frame_shape)
+                    batch = stylizer.best_batch(info.frame_shape, info.frame_count)
                 with Pipeline(source, stylizer, offline(batch), smoothing) as pipeline:
                     bar.set_description("painting")
                     for frame in polled(pipeline, interrupted):
