@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.resources
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +26,13 @@ def default_folders() -> list[Path]:
     return [Path("models"), platformdirs.user_data_path("livestyle") / "models", bundled_folder()]
 
 
-def parse_blend(words: str | Mapping[str, float]) -> dict[str, float]:
-    """`wave`, `wave:.7,udnie:.3` or a mapping -> style: weight, the weights adding up to one.
+def parse_blend(words: str | os.PathLike[str] | Mapping[str, float]) -> dict[str, float]:
+    """`wave`, `wave:.7,udnie:.3`, a path or a mapping -> style: weight, the weights adding up to one.
 
     Raises StyleError if a weight is not a number above zero.
     """
+    if isinstance(words, os.PathLike):
+        words = {str(words): 1.0}
     entries: list[tuple[str, str | float]] = []
     if isinstance(words, str):
         for part in words.split(","):
@@ -37,8 +40,10 @@ def parse_blend(words: str | Mapping[str, float]) -> dict[str, float]:
             # a path may hold a colon (C:\...), and then the rest of it follows, not a number
             rest_of_path = "/" in weight or "\\" in weight or weight.endswith(SUFFIX)
             entries.append((name, weight) if colon and not rest_of_path else (part, 1.0))
-    else:
+    elif isinstance(words, Mapping) and all(isinstance(name, str) for name in words):
         entries += words.items()
+    else:
+        raise StyleError(f"cannot read the style {words!r:.100}; give a name, a path, or a blend such as wave:.7,udnie:.3")
     blend: dict[str, float] = {}
     for name, share in entries:
         try:
@@ -58,7 +63,7 @@ def _meant_as_path(name: str) -> Path | None:
     try:
         path = Path(name).expanduser()
         return path if path.suffix == SUFFIX or len(path.parts) > 1 or path.is_file() else None
-    except (OSError, RuntimeError):  # longer than a file's name may be, or in the home of nobody
+    except (OSError, RuntimeError, ValueError):  # longer than a file's name may be, or in the home of nobody
         return None
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Header:
     body_hash: str
     has_rows: bool
     has_body: bool
-    info: dict[str, str] = field(default_factory=dict, compare=False)
+    info: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Picture, origin, licence, training settings ..."""
     has_thumbnail: bool = False
 
@@ -50,23 +51,43 @@ class Header:
         return self.path.name.split(".")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Style:
-    """Rows (2, K) in fp32, and the hash of the body that they belong to."""
+    """Rows (2, K) in fp32, and the hash of the body that they belong to. Equal to itself alone."""
 
     name: str
     architecture: str
     body_hash: str
-    rows: Floats
+    rows: Floats = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A network's convolutions. Never changed, so that engines may keep what they made of it."""
+    """A network's convolutions. Never changed, so that engines may keep what they made of it. Equal if all numbers are."""
 
     architecture: Architecture
     parameters: dict[str, Floats]
     """Name -> value, as in `Architecture.parameters`."""
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Body):
+            return NotImplemented
+        mine, others = self.parameters, other.parameters
+        same_kind = self.architecture == other.architecture and mine.keys() == others.keys()
+        return same_kind and all(np.array_equal(value, others[name]) for name, value in mine.items())
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Computed once: engines look bodies up at every frame. Adding 0 makes -0, which equals it, a 0."""
+        return hash((self.architecture.name, *((self.parameters[name] + 0.0).tobytes() for name in sorted(self.parameters))))
+
+    def __repr__(self) -> str:
+        return f"Body({self.architecture.name!r}, {sum(value.size for value in self.parameters.values())} numbers)"
 
 
 def check_name(name: str) -> None:
@@ -91,6 +112,8 @@ def read_header(path: Path) -> Header:
     """
     try:
         size = path.stat().st_size
+    except ValueError:  # a NUL byte, or half a surrogate pair
+        raise StyleError(f"cannot read the style file {str(path)!r}: that is no file's name") from None
     except OSError as error:
         raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
     if not path.is_file():  # a folder, or a pipe or device, which would be read without end

@@ -139,7 +139,7 @@ def test_what_is_refused(evaluate: Evaluate) -> None:
         (("photos/grey.png",), TrainingError, "grey.png is of one colour"),
         (("photos/a.png", "-s", "scream"), InputError, "no picture of the style scream in styles; put scream.jpg there"),
         (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
-        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "--model full does not fit"),
+        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "the model full does not fit"),
         (("photos/a.png", "-s", lite_only, "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),  # seen first
         (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
         (("photos/a.png", "--iterations", "--size", "99999x99999"), TooLargeError, "to be optimised, .* use --size"),

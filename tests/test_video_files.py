@@ -769,6 +769,15 @@ def test_encoded_by_a_gpu(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.M
     assert names(tmp_path) == ["clip.mp4", f"out.{container}"]
 
 
+def test_encoded_by_the_gpu_that_paints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {encoder.on(3).options(18, "p4", 0)["gpu"] for encoder in GPU_ENCODERS.values()} == {"3"}
+    stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": "ultrafast", "bf": "0"})
+    monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
+    sink = VideoWriter(tmp_path / "out.mp4", INFO, on_gpu=True, gpu=2)
+    assert sink._encoder.options(18, "p4", 0)["gpu"] == "2"
+    sink.close(OutputError("not wanted"))
+
+
 FULL_DISK = """
 import resource, sys
 from fractions import Fraction

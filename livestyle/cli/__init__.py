@@ -17,7 +17,7 @@ import click
 
 from livestyle import __version__
 from livestyle.cli.command import Group
-from livestyle.cli.options import print_line, write_json, writing_to_stdout
+from livestyle.cli.options import print_line, with_option, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError
 from livestyle.interrupt import SIGNALS
 
@@ -172,7 +172,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return str(error.__cause__ or error) or "interrupted"
     if isinstance(error, LivestyleError):
-        return str(error)
+        return with_option(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):

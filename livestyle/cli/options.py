@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from livestyle.errors import OutputError
+from livestyle.errors import LivestyleError, OutputError, TooLargeError
 
 if TYPE_CHECKING:
     import torch
@@ -216,6 +216,13 @@ def torch_device(name: str) -> "torch.device":
 
     chosen = choose_device(name)
     return torch.device("cpu" if chosen == "openvino" else chosen)
+
+
+def with_option(error: LivestyleError) -> str:
+    """An error's message, with the option that helps."""
+    if isinstance(error, TooLargeError) and error.fits:
+        return f"{error}; use --size {error.fits[0]}x{error.fits[1]}"
+    return str(error)
 
 
 def tell(notes: list[str], quiet: bool) -> None:

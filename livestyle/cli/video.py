@@ -30,6 +30,7 @@ from livestyle.cli.options import (
     style_option,
     tell,
     video_size,
+    with_option,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.output_file import is_partial
@@ -121,6 +122,7 @@ def video(
                     duration_seconds=duration,
                     size=lambda width, height: video_size(width, height, size),
                     for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
+                    gpu=stylizer.engine.gpu,
                 )
                 open_sink = partial(
                     VideoWriter,
@@ -133,6 +135,7 @@ def video(
                     pix_fmt=pix_fmt,
                     duration_seconds=duration,
                     on_gpu=stylizer.engine.takes_nv12,
+                    gpu=stylizer.engine.gpu,
                     overwrite=may_replace,
                 )
                 summary = paint_file(source, stylizer, open_sink, quiet, smoothing(smooth))
@@ -140,7 +143,7 @@ def video(
                 failed.append(f"{source_path}: {error}")
                 if len(jobs) == 1:
                     raise
-                print_line(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {with_option(error)}", err=True)
                 continue
             summaries.append({"input": str(source_path), "output": str(target), **summary})
             tell(summary["notes"], quiet)
@@ -281,7 +284,7 @@ def paint_file(
             sink = open_sink()
             with tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar:
                 with ctrl_c_raised():  # it may take long, and nothing was written yet
-                    batch = stylizer.best_batch(info.frame_shape)
+                    batch = stylizer.best_batch(info.frame_shape, info.frame_count)
                 with Pipeline(source, stylizer, offline(batch), smoothing) as pipeline:
                     bar.set_description("painting")
                     for frame in polled(pipeline, interrupted):

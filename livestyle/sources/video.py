@@ -68,7 +68,7 @@ class VideoFile:
         and info.origin_seconds is its time in the file. 0 leaves all times as they are.
     duration_seconds: how much to read from the first picture on, None for all.
     size: (width, height) -> (width, height), asked once with the size of the upright pictures; may refuse by raising.
-    for_gpu: decode on the GPU where it can, and give NV12 where that is what the file has.
+    for_gpu: decode on the GPU where it can, and give NV12 where that is what the file has. gpu: which one, as CUDA counts.
     """
 
     def __init__(
@@ -79,11 +79,12 @@ class VideoFile:
         duration_seconds: Fraction | int | None = None,
         size: Callable[[int, int], tuple[int, int]] | None = None,
         for_gpu: bool = False,
+        gpu: int = 0,
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
         self._path = path
-        self._container = open_media(path, hardware=for_gpu)
+        self._container = open_media(path, hardware=for_gpu, gpu=gpu)
         try:
             self._stream = self._choose_stream()
             self._decoder = _decoder(self._stream)
