@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from livestyle.media import open_media
-from livestyle.sinks.copied import Copied, CopiedAdts
+from livestyle.sinks.copied import Copied, CopiedAac
 from livestyle.sinks.cut import Window
 from livestyle.sinks.metadata import Extras, copy_metadata, copy_tags, is_chapter_track
 from livestyle.sinks.sound import ConvertedSound
@@ -121,8 +121,8 @@ class Tracks:
         name = _name(stream)
         try:
             if codec is not None and self._copies(codec, stream):
-                if codec == "aac" and not stream.codec_context.extradata:  # as MPEG-TS holds it
-                    return CopiedAdts(cast(AudioStream, stream), self._output, window, self.notes)
+                if codec == "aac":
+                    return CopiedAac(cast(AudioStream, stream), self._output, window, self.notes)
                 return Copied(stream, self._output, window)
             if stream.type == "audio":
                 return self._converted_sound(cast(AudioStream, stream), sound, window)
