@@ -11,11 +11,11 @@ from typing import TypeVar
 import numpy as np
 
 from livestyle.channel import Channel
-from livestyle.errors import OutputError
+from livestyle.errors import OutputError, OutputInUseError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.output_file import partial_files
+from livestyle.output_file import partial_files, write_whole
 from livestyle.pipeline import Pipeline
-from livestyle.sinks.pictures import write_picture
+from livestyle.sinks.pictures import encode_picture
 from livestyle.sinks.video import VideoWriter
 from livestyle.sinks.window import Overlay, Screen
 from livestyle.sources.live import Pausable
@@ -127,50 +127,50 @@ class Recorder:
         """Recorded so far."""
         return 0.0 if self._first_pts is None else float(self._last_pts - self._first_pts)
 
-    def start(self, path: Path) -> None:
-        """Raises OutputError."""
-        self._writer = VideoWriter(path, self._info)
+    def start(self, path: Path, overwrite: bool = False) -> None:
+        """Raises OutputError, and OutputInUseError if another run is writing the file."""
+        self._writer = VideoWriter(path, self._info, overwrite=overwrite)
         self._first_pts = None
         self.paths.append(path)
 
     def write(self, frame: Frame) -> None:
-        """A frame that is given again in a pause is left out. Raises OutputError, and is then stopped."""
+        """A frame that is given again in a pause is left out. Raises OutputError, and has stopped then."""
         if self._writer is None or (self._first_pts is not None and frame.pts_seconds <= self._last_pts):
             return
         if self._first_pts is None:
             self._first_pts = frame.pts_seconds
         self._last_pts = frame.pts_seconds
         try:
+            if not self._writer.path.parent.is_dir():  # the file that is open would take all, and be lost
+                raise OutputError(f"cannot write {self._writer.path}: its folder has been removed")
             self._writer.write(replace(frame, pts_seconds=frame.pts_seconds - self._first_pts))
         except Exception as error:  # whatever it is, it ends the recording alone
             self._stop(error)
 
     def stop(self) -> None:
-        """Complete the file; with no frame in it, remove it. Raises OutputError, and is stopped all the same."""
+        """Complete the file; with no frame in it, remove it. Raises OutputError, and has stopped then too."""
         self._stop(None)
 
     def _stop(self, error: Exception | None) -> None:
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        empty = OutputError("nothing was recorded") if self._first_pts is None else None
+        nothing = OutputError("nothing was recorded") if self._first_pts is None else None
         try:
-            writer.close(error or empty)
+            writer.close(error or nothing)
         except Exception as closing_error:
-            error = error or closing_error
+            error = closing_error
         self.notes += writer.notes
         self.damage += writer.damage
-        if error or empty:
+        if error is not None:
             self.paths.pop()
-        if error is None and empty is not None:
-            self.notes.append(str(empty))
-        if error is None:
-            return
-        message = str(error) if isinstance(error, OutputError) else f"unexpected {type(error).__name__}: {error}"
-        if getattr(writer, 'kept', None) is not None:
-            self.kept.append(writer.kept)
-            message += "" if str(writer.kept) in message else f"; what was recorded is in {writer.kept}"
-        raise OutputError(f"the recording has stopped: {message}") from error
+            self.kept += [writer.kept] if writer.kept is not None else []
+            message = str(error) if isinstance(error, OutputError) else f"unexpected {type(error).__name__}: {error}"
+            message += "" if writer.remains in message else f"; {writer.remains}"
+            raise OutputError(f"the recording has stopped: {message}") from error
+        if nothing is not None:
+            self.paths.pop()
+            self.notes.append(str(nothing))
 
 
 class Session:
@@ -310,8 +310,8 @@ class Session:
 
     def save_picture(self, key: str) -> None:
         if self._shown is not None:
-            path = free_path(self._folder, "png")
-            write_picture(path, self._shown.image)
+            data = encode_picture(self._shown.image, ".png")
+            path = written_to_free_path(self._folder, "png", lambda path: write_whole(path, data, replace=False))
             self.pictures.append(path)
             self._say(f"saved {path}")
 
@@ -321,8 +321,7 @@ class Session:
             self._recorder.stop()
             self._say(f"saved {path}" if path in self._recorder.paths else "nothing was recorded")
         else:
-            path = free_path(self._folder, "mp4")
-            self._recorder.start(path)
+            path = written_to_free_path(self._folder, "mp4", self._recorder.start)
             self._say(f"recording {path}")
 
     def toggle_full_screen(self, key: str) -> None:
@@ -378,3 +377,16 @@ def free_path(folder: Path, suffix: str) -> Path:
         if not path.exists() and not partial_files(path):
             return path
         number += 1
+
+
+def written_to_free_path(folder: Path, suffix: str, write: Callable[[Path], None]) -> Path:
+    """Have a free path written, and return it. If another run takes it at the same instant, the next one."""
+    while True:
+        path = free_path(folder, suffix)
+        try:
+            write(path)
+        except OutputError as error:
+            if not isinstance(error, OutputInUseError) and not isinstance(error.__cause__, FileExistsError):
+                raise
+        else:
+            return path

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from livestyle.frame import Source
     from livestyle.pipeline import Pipeline
     from livestyle.sinks.window import Screen
+    from livestyle.smoothing import Smoothing
     from livestyle.sources.live import Pausable
     from livestyle.stylizer import Stylizer
 
@@ -104,14 +105,15 @@ def webcam(
     h help, q or Esc quits.
     """
     # first of all: after `import av` OpenCV's windows would hang
-    from livestyle.sinks.window import NoWindow, Window, check_display, on_lost_display
+    from livestyle.sinks.window import NoWindow, Window, check_display
 
     if list_cameras:
         return _list_cameras(as_json)
+    may_replace = False
     if record is not None:
         if "://" not in camera:
             refuse_same_file(Path(camera), record)
-        may_write(record, overwrite)
+        may_replace = may_write(record, overwrite)
     has_display = True
     try:
         check_display()
@@ -126,6 +128,7 @@ def webcam(
     from livestyle.cli.session import load
     from livestyle.interrupt import ctrl_c_noted
     from livestyle.pipeline import JOIN_TIMEOUT_SECONDS
+    from livestyle.smoothing import smoothing
 
     def open_parts() -> "Iterator[str | Parts]":
         """The parts, after a line for each step. They are closed again if nobody takes them."""
@@ -143,13 +146,20 @@ def webcam(
             yield Parts(Pausable(Mirrored(source) if mirror else source), stylizer, styles)
             opened.pop_all()
 
+    def start_recording(recorder: "Recorder") -> None:
+        if record is not None:
+            recorder.start(record, may_replace)
+
     def report(summary: dict[str, Any]) -> int:
         return _report(summary, as_json, quiet)
 
     with closing(screen), ctrl_c_noted() as interrupted:
         with Channel(open_parts(), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as loading:
             parts = load(loading, screen, interrupted)
-        code = report(NOTHING_SHOWN) if parts is None else _show(parts, screen, record, seconds, smooth, interrupted, report, debug)
+        if parts is None:
+            code = report(NOTHING_SHOWN)
+        else:
+            code = _show(parts, screen, start_recording, seconds, smoothing(smooth), interrupted, report, debug)
         if interrupted():
             raise KeyboardInterrupt
         return code
@@ -158,9 +168,9 @@ def webcam(
 def _show(
     parts: Parts,
     screen: "Screen",
-    record: Path | None,
+    start_recording: "Callable[[Recorder], None]",
     seconds: float | None,
-    smooth: float,
+    smoothing: "Smoothing",
     interrupted: Callable[[], bool],
     report: Callable[[dict[str, Any]], int],
     debug: bool,
@@ -169,7 +179,6 @@ def _show(
     from livestyle.cli.session import Recorder, Session
     from livestyle.pipeline import LIVE, Pipeline
     from livestyle.sinks.window import on_lost_display
-    from livestyle.smoothing import smoothing
 
     source, stylizer = parts.source, parts.stylizer
     screen.resize(source.info.width, source.info.height)
@@ -188,9 +197,8 @@ def _show(
         os._exit(code)
 
     try:
-        if record is not None:
-            recorder.start(record)
-        pipeline = Pipeline(source, stylizer, LIVE, smoothing(smooth))
+        start_recording(recorder)
+        pipeline = Pipeline(source, stylizer, LIVE, smoothing)
         with pipeline, on_lost_display(end_process):
             session.run(pipeline, seconds, interrupted)
     except Exception as error:
