@@ -155,7 +155,7 @@ def _open(camera: str) -> cv2.VideoCapture:
         name = hide_passwords(camera)
         if scheme.lower() not in URL_SCHEMES:
             raise InputError(f"cannot open {name}: a camera's URL begins with {', '.join(URL_SCHEMES)}")
-        patience_ms = PATIENCE_SECONDS * 1000
+        patience_ms = round(PATIENCE_SECONDS * 1000)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms]
         with silent():
             capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
