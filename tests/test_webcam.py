@@ -340,7 +340,9 @@ def test_a_camera_that_is_lost_ends_the_recording_well(
     assert "mysecret" not in out + err
 
 
-@pytest.mark.parametrize("address", ["http://me:secret@127.0.0.1:9/live?pwd=secret", "ftp://me:sec@ret/x", "rtsp://me:secret@[::1]:9/"])
+@pytest.mark.parametrize(
+    "address", ["http://me:secret@127.0.0.1:9/live?pwd=secret", "ftp://me:sec@ret/x", "rtsp://me:secret@[::1]:9/"]
+)
 def test_passwords_are_not_printed(folder: Path, address: str) -> None:
     with pytest.raises(InputError) as error:
         run("--camera", address, "--record", "out.mp4")
