@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +22,14 @@ import pytest
 import torch
 
 from livestyle.architecture import ARCHITECTURES
-from livestyle.cli.session import KEYS, Meter, Recorder, Session, free_path, help_lines
+from livestyle.cli.session import KEYS, Meter, Recorder, Session, free_path, help_lines, written_to_free_path
 from livestyle.cli.webcam import webcam
 from livestyle.errors import DeviceError, InputError, LivestyleError, OutputError, hide_passwords
 from livestyle.frame import Frame, StreamInfo
 from livestyle.gallery import Gallery
 from livestyle.network import Transformer
-from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit
+from livestyle.output_file import OutputFile, write_whole
+from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit, key_name
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Mirrored, Paced, Pausable
@@ -512,6 +514,27 @@ def test_recordings_and_pictures_are_numbered(person: Person, tmp_path: Path) ->
     assert free_path(tmp_path, "mp4").name == "webcam-003.mp4"
 
 
+def test_a_name_that_another_run_takes_at_the_same_instant(person: Person, tmp_path: Path) -> None:
+    theirs: list[OutputFile] = []
+
+    def start(path: Path) -> None:
+        if not theirs:
+            theirs.append(OutputFile(path))  # after it was seen to be free
+        person.recorder.start(path)
+
+    assert written_to_free_path(tmp_path, "mp4", start).name == "webcam-002.mp4"
+    assert [path.name for path in person.recorder.paths] == ["webcam-002.mp4"]
+    theirs[0].discard()
+
+    def write(path: Path) -> None:
+        if not list(tmp_path.glob("*.png")):
+            path.write_bytes(b"theirs")
+        write_whole(path, b"mine", replace=False)
+
+    assert written_to_free_path(tmp_path, "png", write).read_bytes() == b"mine"
+    assert (tmp_path / "webcam-001.png").read_bytes() == b"theirs"
+
+
 def test_what_cannot_be_written_is_told_and_no_end(person: Person, tmp_path: Path) -> None:
     person.see()
     person.session._folder = tmp_path / "nowhere"
@@ -519,6 +542,50 @@ def test_what_cannot_be_written_is_told_and_no_end(person: Person, tmp_path: Pat
     assert "cannot write" in person.press("r").message
     assert person.recorder.paths == []
     assert not person.recorder.is_on
+    assert len(person.session.errors) == 2  # and in the exit code
+
+
+def test_a_recording_whose_folder_is_removed_ends_alone(person: Person, tmp_path: Path) -> None:
+    person.session._folder = tmp_path / "gone"
+    person.session._folder.mkdir()
+    person.press("r")
+    shutil.rmtree(person.session._folder)
+    person.see(3)
+    assert "the recording has stopped" in person.screen.overlay.message
+    assert person.screen.overlay.recording == ""
+    assert person.recorder.paths == person.recorder.kept == []
+    person.session._folder = tmp_path
+    person.see()
+    person.press("r")  # the next one is not concerned
+    person.see(3)
+    person.session.finish()
+    assert [path.name for path in person.recorder.paths] == ["webcam-001.mp4"]
+    assert len(person.session.errors) == 1
+
+
+def test_a_recorder_that_breaks_ends_the_recording_alone(person: Person, tmp_path: Path) -> None:
+    person.see()
+    person.press("r")
+    odd = Frame(np.zeros((8, 8, 3), np.uint8), Fraction(1000))
+    person.session.take(odd)  # not of the recording's size
+    assert person.session.errors[0].startswith("the recording has stopped: ")
+    assert person.recorder.kept == [tmp_path / "webcam-001.partial.mp4"]
+    assert len(read_video(person.recorder.kept[0])[0]) == 1
+    assert not person.recorder.is_on
+
+
+def test_a_stall_is_said(person: Person) -> None:
+    assert "no picture" not in person.press("").status
+    person.clock.now += 3
+    assert "no picture for 3 s" in person.session._overlay().status
+    assert "no picture" not in person.press("").status
+
+
+def test_the_status_can_be_hidden(person: Person) -> None:
+    assert person.press("i").status == ""
+    assert person.press("r").recording == "0:00"
+    assert person.press("i").status
+    person.session.finish()
 
 
 def test_r_twice_before_a_frame_leaves_nothing(person: Person, tmp_path: Path) -> None:
@@ -541,6 +608,42 @@ def test_each_key_means_one_thing() -> None:
 
 
 # parts
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (-1, ""),
+        (ord("q"), "q"),
+        (ord("Q"), "q"),
+        (0x100000 + ord("r"), "r"),  # GTK's, with NumLock
+        (0x20000 + ord("R"), "r"),  # with CapsLock
+        (27, "esc"),
+        (32, "space"),
+        (ord("+"), "+"),
+        (0xFFAB, "+"),  # the keypad's, with GTK
+        (0x10FFB7, "7"),
+        (0xFF51, ""),  # Left, whose last 8 bits are Q
+        (0xFF52, ""),
+        (0xFFC9, ""),
+        (0x250000, ""),  # Left on Windows
+        (0xF702, ""),  # and on macOS
+        (0x6CA, ""),  # a Cyrillic letter
+        (0xE9, ""),
+        (9, ""),
+        (127, ""),
+        (-0x24, ""),
+    ],
+)
+def test_key_names(code: int, name: str) -> None:
+    assert key_name(code) == name
+
+
+def test_pictures_that_change_their_size(served: str) -> None:
+    camera = Camera(f"{served}/turned")
+    shapes = {frame.image.shape for _ in range(19) if (frame := camera.read()) is not None}
+    assert shapes == {(48, 64, 3)}
+    camera.close()
 
 
 def test_paced_gives_each_frame_at_its_time() -> None:
