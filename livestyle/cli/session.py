@@ -160,7 +160,7 @@ class Recorder:
             writer.close(error or nothing)
         except Exception as closing_error:
             error = closing_error
-        self.notes += writer.notes
+        self.notes += [note for note in writer.notes if note not in self.notes]
         self.damage += writer.damage
         if error is not None:
             self.paths.pop()

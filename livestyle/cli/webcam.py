@@ -111,7 +111,7 @@ def webcam(
         return _list_cameras(as_json)
     may_replace = False
     if record is not None:
-        if "://" not in camera:
+        if _is_file(camera) and os.path.exists(camera):
             refuse_same_file(Path(camera), record)
         may_replace = may_write(record, overwrite)
     has_display = True
@@ -236,8 +236,10 @@ def open_source(camera: str, size: Size | None) -> "Source":
 def _is_file(camera: str) -> bool:
     """Whether --camera names a file, or would if it were there: no index, URL or device."""
     path = Path(camera)
+    if not camera or camera.isdecimal() or "://" in camera:
+        return False
     try:
-        return not (camera.isdecimal() or "://" in camera or path.is_char_device()) and (path.exists() or bool(path.suffix))
+        return not path.is_char_device() and (path.exists() or bool(path.suffix))
     except OSError:  # a name that no file can have; opening it says why
         return True
 
