@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from livestyle.channel import Channel
-from livestyle.errors import OutputError, OutputInUseError
+from livestyle.errors import LivestyleError, OutputError, OutputInUseError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.output_file import partial_files, write_whole
 from livestyle.pipeline import Pipeline
@@ -189,7 +189,7 @@ class Session:
         self.meter = Meter(clock)
         self.pictures: list[Path] = []
         self.errors: list[str] = []
-        """What could not be recorded or saved."""
+        """What failed while the run went on."""
         self._stylizer, self._styles, self._source = stylizer, styles, source
         self._screen, self._recorder, self._folder, self._clock = screen, recorder, folder, clock
         self._running = True
@@ -234,16 +234,16 @@ class Session:
             self._fail(str(error))
 
     def press(self, key: str) -> None:
-        """Do what KEYS says; other keys do nothing. What cannot be written is said on the screen."""
+        """Do what KEYS says; other keys do nothing. An error is shown, and does not end the run."""
         for entry in KEYS:
             if key in entry.keys:
                 try:
                     entry.action(self, key)
-                except OutputError as error:
+                except LivestyleError as error:
                     self._fail(str(error))
 
     def _fail(self, error: str) -> None:
-        self._say(error, ERROR_SECONDS)
+        self._say(error.split("; ")[0], ERROR_SECONDS)  # in a line that can be read; the whole is printed at the end
         self.errors += [error] if error not in self.errors else []
 
     def _show(self, frame: Frame) -> None:

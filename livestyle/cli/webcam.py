@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -111,8 +111,9 @@ def webcam(
         return _list_cameras(as_json)
     may_replace = False
     if record is not None:
-        if _is_file(camera) and os.path.exists(camera):
-            refuse_same_file(Path(camera), record)
+        if _is_file(camera):
+            with suppress(OSError):  # a name that no file can have
+                refuse_same_file(Path(camera), record)
         may_replace = may_write(record, overwrite)
     has_display = True
     try:

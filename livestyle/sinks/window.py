@@ -163,14 +163,14 @@ def on_lost_display(action: Callable[[], NoReturn]) -> Iterator[None]:
         return
     active = True
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
     def call(_: object) -> None:
         if active:
             action()
 
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(call)
     registration = ctypes.c_char()  # its address stands for it
     address = ctypes.c_void_p(ctypes.addressof(registration))
-    c_library.__cxa_atexit(call, None, address)
+    c_library.__cxa_atexit(callback, None, address)
     try:
         yield
     finally:

@@ -126,7 +126,8 @@ class Camera:
         return round((grabbed_at - self._first_at) / TIME_BASE) * TIME_BASE
 
     def _stopped(self, what: str) -> DeviceError:
-        return DeviceError(f"camera {self._name} {what}; is it plugged in, and does no other program use it?")
+        hint = "is it still reachable?" if "://" in self._name else "is it plugged in, and does no other program use it?"
+        return DeviceError(f"camera {self._name} {what}; {hint}")
 
 
 def find_cameras() -> list[Found]:
