@@ -1,5 +1,63 @@
-"""python -m livestyle"""
+"""python -m livestyle, and the command that is installed.
 
-from livestyle.cli import main
+Little is imported here, so that Ctrl-C ends in one line from the first moment on.
+"""
 
-main()
+import atexit
+import os
+import signal
+import sys
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+QUIET = {
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # FFmpeg's AV_LOG_QUIET
+    "SVT_LOG": "1",  # errors only; there is no lower level that all versions know
+    "QT_LOGGING_RULES": "default.warning=false",  # of OpenCV's windows: missing fonts
+}
+"""Libraries write to stderr by themselves unless the environment says otherwise. What matters is raised as an error of ours."""
+
+
+def main() -> None:
+    """Run the command line as a process of its own, and exit."""
+    on_signals(lambda number, frame: end("\ninterrupted\n" if os.isatty(2) else "interrupted\n", 130))  # nothing has begun
+    atexit.register(on_signals, signal.SIG_IGN)  # as the last: from then on Python would let signals kill it
+    if "--debug" not in sys.argv:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+    from livestyle.cli import main as run
+    from livestyle.cli.streams import open_standard_streams
+
+    open_standard_streams()
+    code = run()
+    on_signals(lambda number, frame: end("", code))  # all is written
+    if code == 130:
+        end("", code)  # modules may have been left half imported, on which the interpreter would stumble as it ends
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; the interpreter would try again, and say so too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)
+
+
+def on_signals(handler):  # type: ignore[no-untyped-def]  # typing is not imported yet
+    """Have the handler called for each signal that ends a program, but for those that are ignored, as under nohup."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def end(message: str, code: int) -> None:
+    """End the process here and now."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        os.write(2, message.encode())
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: it was just being flushed
+        pass
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ from livestyle.engines import Done, Engine, Look, choose_device, cores, open_eng
 from livestyle.errors import DeviceError, TooLargeError
 from livestyle.frame import Frame, Image
 from livestyle.gallery import Gallery, parse_blend
+from livestyle.machine import processor_name
 from livestyle.pipeline import Pipeline, offline, paint, read_all
 from livestyle.sinks.pictures import write_picture
 from livestyle.sinks.video import VideoWriter
@@ -260,14 +261,6 @@ def measure_ceilings(place: str, precision: str) -> Ceilings:
     target = torch.empty_like(source)
     copying = 2 * length / best_seconds(lambda: target.copy_(source))
     return Ceilings(max(multiply(side) for side in sides) / 1e12, copying / 1e9)
-
-
-def processor_name() -> str:
-    """The CPU's own name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def find_look(style: str, model: str) -> Look:

@@ -97,3 +97,9 @@ def scaling(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str
     ]
     graph.link_nodes(*chain).configure()
     return graph
+
+
+def ffmpeg_version() -> str:
+    """Of the FFmpeg in PyAV: what `ffmpeg -version` says, or libavcodec's version where PyAV does not know it."""
+    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    return str(getattr(av, "ffmpeg_version_info", None) or f"libavcodec {codec}")

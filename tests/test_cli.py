@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+import click
 import cv2
 import numpy as np
 import pytest
 
 from livestyle import __version__
 from livestyle.architecture import ARCHITECTURES
-from livestyle.cli import COMMANDS, main
+from livestyle.cli import COMMANDS
+from livestyle.cli.options import Size, SizeType, TimeType, video_size
 from livestyle.cli.video import paint_file
 from livestyle.errors import OutputError
 from livestyle.gallery import Gallery, bundled_folder
@@ -87,10 +89,11 @@ def test_completion_knows_the_styles(tmp_path: Path) -> None:
     assert "plain,wave" in done.stdout
 
 
-def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["livestyle", "image", "nosuch.jpg", "--debug"])
-    with pytest.raises(Exception, match=r"nosuch\.jpg"):
-        main()
+def test_debug_shows_the_traceback(run: Run) -> None:
+    result = run("image", "nosuch.jpg", "--debug")
+    assert result.code == 2
+    assert "Traceback" in result.err
+    assert "nosuch.jpg" in result.err.splitlines()[-1]
 
 
 def test_bundled_styles(run: Run) -> None:
@@ -467,3 +470,129 @@ def test_demo(run: Run, tmp_path: Path) -> None:
     result = run("demo", "--size", "32", "--json", "--quiet")
     assert json.loads(result.out)["styles"] == Gallery().names
     assert len(picture_times(tmp_path / "demo.mp4")) == len(STYLES) * 60
+
+
+# sizes, times, and words that other programs understand
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("720", (None, 720)), ("1080p", (None, 1080)), ("4K", (None, 2160)), ("128x72", (128, 72)), (" 9X8 ", (9, 8))],
+)
+def test_sizes(text: str, size: Size) -> None:
+    assert SizeType().convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "p", "720i", "1280x", "x720", "9x8p", "0", "0x9", "65536", "99999x9", "-5", "٧٢٠", "7.5"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a size"):
+        SizeType().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *(("90", 90), ("12.5", 12.5), (".5", 0.5), ("1:30", 90), ("1:02:03.5", 3723.5)),
+        *(("1h", 3600), ("1h30m", 5400), ("1m30", None), ("1m30s", 90), ("90s", 90), ("500ms", 0.5), ("1h 5s", 3605)),
+        *(("2min", 120), ("2 hours", 7200), ("1.5h", 5400), ("3 sec", 3), ("1H2M3.5S", 3723.5), ("0", 0)),
+        *(("", None), ("h", None), ("1s1h", None), ("1x", None), ("-1", None), ("1h1h", None), ("1e3", None), ("1:2:3:4", None)),
+    ],
+)
+def test_times(text: str, seconds: float | None) -> None:
+    if seconds is not None:
+        assert TimeType().convert(text, None, None) == seconds
+        return
+    with pytest.raises(click.BadParameter, match="is not a time"):
+        TimeType().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size", "expected"),
+    [
+        *((1920, 1080, (None, 480), (854, 480)), (1280, 536, (None, 480), (1146, 480))),
+        *((1920, 1080, (None, 481), (856, 480)), (1080, 1920, (853, 853), (480, 852)), (3, 1000, (None, 100), (2, 100))),
+        *((853, 481, None, (853, 481)), (64, 48, (None, 1), (2, 2))),
+    ],
+)
+def test_videos_get_even_sides(width: int, height: int, size: Size | None, expected: tuple[int, int]) -> None:
+    assert video_size(width, height, size) == expected
+
+
+def test_json_tells_the_size_that_is_written(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    make_clip("in.mp4", range(1), size=(67, 49), pix_fmt="yuv444p")
+    result = run("video", "in.mp4", "out.mp4", "--json")
+    (summary,) = json.loads(result.out)["files"]
+    assert (summary["width"], summary["height"]) == (68, 50)
+    assert "out.mp4: 1 frame, 68x50" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("https://me:secret@example.org/a.mp4 out.mp4", "yt-dlp"),
+        ("rtsp://camera/stream out.mp4", "livestyle webcam --camera URL"),
+        ("- out.mp4", "stdin"),
+        ("in.mp4 -", "stdout"),
+        ("frame%04d.png out.mp4", "ffmpeg -framerate 25 -i frame%04d.png"),
+        ("pictures/*.png out.mp4", "ffmpeg -framerate 25 -pattern_type glob -i 'pictures/*.png'"),
+        ("pictures -o out", "ffmpeg -framerate 25 -pattern_type glob -i 'pictures/*.png'"),
+        ("pictures/a.png pictures/b.png out.mp4", "-i 'pictures/*.png'"),
+        ("pictures/a.png pictures/b.png -o out", "-i 'pictures/*.png'"),
+        ("clips/*.mp4 -o out", "no file matches clips/*.mp4"),
+        ("in.mp4 out.gif", "ffmpeg -i out.mp4 out.gif"),
+        ("in.mp4 out%03d.png", "ffmpeg -i out.mp4 out%03d.png"),
+        ("in.mp4 in.mp4 in.mp4", "-o FOLDER"),
+        ("in.mp4 out.mp4 --size 99999", "65535"),
+        ("in.mp4 out.mp4 --size 60000", "16384"),
+        ("in.mp4 out.mp4 --duration 0", "above 0"),
+        ("in.mp4 out.mp4 --start -5", "not a time"),
+        ("in.mp4 out.mp4 --stile wave", "did you mean --style"),
+        ("in.mp4 out.mp4 --zzzz", "there are: --output, --style"),
+    ],
+)
+def test_video_says_what_to_do(run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: str, says: str) -> None:
+    make_clip("in.mp4", range(3))
+    for name in ("pictures/a.png", "pictures/b.png"):
+        photo(tmp_path / name)
+    result = run("video", *words.split(), "--json")
+    assert result.code == 2
+    assert says in result.error
+    assert "secret" not in result.error
+    assert says in json.loads(result.out)["error"]
+    assert files(tmp_path) == ["in.mp4", "pictures/a.png", "pictures/b.png"]
+
+
+def test_an_empty_argument(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    assert "empty" in run("image", "in/a.png", "-o", "").error
+    assert files(tmp_path) == ["in/a.png"]
+
+
+def test_json_when_some_files_fail(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    make_clip("in.mp4", range(2))
+    (tmp_path / "bad.mp4").write_text("no video")
+    result = run("video", "bad.mp4", "in.mp4", "-o", "out", "--json", "--quiet")
+    assert result.code == 1
+    report = json.loads(result.out)
+    assert [file["input"] for file in report["files"]] == ["in.mp4"]
+    assert report["failed"] == ["bad.mp4: bad.mp4 is text, not a video"]
+
+
+def test_suggestions_only_where_a_name_is_near(run: Run) -> None:
+    assert "did you mean video?" in run("vidoe").error
+    assert "there are: video, image" in run("paint").error
+
+
+def test_alone_it_prints_the_help(run: Run) -> None:
+    result = run()
+    assert (result.code, result.err) == (0, "")
+    assert result.out == run("--help").out
+    assert all(f"\n{section}:\n" in result.out for section in ("Paint", "Styles", "Measure", "Shell", "Examples"))
+
+
+@pytest.mark.parametrize("command", ["video", "demo", "bench", "doctor", "completion"])
+def test_help_ends_with_two_examples(run: Run, command: str) -> None:
+    _, _, examples = run(command, "--help").out.partition("\nExamples:\n")
+    lines = examples.strip().splitlines()
+    assert len(lines) == 2
+    assert all(f"livestyle {command}" in line for line in lines)

@@ -3,35 +3,53 @@
 Each command is a file of this folder, imported when it is called: `livestyle --help` must not wait for torch.
 """
 
+import difflib
 import importlib
 import signal
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from livestyle import __version__
+from livestyle.cli.command import Group
+from livestyle.cli.options import print_line, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError
+from livestyle.interrupt import SIGNALS
 
-COMMANDS = {  # name: one line of help
-    "video": "Paint video files.",
-    "image": "Paint pictures.",
-    "webcam": "Paint a camera's picture in a window, live.",
-    "styles": "List, show, rename, remove and export styles.",
-    "demo": "Paint a moving scene in every style; needs no camera and no file.",
-    "train": "Train new styles.",
-    "optimize": "Paint a picture in any picture's style, slowly and without training.",
-    "evaluate": "Measure how well styles are painted.",
-    "bench": "Measure this machine's speed.",
-    "completion": "Print the shell's completion script.",
+SECTIONS = {  # of the help: name of a command: what it does, in one line
+    "Paint": {
+        "video": "Paint video files.",
+        "image": "Paint pictures.",
+        "webcam": "Paint a camera's picture in a window, live.",
+        "demo": "Paint a moving scene in every style; needs no camera and no file.",
+        "optimize": "Paint a picture in any picture's style, slowly and without training.",
+    },
+    "Styles": {
+        "styles": "List, show, rename, remove and export styles.",
+        "train": "Train new styles.",
+    },
+    "Measure": {
+        "doctor": "Check this installation: versions, devices, encoders, cameras.",
+        "bench": "Measure the speed of this machine.",
+        "evaluate": "Measure how well styles are painted.",
+    },
+    "Shell": {
+        "completion": "Print the completion script for bash, zsh or fish.",
+    },
 }
+COMMANDS = [name for commands in SECTIONS.values() for name in commands]
 
 
-class LazyGroup(click.Group):
-    """Imports a command's file when the command is used, not to list it."""
+class Program(Group):
+    """The commands. Imports a command's file when the command is used, not to list it; prints the summary for --json."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return COMMANDS
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
@@ -39,45 +57,125 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"livestyle.cli.{cmd_name}"), cmd_name)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command {args[0]!r}; {near(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. With --json one object is printed, whatever happens."""
+        words = ctx.args[: ctx.args.index("--")] if "--" in ctx.args else ctx.args
+        as_json = "--json" in words
+        ctx.obj = summary = {}  # print_json fills it
+        try:
+            if "" in ctx.args:
+                raise click.UsageError("an argument is empty; is a variable of the shell not set?")
+            result = super().invoke(ctx)
+        except click.exceptions.Exit:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if as_json:
+                write_json(summary | {"error": one_line(error)})
+            if isinstance(error, KeyboardInterrupt):
+                raise click.Abort from error  # at KeyboardInterrupt click prints an empty line
+            raise
+        if as_json and summary:
+            write_json(summary)
+        return result
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=["livestyle demo", "livestyle video in.mp4 out.mp4 --style scream"],
+)
 @click.version_option(__version__, "--version", message="livestyle %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Turn any camera, video or picture into a living painting.
 
-    Exit codes: 0 done; 1 finished, but the input was damaged and the output holds what could be
-    read; 2 could not start; 130 interrupted, with what was written playable.
+    Exit codes: 0: done. 1: finished, but part of the input could not be read. 2: failed.
+    130: interrupted; what was written so far can be played.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
-def main() -> NoReturn:
-    """Run the command line and exit: errors in one line on stderr, a traceback only with --debug."""
-    debug = "--debug" in sys.argv
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: as Ctrl-C, so that nothing is lost
+def main() -> int:
+    """Run the command line; the exit code. Errors are one line on stderr, with a traceback only with --debug."""
+    came: list[int] = []
+    with interrupting(came):
+        try:
+            result = cli.main(standalone_mode=False, prog_name="livestyle")
+            with writing_to_stdout():
+                sys.stdout.flush()
+            return result if isinstance(result, int) else 0
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            if "--debug" in sys.argv:
+                traceback.print_exc()
+            return explain(error, interrupted=bool(came))
+
+
+@contextmanager
+def interrupting(came: list[int]) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt in here, unless they are ignored (nohup); `came` is what came."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    previous = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
+    for number in previous:
+        signal.signal(number, interrupt)
     try:
-        result: Any = cli.main(standalone_mode=False, prog_name="livestyle")
-        sys.exit(result if isinstance(result, int) else 0)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, click.Abort) as stop:
-        if debug:
-            raise
-        click.echo(str(stop.__cause__ or stop) or "interrupted", err=True)  # click wraps what was raised
-        sys.exit(130)
-    except (LivestyleError, click.ClickException) as error:
-        if debug:
-            raise
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"livestyle: {' '.join(message.split())}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(2)  # whoever read our output has gone
-    except Exception as error:
-        if debug:
-            raise
-        click.echo(f"livestyle: unexpected {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", err=True)
-        sys.exit(2)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def explain(error: BaseException, interrupted: bool) -> int:
+    """Print the error; the exit code for it."""
+    if isinstance(error, (BrokenPipeError, SystemExit)):  # SystemExit: click's, for a broken pipe
+        return 2  # whoever read our output has gone
+    if isinstance(error, (LivestyleError, click.ClickException)):
+        print_line(f"livestyle: {one_line(error)}", err=True)
+        return 2
+    # an import that is interrupted may fail with an error of its own
+    if interrupted or isinstance(error, (KeyboardInterrupt, click.Abort)):
+        click.echo(nl=sys.stderr.isatty(), err=True)  # after the terminal's ^C
+        print_line(one_line(error) if isinstance(error, (KeyboardInterrupt, click.Abort)) else "interrupted", err=True)
+        return 130
+    print_line(f"livestyle: {one_line(error)}", err=True)
+    return 2
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says."""
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        options = [name for option in error.ctx.command.params for name in option.opts if name.startswith("--")]
+        return f"there is no option {error.option_name}; {near(error.option_name, options)}"
+    if isinstance(error, click.ClickException):
+        return " ".join(error.format_message().split())
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return str(error.__cause__ or error) or "interrupted"
+    if isinstance(error, LivestyleError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller --size"
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where"
+
+
+def near(word: str, known: list[str]) -> str:
+    """What may have been meant, or all that there is."""
+    found = difflib.get_close_matches(word, known, n=3, cutoff=0.7)
+    return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 import click
 from tqdm import tqdm
 
+from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
-    fit_size,
+    counted,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_json,
+    print_line,
     report_options,
     size_option,
     tell,
+    video_size,
 )
 from livestyle.errors import StyleError
 
@@ -32,7 +35,7 @@ WIDTH, HEIGHT = 640, 360
 SECONDS_A_STYLE, MORPH_SECONDS = 2.0, 0.5
 
 
-@click.command()
+@click.command(cls=Command, examples=["livestyle demo", "livestyle demo scene.mkv --size 720p --keep-colors"])
 @click.argument("output", default="demo.mp4", type=click.Path(path_type=Path))
 @look_options
 @size_option
@@ -50,40 +53,50 @@ def demo(
     quiet: bool,
     debug: bool,
 ) -> None:
-    """Paint a moving scene, drawn by code, in every style -> OUTPUT (demo.mp4)."""
+    """Paint a moving scene in every style, and write it to OUTPUT; default: demo.mp4.
+
+    The scene is drawn by code: no camera, no file and no download is needed.
+    """
     from livestyle.channel import Channel
     from livestyle.gallery import Gallery
+    from livestyle.interrupt import ctrl_c_noted
     from livestyle.sinks.video import VideoWriter
     from livestyle.sources.demo import DemoScene
 
-    may_write(output, overwrite)
+    may_replace = may_write(output, overwrite)
     names = Gallery().names
     if not names:
         raise StyleError("no styles were found; train one, or install livestyle again")
     started = time.monotonic()
     with open_stylizer(names[0], model, device, strength, keep_colors, quiet) as stylizer:
         names = stylizer.load_all()
-        width, height = fit_size(WIDTH, HEIGHT, size)
+        width, height = video_size(WIDTH, HEIGHT, size)
         scene = DemoScene(width, height, seconds=SECONDS_A_STYLE * len(names))
-        sink = VideoWriter(output, scene.info)
-        try:
-            with (
-                Channel(paint_in_turn(scene, stylizer, names), capacity=4) as frames,
-                tqdm(total=scene.info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True) as bar,
-            ):
-                for frame in frames:
-                    sink.write(frame)
-                    bar.update()
-        except BaseException as error:
-            sink.close(error)
-            raise
-        sink.close()
+        sink = VideoWriter(output, scene.info, overwrite=may_replace)
+        with ctrl_c_noted() as interrupted:
+            try:
+                with (
+                    Channel(paint_in_turn(scene, stylizer, names), capacity=4) as frames,
+                    tqdm(total=scene.info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True) as bar,
+                ):
+                    for frame in frames:
+                        sink.write(frame)
+                        bar.update()
+                        if interrupted():  # between frames, so that none is lost
+                            raise KeyboardInterrupt
+                sink.close()
+            except BaseException as error:
+                sink.close(error)
+                if isinstance(error, KeyboardInterrupt):
+                    raise KeyboardInterrupt(f"interrupted; {sink.remains}") from None
+                raise
     seconds = time.monotonic() - started
     tell(sink.notes, quiet)
-    if as_json:
-        print_json({"output": str(output), "styles": names, "frames": scene.info.frame_count, "seconds": round(seconds, 3)})
-    elif not quiet:
-        click.echo(f"{output}: {', '.join(names)}, in {seconds:.1f} s", err=True)
+    count = scene.info.frame_count
+    summary = {"output": str(output), "styles": names, "frames": count, "width": sink.width, "height": sink.height}
+    print_json(summary | {"seconds": round(seconds, 3)})
+    if not quiet:
+        print_line(f"{output}: {counted(len(names), 'style')} ({', '.join(names)}), in {seconds:.1f} s", err=True)
 
 
 def paint_in_turn(scene: "DemoScene", stylizer: "Stylizer", names: list[str]) -> Iterator["Frame"]:

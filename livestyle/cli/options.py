@@ -3,7 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,16 +23,64 @@ F = TypeVar("F", bound=Callable[..., Any])
 Size = tuple[int | None, int]  # the width and height to fit inside; None: any width
 
 
+LARGEST_SIDE, LARGEST_VIDEO_SIDE = 65_535, 16_384  # pixels; JPEG and video encoders take no more
+
+
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
-    """WxH, or a height -> (width or None, height)."""
+    """WxH, a height, or a name such as 720p or 4k -> (width or None, height)."""
 
     name = "WxH|HEIGHT"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
-        match = re.fullmatch(r"(?:(\d{1,5})[xX])?(\d{1,5})", str(value))
-        if not match or int(match[2]) < 1 or (match[1] and int(match[1]) < 1):
-            self.fail(f"{value!r} is not a size; write 1280x720, or a height such as 720", param, ctx)
-        return (int(match[1]) if match[1] else None, int(match[2]))
+        if isinstance(value, tuple):
+            return value
+        text = value.strip().lower()
+        match = re.fullmatch(r"(?:(\d{1,9})x)?(\d{1,9})p?", "2160" if text in ("4k", "uhd") else text, re.ASCII)
+        if not match or (match[1] and text.endswith("p")):
+            self.fail(f"{value!r} is not a size; write 1280x720, or a height such as 720 or 720p", param, ctx)
+        width, height = int(match[1]) if match[1] else None, int(match[2])
+        if height < 1 or width == 0 or max(width or 0, height) > LARGEST_SIDE:
+            self.fail(f"{value!r} is not a size: each side is between 1 and {LARGEST_SIDE} pixels", param, ctx)
+        return width, height
+
+
+UNITS = {"h": 3600, "m": 60, "s": 1, "ms": Fraction(1, 1000)}  # in seconds
+NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
+
+
+class TimeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
+    """Seconds (90, 12.5), with units (1h30m, 90s, 500ms), or [h:]m:s (1:02:03.5) -> exact seconds.
+
+    above_zero: refuse 0.
+    """
+
+    name = "TIME"
+
+    def __init__(self, above_zero: bool = False) -> None:
+        self._above_zero = above_zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        if not isinstance(value, str):
+            return Fraction(value)
+        seconds = _seconds(value.strip().lower())
+        if seconds is None:
+            self.fail(f"{value!r} is not a time; write seconds (12.5), 1:02:03.5 or 1h2m3.5s", param, ctx)
+        if self._above_zero and not seconds:
+            self.fail(f"{value!r}: the time must be above 0", param, ctx)
+        return seconds
+
+
+def _seconds(text: str) -> Fraction | None:
+    """The seconds that a time stands for; None if it is none."""
+    if match := re.fullmatch(rf"(?:(?:(\d{{1,4}}):)?(\d{{1,4}}):)?({NUMBER})", text, re.ASCII):
+        return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + Fraction(match[3])
+    text = re.sub(r"(?<=[\d. ])(hours?|hrs?)", "h", text)
+    text = re.sub(r"(?<=[\d. ])(minutes?|mins?)", "m", text)
+    text = re.sub(r"(?<=[\d. ])(seconds?|secs?)", "s", text)
+    parts = re.fullmatch("".join(rf"(?:({NUMBER}) ?{unit}(?![a-z]) ?)?" for unit in UNITS), text, re.ASCII)
+    if not text or not parts:
+        return None
+    return sum((Fraction(part) * size for part, size in zip(parts.groups(), UNITS.values(), strict=True) if part), Fraction(0))
 
 
 def complete_style(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -51,37 +102,56 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 style_option = click.option(
-    "-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="A style; a blend: wave:.7,udnie:.3."
+    "-s",
+    "--style",
+    default="wave",
+    show_default=True,
+    shell_complete=complete_style,
+    help="Name or file of a style, or a blend: wave:.7,udnie:.3. `livestyle styles` lists them.",
 )
 look_options = together(
-    click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network."),
     click.option(
-        "--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Where to paint."
+        "--model",
+        type=click.Choice(["auto", "full", "lite"]),
+        default="auto",
+        show_default=True,
+        help="Network: full looks best and is made for GPUs, lite is fast on a CPU.",
     ),
-    click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="0 the photo, 1 the painting."),
-    click.option("--keep-colors", is_flag=True, help="The painting's lightness, the photo's colours."),
+    click.option(
+        "--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Device to paint on."
+    ),
+    click.option(
+        "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="From 0, the photo, to 1, the painting."
+    ),
+    click.option("--keep-colors", is_flag=True, help="Keep the photo's colours; only the lightness is painted."),
 )
 smooth_option = click.option(
-    "--smooth", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Steadier strokes, by the frame before."
+    "--smooth",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Less flicker, by following motion from frame to frame; 0.7 is a good value. About half the speed on a CPU.",
 )
-size_option = click.option("--size", type=SizeType(), help="Fit inside, aspect kept; default: the input's size.")
+size_option = click.option("--size", type=SizeType(), help="Scale to fit, aspect ratio kept: 1280x720, 720 or 720p.")
 loss_options = together(
-    click.option("--content-weight", type=click.FloatRange(0, 1e6), help="More: the photo shows through."),
-    click.option("--style-weight", type=click.FloatRange(0, 1e6), help="More: the photo drowns."),
-    click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="More: smoother."),
-    click.option("--loss-model", help="The network that losses are measured in: own (bundled), vgg_19, vgg_16 ..."),
+    click.option("--content-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the photo."),
+    click.option("--style-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the style."),
+    click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="Higher: smoother."),
+    click.option("--loss-model", help="Network that losses are measured in: own (bundled), vgg_19, vgg_16 ..."),
     click.option(
-        "--loss-model-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its weights, safetensors."
+        "--loss-model-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File with that network's weights (safetensors).",
     ),
 )
 overwrite_options = together(
-    click.option("-y", "overwrite", flag_value=True, type=bool, default=None, help="Overwrite what exists."),
-    click.option("-n", "overwrite", flag_value=False, type=bool, help="Never overwrite."),
+    click.option("-y", "overwrite", flag_value=True, type=bool, default=None, help="Overwrite existing files."),
+    click.option("-n", "overwrite", flag_value=False, type=bool, help="Never overwrite existing files."),
 )
 report_options = together(
-    click.option("--json", "as_json", is_flag=True, help="A machine-readable summary on stdout."),
-    click.option("--quiet", is_flag=True, help="No progress bar, no summary."),
-    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout, also after an error."),
+    click.option("--quiet", is_flag=True, help="No progress bar, notes or summary."),
+    click.option("--debug", is_flag=True, help="Show tracebacks and what libraries print."),
 )
 
 
@@ -94,7 +164,7 @@ def may_write(path: Path, overwrite: bool | None) -> bool:
         raise OutputError(f"{path} is a folder; name a file in it")
     if overwrite or not path.exists():
         return bool(overwrite)
-    if overwrite is None and sys.stdin.isatty() and click.confirm(f"{path} exists. Overwrite it?", err=True):
+    if overwrite is None and sys.stdin.isatty() and click.confirm(f"{printable(str(path))} exists. Overwrite it?", err=True):
         return True
     raise OutputError(f"{path} exists; use -y to overwrite it, or another name")
 
@@ -105,12 +175,28 @@ def refuse_same_file(source: Path, target: Path) -> None:
         raise OutputError(f"{target} is the input itself; name another output")
 
 
-def fit_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
-    """(width, height) scaled to fit inside the asked size, aspect kept."""
+def fit_size(width: int, height: int, size: Size | None, multiple: int = 1) -> tuple[int, int]:
+    """(width, height) scaled to fit inside the asked size, aspect kept, both sides rounded to that multiple.
+
+    Without an asked size the size stays as it is.
+    """
     if size is None:
         return width, height
     factor = size[1] / height if size[0] is None else min(size[0] / width, size[1] / height)
-    return max(1, round(width * factor)), max(1, round(height * factor))
+
+    def rounded(side: float, most: int | None) -> int:
+        nearest = round(side / multiple) * multiple
+        return max(multiple, nearest if most is None or nearest <= most else nearest - multiple)
+
+    return rounded(width * factor, size[0]), rounded(height * factor, size[1])
+
+
+def video_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
+    """As fit_size, with even sides, as encoders want them. Raises OutputError for what no encoder takes."""
+    width, height = fit_size(width, height, size, multiple=2)
+    if max(width, height) > LARGEST_VIDEO_SIDE:
+        raise OutputError(f"{width}x{height} is too large for a video, whose sides are {LARGEST_VIDEO_SIDE} at most; use --size")
+    return width, height
 
 
 def open_stylizer(style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False) -> "Stylizer":
@@ -135,9 +221,56 @@ def torch_device(name: str) -> "torch.device":
 def tell(notes: list[str], quiet: bool) -> None:
     """Notes for a person, on stderr."""
     for note in [] if quiet else notes:
-        click.echo(f"note: {note}", err=True)
+        print_line(f"note: {note}", err=True)
+
+
+def print_line(text: object, err: bool = False) -> None:
+    """One line on stdout or stderr. All that may hold the name of a file or a style is printed by this."""
+    line = printable(str(text))
+    if err:
+        click.echo(line, err=True)
+    else:
+        with writing_to_stdout():
+            click.echo(line)
+
+
+@contextmanager
+def writing_to_stdout() -> Iterator[None]:
+    """Raises OutputError where writing fails, but BrokenPipeError as it is: whoever read has gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to stdout: {error.strerror}") from error
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey or hide: control characters, changes of direction.
+
+    Names of files may hold all of these, and bytes that are no text.
+    """
+    return "".join(
+        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def counted(number: int, thing: str) -> str:
+    """1 frame, 2 frames."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def print_json(summary: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
-    click.echo(json.dumps(summary, ensure_ascii=False))
+    """Have these keys in the object that --json prints on stdout when the command ends, by an error too."""
+    keys = click.get_current_context().find_root().obj
+    if isinstance(keys, dict):
+        keys.update(summary)
+    else:  # the command was called by itself
+        write_json(summary)
+
+
+def write_json(summary: dict[str, Any]) -> None:
+    """One JSON object on stdout, in ASCII: names of files may hold what no encoding can write."""
+    with writing_to_stdout():
+        click.echo(json.dumps(summary))

@@ -1,6 +1,7 @@
 """livestyle video"""
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -10,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
-    fit_size,
+    TimeType,
+    counted,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_json,
+    print_line,
     refuse_same_file,
     report_options,
     size_option,
     smooth_option,
     style_option,
     tell,
+    video_size,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.output_file import is_partial
@@ -41,32 +46,26 @@ SUFFIXES = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".
 POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed while no frame comes
 
 
-class TimeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
-    """Seconds, or [h:]m:s -> exact seconds."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
-        match = re.fullmatch(r"(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,9}(?:\.\d{1,9})?)", str(value))
-        if not match:
-            self.fail(f"{value!r} is not a time; write seconds (12.5), or 1:02:03.5", param, ctx)
-        return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + Fraction(match[3])
-
-
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "livestyle video in.mp4 out.mp4 --style scream --size 720p",
+        "livestyle video clips/ -o painted/ --skip-existing",
+    ],
+)
 @click.argument("paths", nargs=-1, required=True, metavar="INPUT... [OUTPUT]", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder for several inputs, or a file for one.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Output file for one input, or folder for several.")
 @style_option
 @look_options
 @smooth_option
 @size_option
-@click.option("--start", type=TimeType(), default="0", help="Leave out what is before; the first frame kept is at 0.")
-@click.option("--duration", type=TimeType(), help="How much to paint.")
-@click.option("--codec", help="h264, hevc, av1 or vp9; default: what suits the container.")
-@click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality, 0 the best.")
-@click.option("--preset", help="The encoder's own, for example veryfast, medium, slow.")
-@click.option("--pix-fmt", help="For example yuv444p, which keeps odd sizes; default yuv420p.")
-@click.option("--skip-existing", is_flag=True, help="Leave inputs alone whose output is there.")
+@click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start here: 90, 1:30 or 1m30s.")
+@click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this much.")
+@click.option("--codec", help="h264, hevc, av1 or vp9; default: h264, in WebM vp9.")
+@click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better and larger.")
+@click.option("--preset", help="Preset of the encoder, for example veryfast, medium, slow.")
+@click.option("--pix-fmt", help="Pixel format; default: yuv420p. yuv444p keeps odd sizes.")
+@click.option("--skip-existing", is_flag=True, help="Skip inputs whose output exists.")
 @overwrite_options
 @report_options
 def video(
@@ -93,7 +92,8 @@ def video(
 ) -> int:
     """Paint video files: INPUT OUTPUT, or several inputs or a folder with -o FOLDER.
 
-    While it runs the output is NAME.partial.EXT; what is in it plays whenever the run ends.
+    Sound, subtitles and frame times are kept. Until a video is complete it is written to NAME.partial.EXT,
+    which can be played however the run ends.
     """
     from livestyle.sinks.video import VideoWriter
     from livestyle.smoothing import smoothing
@@ -101,9 +101,13 @@ def video(
 
     jobs = plan(list(paths), output)
     if skip_existing:
-        jobs = [(source, target) for source, target in jobs if not target.exists()]
+        all_jobs, jobs = jobs, [(source, target) for source, target in jobs if not target.exists()]
+        tell([] if jobs else [f"nothing to do: {counted(len(all_jobs), 'output')} exist already"], quiet)
     summaries: list[dict[str, Any]] = []
     failed: list[str] = []
+    print_json({"files": summaries, "failed": failed})
+    if not jobs:
+        return 0
     with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
         for source_path, target in jobs:
             try:
@@ -113,11 +117,11 @@ def video(
                     source_path,
                     start_seconds=start,
                     duration_seconds=duration,
-                    size=lambda width, height: fit_size(width, height, size),
+                    size=lambda width, height: video_size(width, height, size),
                     for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
                 )
                 try:
-                    target.parent.mkdir(parents=True, exist_ok=True) if output else None
+                    make_folder(target.parent) if output else None
                     sink = VideoWriter(
                         target,
                         source.info,
@@ -135,23 +139,21 @@ def video(
                     raise
                 summary = paint_file(source, stylizer, sink, quiet, smoothing(smooth))
             except LivestyleError as error:
+                failed.append(f"{source_path}: {error}")
                 if len(jobs) == 1:
                     raise
-                failed.append(f"{source_path}: {error}")
-                click.echo(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {error}", err=True)
                 continue
             summaries.append({"input": str(source_path), "output": str(target), **summary})
             tell(summary["notes"], quiet)
             for line in summary["damage"]:
-                click.echo(f"damaged: {source_path}: {line}", err=True)
+                print_line(f"damaged: {source_path}: {line}", err=True)
             if not quiet:
-                click.echo(
-                    f"{target}: {summary['frames']} frames, {summary['width']}x{summary['height']}, "
+                print_line(
+                    f"{target}: {counted(summary['frames'], 'frame')}, {summary['width']}x{summary['height']}, "
                     f"in {summary['seconds']:.1f} s ({summary['fps']:.1f} fps)",
                     err=True,
                 )
-    if as_json:
-        print_json({"files": summaries, "failed": failed})
     if failed and not summaries:
         return 2
     return 1 if failed or any(summary["damage"] for summary in summaries) else 0
@@ -159,16 +161,25 @@ def video(
 
 def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
     """Each input with its output. Raises OutputError or InputError for words that do not fit together."""
+    for path in paths if output else paths[:-1] or paths:
+        check_input(path)
     if output is None:
-        if len(paths) != 2:
-            raise OutputError("name one input and one output, or several inputs and -o FOLDER")
+        if len(paths) == 1:
+            raise OutputError("name the output too: livestyle video INPUT OUTPUT, or INPUT -o FOLDER")
         if paths[0].is_dir():
             raise OutputError(f"{paths[0]} is a folder; name the folder for its paintings with -o FOLDER")
+        if len(paths) > 2:
+            raise_if_pictures(paths[:-1])
+            raise OutputError(f"{len(paths)} names are several inputs; name the folder for their paintings with -o FOLDER")
+        check_output(paths[1])
         return [(paths[0], paths[1])]
+    check_output(output)
     if len(paths) == 1 and not paths[0].is_dir() and output.suffix and not output.is_dir():
         return [(paths[0], output)]
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output} is a file; several inputs need a folder")
+    if len(paths) > 1:
+        raise_if_pictures(paths)
     inputs: list[Path] = []
     for path in paths:
         if not path.is_dir():
@@ -182,7 +193,10 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
             and not is_partial(entry)
         )
         if not inside:
-            raise InputError(f"no videos in the folder {path}")
+            from livestyle.sources.pictures import SUFFIXES as PICTURES
+
+            picture = next((entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in PICTURES), None)
+            raise sequence_error(path / f"*{picture.suffix}") if picture else InputError(f"no videos in the folder {path}")
         inputs += inside
     from livestyle.sinks.video import CONTAINERS
 
@@ -192,6 +206,58 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
     if twice:
         raise OutputError(f"several inputs would be written to {twice}; paint them one by one")
     return jobs
+
+
+def check_input(path: Path) -> None:
+    """Raises InputError, which says what to do, for what other programs take as an input and is no file."""
+    if path.exists():
+        return
+    if path == Path("-"):
+        raise InputError("video cannot read stdin; write the video to a file, and name that")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # not printed: it may hold a password
+        raise InputError(
+            "video reads files, not URLs; download it first (yt-dlp URL), or paint the stream live: "
+            "livestyle webcam --camera URL --record out.mp4"
+        )
+    from livestyle.sources.pictures import SUFFIXES as PICTURES
+
+    if path.suffix.lower() in PICTURES and re.search(r"%\d*d|[*?[]", path.name):
+        raise sequence_error(path)
+    if re.search(r"[*?[]", path.name):
+        raise InputError(f"no file matches {path}; leave out the quotes, or name a folder: livestyle video FOLDER -o FOLDER")
+
+
+def raise_if_pictures(paths: list[Path]) -> None:
+    """Raises InputError if all are pictures: frames/*.png, as the shell gives it."""
+    from livestyle.sources.pictures import SUFFIXES as PICTURES
+
+    if all(path.suffix.lower() in PICTURES for path in paths):
+        raise sequence_error(paths[0].parent / f"*{paths[0].suffix}")
+
+
+def sequence_error(path: Path) -> InputError:
+    """For pictures that are the frames of a video, as a pattern with %04d or *."""
+    pattern = "" if "%" in path.name else "-pattern_type glob "
+    return InputError(
+        f"{path} is a sequence of pictures; make a video of it: ffmpeg -framerate 25 {pattern}-i {shlex.quote(str(path))} "
+        f"-crf 10 frames.mp4; or paint each: livestyle image {shlex.quote(str(path.parent))} -o FOLDER"
+    )
+
+
+def check_output(path: Path) -> None:
+    """Raises OutputError, which says what to do, for what other programs take as an output and is no video file."""
+    if path == Path("-"):
+        raise OutputError("video cannot write to stdout; name a file such as out.mp4")
+    if path.suffix.lower() in (".gif", ".png", ".jpg", ".jpeg", ".webp"):
+        raise OutputError(f"cannot write {path}; write out.mp4, then: ffmpeg -i out.mp4 {shlex.quote(str(path))}")
+
+
+def make_folder(path: Path) -> None:
+    """Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
 
 
 def paint_file(
@@ -222,15 +288,15 @@ def paint_file(
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(f"interrupted; {sink.remains}") from None
             if sink.kept and not isinstance(error, OutputError):  # which says so itself
-                click.echo(f"livestyle: {sink.remains}", err=True)
+                print_line(f"livestyle: {sink.remains}", err=True)
             raise
         if interrupted():
             raise KeyboardInterrupt(f"interrupted when {sink.path} was complete")
     seconds = time.monotonic() - started
     return {
         "frames": frames,
-        "width": info.width,
-        "height": info.height,
+        "width": sink.width,
+        "height": sink.height,
         "seconds": round(seconds, 3),
         "fps": round(frames / seconds, 2),
         "notes": source.notes + stylizer.engine.notes + sink.notes,

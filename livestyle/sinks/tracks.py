@@ -1,147 +1,45 @@
 """Sound and subtitles, taken from one file to another: packet for packet where it can hold them, else converted."""
 
 import io
-import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import av
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.bitstream import BitStreamFilterContext
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from livestyle.media import open_media
+from livestyle.sinks.copied import Copied, CopiedAdts
+from livestyle.sinks.cut import Window
+from livestyle.sinks.metadata import Extras, copy_metadata, copy_tags, is_chapter_track
+from livestyle.sinks.sound import ConvertedSound
+from livestyle.sinks.subtitles import TEXT_CODECS, ConvertedText
 
-TEXT_CODECS = ("mov_text", "subrip", "srt", "text", "webvtt", "ass", "ssa")
 FIRST_PACKET_SECONDS = 1
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
-AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 READ_ERRORS_IN_A_ROW = 100
+
+PLAYED_IN_MP4 = ("aac", "ac3", "alac", "eac3", "flac", "mp3", "mp3float", "opus")
+"""Decoders of the sound that common players play in MP4. MOV is also for editing, where PCM is usual: it keeps that too."""
 
 
 class Track(Protocol):
     """One stream on its way to the output."""
 
+    stream: Stream
+    """The output's."""
+
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
-        """What to write for it, in the output's time."""
+        """What to write for it, in the output's time. An error is about this packet alone."""
 
     def finish(self) -> Iterator["Packet[Any]"]:
         """What is still inside."""
-
-
-class Window:
-    """What is kept, in the source file's time: from origin_seconds, which becomes 0, up to end_seconds if there is one."""
-
-    def __init__(self, origin_seconds: Fraction, end_seconds: Fraction | None) -> None:
-        self.origin_seconds = origin_seconds
-        self.end_seconds = end_seconds
-
-    def holds(self, time: Fraction) -> bool:
-        # where nothing was left out at the start, a sound's priming before 0 belongs to it
-        return (not self.origin_seconds or time >= self.origin_seconds) and (self.end_seconds is None or time < self.end_seconds)
-
-
-class Copied:
-    """Packets as they are, shifted."""
-
-    def __init__(self, stream: Stream, output: OutputContainer, window: Window) -> None:
-        self._window = window
-        self._stream = output.add_stream_from_template(stream)
-        self._stream.codec_context.open(strict=False)  # PyAV 14.0.0 opens an encoder, which writes headers of its own
-        self._stream.codec_context.extradata = stream.codec_context.extradata
-        _copy_tags(stream, self._stream)
-        self._filter: BitStreamFilterContext | None = None
-        if stream.codec_context.name == "aac" and not stream.codec_context.extradata:  # as MPEG-TS holds it
-            self._filter = BitStreamFilterContext("aac_adtstoasc", stream)
-        self._last_dts: int | None = None
-
-    def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
-        if packet.pts is None or not self._window.holds(packet.pts * packet.time_base):
-            return
-        shift = round(self._window.origin_seconds / packet.time_base)
-        pts, dts = packet.pts - shift, (packet.pts if packet.dts is None else packet.dts) - shift
-        if self._last_dts is not None and dts <= self._last_dts:  # damaged: players and muxers want times that grow
-            dts = self._last_dts + 1
-        self._last_dts = dts
-        packet.pts, packet.dts = max(pts, dts), dts
-        for ready in [packet] if self._filter is None else self._filter.filter(packet):
-            ready.stream = self._stream
-            yield ready
-
-    def finish(self) -> Iterator["Packet[Any]"]:
-        return iter(())
-
-
-class ConvertedSound:
-    """Decoded and encoded again. Packets that cannot be decoded are left out."""
-
-    def __init__(self, stream: AudioStream, output: OutputContainer, codec: str, window: Window) -> None:
-        self._window = window
-        self._decoder = stream.codec_context
-        source = self._decoder
-        rate = source.sample_rate if codec == "aac" and source.sample_rate in AAC_RATES else 48_000
-        self._stream = cast(AudioStream, output.add_stream(codec, rate=rate))
-        encoder = self._stream.codec_context
-        encoder.layout = LAYOUTS.get(source.layout.nb_channels, "stereo")
-        encoder.bit_rate = 96_000 * encoder.layout.nb_channels
-        encoder.open()
-        _copy_tags(stream, self._stream)
-        self._resampler = AudioResampler(encoder.format, encoder.layout, rate, encoder.frame_size)
-
-    def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
-        try:
-            frames = self._decoder.decode(packet)
-        except av.FFmpegError:
-            return
-        for frame in frames:
-            if frame.pts is not None and frame.time_base is not None and self._window.holds(frame.pts * frame.time_base):
-                frame.pts -= round(self._window.origin_seconds / frame.time_base)
-                yield from self._encode(self._resampler.resample(frame))
-
-    def finish(self) -> Iterator["Packet[Any]"]:
-        yield from self._encode(self._resampler.resample(None))
-        yield from self._stream.encode(None)
-
-    def _encode(self, frames: list[AudioFrame]) -> Iterator["Packet[Any]"]:
-        for frame in frames:
-            yield from self._stream.encode(frame)
-
-
-class ConvertedText:
-    """Subtitles as plain text, in another container's packets."""
-
-    def __init__(self, stream: Stream, output: OutputContainer, codec: str, window: Window) -> None:
-        self._window = window
-        self._from = stream.codec_context.name
-        self._to = codec
-        self._stream = output.add_mux_stream(codec, time_base=stream.time_base)
-        _copy_tags(stream, self._stream)
-
-    def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
-        text = _text(bytes(packet), self._from)
-        if packet.pts is None or not text or not self._window.holds(packet.pts * packet.time_base):
-            return
-        data = text.encode()
-        if self._to == "mov_text":
-            data = len(data).to_bytes(2, "big") + data
-        converted: Packet[Any] = Packet(len(data))
-        converted.update(data)  # PyAV 17.0 does not hold on to data that a packet is made of
-        converted.time_base = packet.time_base
-        converted.pts = converted.dts = packet.pts - round(self._window.origin_seconds / packet.time_base)
-        converted.duration = packet.duration
-        converted.stream = self._stream
-        yield converted
-
-    def finish(self) -> Iterator["Packet[Any]"]:
-        return iter(())
 
 
 def _holds(container: str, stream: Stream) -> bool:
@@ -157,26 +55,11 @@ def _holds(container: str, stream: Stream) -> bool:
     return True
 
 
-def _text(data: bytes, codec: str) -> str:
-    if codec == "mov_text":
-        return data[2 : 2 + int.from_bytes(data[:2], "big")].decode(errors="replace")
-    text = data.decode(errors="replace")
-    if codec in ("ass", "ssa"):  # eight fields, then the text
-        text = text.split(",", 8)[-1].replace("\\N", "\n").replace("\\n", "\n")
-    return re.sub(r"<[^>]*>|\{\\[^}]*\}", "", text).strip()
-
-
-def _copy_tags(source: Stream, target: Stream) -> None:
-    target.metadata.update({key: value for key, value in source.metadata.items() if key in ("language", "title")})
-    with suppress(AttributeError):  # PyAV 14.0 knows none
-        target.disposition = cast(Any, source.disposition.value)  # the number: PyAV 17 and older take nothing else
-
-
 class Tracks:
-    """All streams of a file but its pictures, written to an output as time goes on.
+    """All of a file but its pictures, written to an output as time goes on.
 
-    Construct it before the output's header is written. late: also streams that begin after the first second and
-    subtitles; without them a fragmented MP4 gets its header at once.
+    Construct it when the output has its video stream, before its header is written. late: also streams that begin after the
+    first second, subtitles and covers; without them a fragmented MP4 gets its header at once.
     """
 
     def __init__(
@@ -190,19 +73,29 @@ class Tracks:
         self._origin_seconds = window.origin_seconds
         self._waiting: deque[Packet[Any]] = deque()
         self._tracks: dict[int, Track] = {}
+        self._lost: Counter[int] = Counter()
+        self._reasons: dict[int, str] = {}
         try:
-            self._packets = self._read()
+            wanted = {stream.index for stream in self._input.streams if stream.type in ("audio", "subtitle")}
+            self._packets = self._read(self._input, wanted)
             streams = [stream for stream in self._input.streams if stream.type != "video"]
             if window.origin_seconds and any(stream.type in ("audio", "subtitle") for stream in streams):
                 self._input.seek(int(window.origin_seconds * av.time_base))
             prompt = None if late else self._prompt_streams()
             for stream in streams:
-                if prompt is None or stream.index in prompt:
+                if stream.type not in ("audio", "subtitle"):
+                    if stream.type != "attachment" and not is_chapter_track(stream):
+                        self.notes.append(f"{_name(stream)} cannot be kept")
+                elif prompt is None or stream.index in prompt:
                     track = self._track(stream, sound, subtitles, window)
                     if track is not None:
+                        self.notes += copy_tags(stream, track.stream)
                         self._tracks[stream.index] = track
             if len(self._tracks) > 1 and not hasattr(Stream, "disposition"):
                 self.notes.append("which track is the default one, or a forced one, is not kept: that takes PyAV 14.1")
+            self.notes += copy_metadata(path, self._input, output, window)
+            self._extras = Extras(path, output) if late else None
+            self.notes += self._extras.notes if self._extras is not None else []
         except BaseException:
             self._input.close()
             raise
@@ -224,29 +117,76 @@ class Tracks:
         return found
 
     def _track(self, stream: Stream, sound: str, subtitles: str, window: Window) -> Track | None:
-        name = f"{stream.type} stream {stream.index}"
         codec = stream.codec_context.name if stream.codec_context else None
-        if codec is None or stream.type not in ("audio", "subtitle"):
-            self.notes.append(f"{name} cannot be kept")
-            return None
+        name = _name(stream)
         try:
-            if _holds(self._output.format.name, stream):
+            if codec is not None and self._copies(codec, stream):
+                if codec == "aac" and not stream.codec_context.extradata:  # as MPEG-TS holds it
+                    return CopiedAdts(cast(AudioStream, stream), self._output, window, self.notes)
                 return Copied(stream, self._output, window)
             if stream.type == "audio":
-                self.notes.append(f"{name} ({codec}) is converted to {sound}")
-                return ConvertedSound(cast(AudioStream, stream), self._output, sound, window)
+                return self._converted_sound(cast(AudioStream, stream), sound, window)
             if codec in TEXT_CODECS and hasattr(self._output, "add_mux_stream"):  # from PyAV 17 on
-                self.notes.append(f"{name} ({codec}) is converted to {subtitles}, without its styling")
+                self.notes.append(f"{name} is converted to {subtitles}, without its styling")
                 return ConvertedText(stream, self._output, subtitles, window)
         except (av.FFmpegError, ValueError) as error:
-            self.damage.append(f"{name} ({codec}) could not be kept: {error}")
+            self.damage.append(f"{name} could not be kept: {error}")
             return None
         reason = "to convert it takes PyAV 17" if codec in TEXT_CODECS else "the output cannot hold it"
-        self.notes.append(f"{name} ({codec}) is left out: {reason}")
+        self.notes.append(f"{name} is left out: {reason}")
         return None
+
+    def _copies(self, codec: str, stream: Stream) -> bool:
+        container = self._output.format.name
+        if stream.type == "audio" and container in ("mp4", "mov"):
+            played = codec in PLAYED_IN_MP4 or (container == "mov" and codec.startswith("pcm_"))
+            return played and _holds(container, stream)
+        return _holds(container, stream)
+
+    def _converted_sound(self, stream: AudioStream, codec: str, window: Window) -> ConvertedSound | None:
+        name = _name(stream)
+        if not stream.codec_context:
+            self.damage.append(f"{name} is left out: this build of FFmpeg cannot decode it")
+            return None
+        first, undecodable = self._first_sound(stream.index, window)
+        if first is None and undecodable:
+            self.damage.append(f"{name} is left out: nothing of it could be decoded")
+            return None
+        if first is None:
+            self.notes.append(f"{name} is left out: it holds nothing in this part")
+            return None
+        before = first.layout
+        track = ConvertedSound(stream, self._output, codec, window, first)
+        mixed = f", mixed from {before.name} to {track.layout}" if before.nb_channels != track.channels else ""
+        reason = ""
+        if self._output.format.name in ("mp4", "mov") and _holds(self._output.format.name, stream):
+            reason = f", as few players play {stream.codec_context.name} in {self._output.format.name.upper()}"
+        self.notes.append(f"{name} is converted to {codec}{mixed}{reason}")
+        return track
+
+    def _first_sound(self, index: int, window: Window) -> tuple[AudioFrame | None, int]:
+        """The first frame of a stream that can be decoded, and how many packets before it cannot."""
+        undecodable = 0
+        with open_media(self._path) as media:
+            if window.origin_seconds:
+                media.seek(int(window.origin_seconds * av.time_base))
+            decoder = cast(AudioStream, media.streams[index]).codec_context
+            for packet in chain(self._read(media, {index}), (None,)):  # None: what is still in the decoder
+                try:
+                    frames = decoder.decode(packet)
+                except av.FFmpegError:
+                    undecodable += 1
+                    continue
+                for frame in frames:
+                    if frame.pts is None or frame.time_base is None or window.holds(frame.pts * frame.time_base):
+                        return frame, undecodable
+        return None, undecodable
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Write what belongs before that time of the output; None: all that is left."""
+        self._output.start_encoding()  # with the header streams get the ticks that they count in
+        if self._extras is not None:
+            self._extras.write()
         while self._tracks:
             packet = self._waiting.popleft() if self._waiting else next(self._packets, None)
             if packet is None:
@@ -254,6 +194,7 @@ class Tracks:
                     for index in list(self._tracks):
                         self._mux(index, self._tracks[index].finish())
                     self._tracks.clear()
+                    self._report()
                 return
             if seconds is not None and _time(packet) - self._origin_seconds > seconds:
                 self._waiting.appendleft(packet)
@@ -262,28 +203,38 @@ class Tracks:
                 self._mux(packet.stream.index, self._tracks[packet.stream.index].convert(packet))
 
     def _mux(self, index: int, packets: Iterator["Packet[Any]"]) -> None:
-        try:
-            for packet in packets:
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
                 self._output.mux(packet)
-        except (av.InvalidDataError, av.ArgumentError, ValueError) as error:
-            # about this stream; errors of the disk are OSErrors without being one of these, and end the run
-            del self._tracks[index]
-            self.damage.append(f"stream {index} of {self._path} is kept only in part: {getattr(error, 'strerror', error)}")
+            except (av.FFmpegError, ValueError, OverflowError) as error:
+                if isinstance(error, OSError):  # of the disk, not about this packet
+                    raise
+                self._lost[index] += 1
+                self._reasons[index] = getattr(error, "strerror", None) or str(error)
 
-    def _read(self) -> Iterator["Packet[Any]"]:
-        streams = [stream for stream in self._input.streams if stream.type in ("audio", "subtitle")]
+    def _read(self, source: InputContainer, wanted: set[int]) -> Iterator["Packet[Any]"]:
+        """Packets of these streams."""
+        streams = [stream for stream in source.streams if stream.index in wanted]
         failures = 0
         while streams and failures < READ_ERRORS_IN_A_ROW:
             try:
-                for packet in self._input.demux(streams):
+                for packet in source.demux(streams):
                     if packet.size:
                         failures = 0
                         yield packet
                 return
             except av.FFmpegError as error:
-                if not failures:
+                if not failures and source is self._input:
                     self.damage.append(f"the sound of {self._path} could not be read throughout: {error.strerror}")
                 failures += 1
+
+    def _report(self) -> None:
+        for index, count in self._lost.items():
+            name, reason = _name(self._input.streams[index]), self._reasons[index]
+            self.damage.append(f"{count} packet{'s' * (count > 1)} of {name} could not be kept: {reason}")
 
     def close(self) -> None:
         self._input.close()
@@ -292,3 +243,8 @@ class Tracks:
 def _time(packet: "Packet[Any]") -> Fraction:
     ticks = packet.dts if packet.dts is not None else packet.pts
     return Fraction(0) if ticks is None else ticks * packet.time_base
+
+
+def _name(stream: Stream) -> str:
+    codec = stream.codec_context.name if stream.codec_context else stream.metadata.get("handler_name", "unknown")[:40]
+    return f"{stream.type} stream {stream.index} ({codec})"

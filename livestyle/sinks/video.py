@@ -30,7 +30,8 @@ from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.media import matrix_of_untagged, open_media, scaling
 from livestyle.output_file import OutputFile
-from livestyle.sinks.tracks import Tracks, Window
+from livestyle.sinks.cut import Window
+from livestyle.sinks.tracks import Tracks
 
 IN_FLIGHT_SECONDS = Fraction(1, 2)
 """At most this much is inside the encoder, so that less than a second is lost when the process is killed."""
@@ -176,7 +177,7 @@ class VideoWriter:
         self._info = info
         self._sound_from = sound_from
         self._duration_seconds = duration_seconds
-        self._window = Window(info.origin_seconds, None)
+        self._window = Window(info.origin_seconds, duration_seconds=duration_seconds)
         self._rate = info.rate or Fraction(30)
         self._time_base = info.time_base or ANY_TIME_BASE
         self._layout = _layout(pix_fmt or "yuv420p", info)
@@ -208,6 +209,16 @@ class VideoWriter:
         except BaseException:
             self._end()
             raise
+
+    @property
+    def width(self) -> int:
+        """Of the pictures in the file, in pixels."""
+        return self._layout.width
+
+    @property
+    def height(self) -> int:
+        """Of the pictures in the file, in pixels."""
+        return self._layout.height
 
     def write(self, frame: Frame) -> None:
         width, height = self._info.width, self._info.height
@@ -312,7 +323,7 @@ class VideoWriter:
             return self._open_tracks(cast(Path, self._sound_from), output, late=True)
         except InputError as error:  # it was there when the run began; then what the fragments hold of it
             self.damage.append(f"sound that begins late, and subtitles, are lost: {error}")
-            return Tracks(self._file.partial, output, sound="aac", subtitles="mov_text", window=Window(Fraction(0), None))
+            return Tracks(self._file.partial, output, sound="aac", subtitles="mov_text", window=Window(Fraction(0)))
 
     def _open_tracks(self, sound_from: Path, output: OutputContainer, late: bool) -> Tracks:
         container = self._container
@@ -470,13 +481,24 @@ def _choose_encoder(codec: str | None, container: Container, path: Path) -> tupl
     return name, ENCODERS[name]
 
 
-def _opens(library: str, layout: VideoFormat, rate: Fraction) -> bool:
+def encoders_here() -> dict[str, bool]:
+    """FFmpeg's name of each encoder that is used where it is there -> whether it opens on this machine."""
+    layout = VideoFormat("yuv420p", 640, 360)
+    encoders = (*ENCODERS.values(), *GPU_ENCODERS.values())
+    return {
+        encoder.library: _opens(encoder.library, layout, Fraction(30), encoder.options(18, encoder.preset, 0))
+        for encoder in encoders
+    }
+
+
+def _opens(library: str, layout: VideoFormat, rate: Fraction, options: dict[str, str] | None = None) -> bool:
     """Whether the encoder is there and takes such pictures; a GPU's needs the GPU."""
     try:
         context = cast(VideoCodecContext, CodecContext.create(library, "w"))
         context.width, context.height, context.pix_fmt = layout.width, layout.height, layout.name
         context.framerate = rate.limit_denominator(65_535)  # without, NVENC takes the time base for it
         context.time_base = ANY_TIME_BASE
+        context.options = options or {}
         context.open()
     except (av.FFmpegError, ValueError):
         return False

@@ -1,0 +1,230 @@
+"""livestyle doctor"""
+
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from livestyle import __version__
+from livestyle.cli.command import Command
+from livestyle.cli.options import print_json, print_line
+from livestyle.machine import processor_flags, processor_name
+
+if TYPE_CHECKING:
+    from livestyle.frame import Image
+
+LIBRARIES = ("torch", "torchvision", "numpy", "click", "safetensors", "triton")
+OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
+INSTRUCTIONS = {"AVX2": "avx2", "AVX-512": "avx512f", "bf16": "avx512_bf16", "AMX": "amx_bf16"}  # name: Linux's flag
+TEST_STYLE, TEST_SIZE = "wave", (256, 144)
+TOLERANCE = 3.0
+"""Mean difference from the cpu engine's picture, in grey levels, that an engine may have; that of bf16 is less than one."""
+GIB = 2**30
+
+
+@click.command(cls=Command, examples=["livestyle doctor", "livestyle doctor --json > doctor.json"])
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and what libraries print.")
+def doctor(as_json: bool, debug: bool) -> None:
+    """Check this installation, in a few seconds; add the output to bug reports.
+
+    Versions, processor, GPUs, display, cameras, encoders, optional packages and folders. Each engine paints a small
+    picture, which is compared with that of the cpu engine. A part that fails says why, and the others go on.
+    """
+    report = {name: checked(check) for name, check in CHECKS.items()}
+    print_json(report)
+    if as_json:
+        return
+    for name, found in report.items():
+        print_line(name)
+        for key, value in (found or {"none": ""}).items():
+            print_line(f"  {key:14} {readable(value)}".rstrip())
+
+
+def checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a check found, or why it failed. Libraries that are broken raise anything."""
+    try:
+        return check()
+    except Exception as error:
+        return failure(error)
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """What is reported of a check that failed."""
+    return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+
+
+def readable(value: Any) -> str:
+    """A finding in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {readable(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(readable, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "unknown" if value is None else str(value)
+
+
+def versions() -> dict[str, Any]:
+    """Of the program, of Python and of what it uses."""
+    found: dict[str, Any] = {"livestyle": __version__, "Python": platform.python_version(), "system": platform.platform()}
+    for library in LIBRARIES:
+        found[library] = installed(library) or "not installed"
+    found["OpenCV"] = [f"{name} {version}" for name in OPENCV if (version := installed(name))]
+    found["PyAV"] = installed("av") or "not installed"
+    found["OpenVINO"] = installed("openvino") or "not installed"
+    return found | checked(ffmpeg)
+
+
+def ffmpeg() -> dict[str, Any]:
+    from livestyle.media import ffmpeg_version
+
+    return {"FFmpeg": f"{ffmpeg_version()}, in PyAV"}
+
+
+def installed(package: str) -> str | None:
+    """The package's version."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor() -> dict[str, Any]:
+    """What painting on the CPU depends on."""
+    from livestyle.engines import cores
+
+    flags = processor_flags()
+    found: dict[str, Any] = {"name": processor_name(), "cores": {"usable": cores(), "of": os.cpu_count()}}
+    return found | {name: flag in flags if flags else None for name, flag in INSTRUCTIONS.items()}
+
+
+def memory() -> dict[str, Any]:
+    """Main memory, GiB; in a container that of its limit."""
+    import psutil
+
+    from livestyle.memory import free_bytes
+
+    return {"total_gib": round(psutil.virtual_memory().total / GIB, 1), "free_gib": round(free_bytes() / GIB, 1)}
+
+
+def gpus() -> dict[str, Any]:
+    """By the name that --device takes."""
+    from livestyle.engines import choose_device
+    from livestyle.errors import DeviceError
+
+    kind = "mps" if sys.platform == "darwin" else "cuda"
+    try:
+        choose_device(kind)
+    except DeviceError as error:
+        return {"none": str(error).removeprefix(f"--device {kind}: ")}
+    if kind == "mps":
+        return {"mps": processor_name()}
+    from livestyle.engines.cuda import gpu_count, gpu_name
+
+    return {f"cuda:{index}": gpu_name(f"cuda:{index}") for index in range(gpu_count())}
+
+
+def engines() -> dict[str, Any]:
+    """Every engine that can be used here, tried."""
+    from livestyle.engines import choose_device
+
+    expected: Image | None = None
+    found: dict[str, Any] = {"default": choose_device("auto")}
+    for device in ["cpu", "openvino", *(name for name in gpus() if name != "none")]:
+        try:
+            painted, found[device] = self_test(device, expected)
+            expected = painted if device == "cpu" else expected
+        except Exception as error:  # of a driver, say
+            found[device] = failure(error)
+    return found
+
+
+def self_test(device: str, expected: "Image | None") -> "tuple[Image, dict[str, Any]]":
+    """Paint a small picture, twice: the first time takes what is prepared once. It, (H, W, 3), and what is reported."""
+    import numpy as np
+
+    from livestyle.gallery import Gallery, bundled_folder
+    from livestyle.sources.demo import DemoScene
+    from livestyle.stylizer import Stylizer
+
+    frame = DemoScene(*TEST_SIZE).read()
+    assert frame is not None
+    with Stylizer(TEST_STYLE, "lite", device, gallery=Gallery([bundled_folder()])) as stylizer:
+        stylizer(frame.image)
+        started = time.perf_counter()
+        painted = stylizer(frame.image)
+        milliseconds = (time.perf_counter() - started) * 1000
+        found: dict[str, Any] = {"ok": True, "ms": round(milliseconds, 1), "precision": stylizer.engine.precision}
+    if expected is not None:
+        difference = float(np.abs(painted.astype(np.int16) - expected).mean())
+        found |= {"ok": difference <= TOLERANCE, "difference": round(difference, 2)}
+    return painted, found
+
+
+def encoders() -> dict[str, Any]:
+    """Whether each encoder opens."""
+    from livestyle.sinks.video import encoders_here
+
+    return dict(encoders_here())
+
+
+def display() -> dict[str, Any]:
+    """Whether a window can be opened."""
+    from livestyle.errors import DeviceError
+    from livestyle.sinks.window import check_display
+
+    try:
+        check_display("webcam --record works without")
+    except DeviceError as error:
+        return {"window": str(error)}
+    return {"window": "can be opened"}
+
+
+def cameras() -> dict[str, Any]:
+    """By index."""
+    from livestyle.sources.camera import find_cameras
+
+    return {str(camera.index): str(camera) for camera in find_cameras()}
+
+
+def extras() -> dict[str, Any]:
+    """Optional packages, with the command that installs what is missing."""
+    found: dict[str, Any] = {}
+    for line in importlib.metadata.requires("livestyle") or []:
+        match = re.fullmatch(r"([\w.-]+)(.*?)\s*;\s*extra == ['\"]([\w-]+)['\"]", line)
+        if match and match[3] != "test":
+            version = installed(match[1])
+            found[match[3]] = version or f"missing; pip install '{match[1]}{match[2].strip()}'"
+    return found
+
+
+def folders() -> dict[str, Any]:
+    """Where styles are looked for, and how many are there."""
+    from livestyle.gallery import Gallery, default_folders
+
+    found: dict[str, Any] = {}
+    for folder in default_folders():
+        gallery = Gallery([folder])
+        found[str(folder)] = {"styles": len(gallery.names)} | ({"notes": gallery.notes} if gallery.notes else {})
+    return found
+
+
+CHECKS = {
+    "versions": versions,
+    "processor": processor,
+    "memory": memory,
+    "gpus": gpus,
+    "engines": engines,
+    "encoders": encoders,
+    "display": display,
+    "cameras": cameras,
+    "extras": extras,
+    "folders": folders,
+}

@@ -1,0 +1,27 @@
+"""What this machine's processor is."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+
+def processor_name() -> str:
+    """The CPU's own name where the system tells it."""
+    if sys.platform == "darwin":
+        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
+        return asked.stdout.strip() or platform.machine()
+    return _from_linux("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> set[str]:
+    """The instruction sets that it has, as Linux names them; empty where the system does not tell."""
+    return set(_from_linux("flags").split())
+
+
+def _from_linux(key: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
