@@ -9,9 +9,11 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from threading import Condition, Thread
+from threading import enumerate as all_threads
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+THREAD_NAME = "livestyle-channel"
 
 
 class Channel(Generic[T]):
@@ -41,7 +43,7 @@ class Channel(Generic[T]):
         self._changed = Condition()
         self._ended = False  # the writer has nothing more
         self._closed = False  # the reader wants nothing more
-        self._thread = Thread(target=self._fill, name="livestyle-channel", daemon=True)
+        self._thread = Thread(target=self._fill, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def _fill(self) -> None:
@@ -119,3 +121,10 @@ class Channel(Generic[T]):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def is_any_left_behind() -> bool:
+    """Whether a thread still runs, after all channels are closed. The interpreter cannot end well then: it would tear
+    down libraries while the thread is inside them. os._exit can.
+    """
+    return any(thread.name == THREAD_NAME for thread in all_threads())

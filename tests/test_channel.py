@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from livestyle.channel import Channel
+from livestyle.channel import Channel, is_any_left_behind
 
 SECONDS = 60  # after which a thread that is waited for has hung
 
@@ -180,6 +180,7 @@ def test_a_thread_that_is_stuck_is_left_behind() -> None:
     assert asked.wait(SECONDS)
     channel.close()
     assert channel.is_stuck
+    assert is_any_left_behind()
     assert not closed.is_set()
     with pytest.raises(StopIteration):  # a reader does not wait for it
         channel.poll()
@@ -187,6 +188,7 @@ def test_a_thread_that_is_stuck_is_left_behind() -> None:
     assert closed.wait(SECONDS)  # then it ends by itself
     channel._thread.join(SECONDS)
     assert not channel.is_stuck
+    assert not is_any_left_behind()
 
 
 def test_a_thread_that_ends_is_not_stuck() -> None:

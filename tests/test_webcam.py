@@ -22,6 +22,7 @@ import pytest
 import torch
 
 from livestyle.architecture import ARCHITECTURES
+from livestyle.cli import main
 from livestyle.cli.session import KEYS, Meter, Recorder, Session, free_path, help_lines, written_to_free_path
 from livestyle.cli.webcam import webcam
 from livestyle.errors import DeviceError, InputError, LivestyleError, OutputError, hide_passwords
@@ -350,6 +351,17 @@ def test_passwords_are_not_printed(folder: Path, address: str) -> None:
         run("--camera", address, "--record", "out.mp4")
     assert "//me:***@" in str(error.value)
     assert "sec" not in str(error.value).replace("rtsps", "")
+
+
+@pytest.mark.parametrize("words", [["webcam"], ["video"], ["webcam", "--debug", "--record"], []])
+def test_passwords_of_misplaced_urls_are_not_printed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["livestyle", *words, "rtsp://me:secret@host/live", "--json"])
+    assert main() == 2
+    out, err = capsys.readouterr()
+    assert err
+    assert "secret" not in out + err
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import click
 from livestyle import __version__
 from livestyle.cli.command import Group
 from livestyle.cli.options import print_line, write_json, writing_to_stdout
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
 
 SECTIONS = {  # of the help: name of a command: what it does, in one line
@@ -158,7 +158,11 @@ def explain(error: BaseException, interrupted: bool) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says."""
+    """What an error says, without the passwords of URLs."""
+    return hide_passwords(_message(error))
+
+
+def _message(error: BaseException) -> str:
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         options = [name for option in error.ctx.command.params for name in option.opts if name.startswith("--")]
         return f"there is no option {error.option_name}; {near(error.option_name, options)}"

@@ -198,7 +198,7 @@ class Session:
         self._shown: Frame | None = None
         self._shown_at = clock()
 
-    def run(self, pipeline: Pipeline, seconds: float | None, interrupted: Callable[[], bool]) -> None:
+    def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
         """Until a key, the window's close button, Ctrl-C, the source's end, or so many seconds of its time."""
         end_pts: Fraction | None = None
         while self._running and self._screen.is_open and not interrupted():
@@ -208,7 +208,7 @@ class Session:
                 return
             if frame is not None:
                 if end_pts is None and seconds is not None:
-                    end_pts = frame.pts_seconds + Fraction(seconds)
+                    end_pts = frame.pts_seconds + seconds
                 if end_pts is not None and frame.pts_seconds >= end_pts:
                     return
                 self.take(frame)

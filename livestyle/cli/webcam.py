@@ -6,27 +6,32 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
+    TimeType,
     fit_size,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_json,
+    print_line,
     refuse_same_file,
     report_options,
     size_option,
     smooth_option,
     style_option,
     tell,
+    write_json,
 )
-from livestyle.errors import DeviceError, LivestyleError, hide_passwords
+from livestyle.errors import DeviceError, hide_passwords
 
 if TYPE_CHECKING:
     from livestyle.cli.session import Recorder, Session
@@ -68,13 +73,16 @@ class Parts:
         self.source.close()
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=["livestyle webcam --style scream --mirror", "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4"],
+)
 @click.option("--camera", default="0", show_default=True, help="An index, a device, a URL, a video file, or `demo`.")
 @click.option("--list-cameras", is_flag=True, help="List the cameras, and end.")
 @size_option
 @click.option("--mirror", is_flag=True, help="Swap left and right.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; works without a display too.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End after so long; default: when you quit.")
+@click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="End after so long; default: when you quit.")
 @style_option
 @look_options
 @smooth_option
@@ -86,7 +94,7 @@ def webcam(
     size: Size | None,
     mirror: bool,
     record: Path | None,
-    seconds: float | None,
+    seconds: Fraction | None,
     style: str,
     model: str,
     device: str,
@@ -151,8 +159,8 @@ def webcam(
         if record is not None:
             recorder.start(record, may_replace)
 
-    def report(summary: dict[str, Any]) -> int:
-        return _report(summary, as_json, quiet)
+    def report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] = print_json) -> int:
+        return _report(summary, print_object if as_json else None, quiet)
 
     with closing(screen), ctrl_c_noted() as interrupted:
         with Channel(open_parts(), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as loading:
@@ -170,13 +178,14 @@ def _show(
     parts: Parts,
     screen: "Screen",
     start_recording: "Callable[[Recorder], None]",
-    seconds: float | None,
+    seconds: Fraction | None,
     smoothing: "Smoothing",
     interrupted: Callable[[], bool],
-    report: Callable[[dict[str, Any]], int],
+    report: Callable[..., int],
     debug: bool,
 ) -> int:
     """Show and record until the end; the exit code. Raises an error that comes before the first frame."""
+    from livestyle.cli import one_line
     from livestyle.cli.session import Recorder, Session
     from livestyle.pipeline import LIVE, Pipeline
     from livestyle.sinks.window import on_lost_display
@@ -187,13 +196,13 @@ def _show(
     session = Session(stylizer, parts.styles, source, screen, recorder)
     pipeline: Pipeline | None = None
 
-    def end() -> int:
+    def end(*print_object: Callable[[dict[str, Any]], None]) -> int:
         session.finish()
-        return report(_summary(parts, session, recorder, pipeline))
+        return report(_summary(parts, session, recorder, pipeline), *print_object)
 
     def end_process() -> NoReturn:
         session.errors.append("the display has closed the connection; does its server still run?")
-        code = end()
+        code = end(write_json)  # at once: the command will not return
         sys.stdout.flush()
         os._exit(code)
 
@@ -208,7 +217,7 @@ def _show(
             raise
         if debug:
             traceback.print_exc()
-        session.errors.append(str(error) if isinstance(error, LivestyleError) else f"unexpected {type(error).__name__}: {error}")
+        session.errors.append(one_line(error))
     finally:
         if pipeline is None or not pipeline.is_stuck:
             parts.close()
@@ -253,7 +262,7 @@ def _list_cameras(as_json: bool) -> int:
         print_json({"cameras": [vars(camera) for camera in cameras]})
         return 0
     for camera in cameras:
-        click.echo(str(camera))
+        print_line(camera)
     if not cameras:
         click.echo("no camera found; --camera demo is a moving scene drawn by code", err=True)
     return 0
@@ -278,20 +287,20 @@ def _summary(parts: Parts, session: "Session", recorder: "Recorder", pipeline: "
     }
 
 
-def _report(summary: dict[str, Any], as_json: bool, quiet: bool) -> int:
-    """Print the summary; the exit code."""
+def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] | None, quiet: bool) -> int:
+    """Print the summary, as an object by that function or for a person; the exit code."""
     tell(summary["notes"], quiet)
     for line in summary["damage"]:
-        click.echo(f"damaged: {line}", err=True)
+        print_line(f"damaged: {line}", err=True)
     for line in summary["errors"]:
-        click.echo(f"livestyle: {line}", err=True)
-    if as_json:
-        print_json(summary)
+        print_line(f"livestyle: {line}", err=True)
+    if print_object is not None:
+        print_object(summary)
     elif summary["captured"] and not quiet:
         delay = "" if summary["median_delay_ms"] is None else f", {summary['median_delay_ms']} ms from camera to window"
         counts = f"{summary['frames']} of {summary['captured']} frames shown, {summary['dropped']} dropped"
         counts += f", {summary['failed']} failed" if summary["failed"] else ""
         click.echo(f"{counts}, {summary['fps']:.1f} fps{delay}", err=True)
         for path in summary["recordings"] + summary["pictures"]:
-            click.echo(path, err=True)
+            print_line(path, err=True)
     return 1 if summary["damage"] or summary["errors"] else 0
