@@ -35,14 +35,15 @@ def main() -> None:
             os.environ.setdefault(name, value)
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
+    from livestyle.channel import is_any_left_behind
     from livestyle.cli import main as run
     from livestyle.cli.streams import open_standard_streams
 
     open_standard_streams()
     code = run()
     on_signals(lambda number, frame: end("", code))  # all is written
-    if code == 130:
-        end("", code)  # modules may have been left half imported, on which the interpreter would stumble as it ends
+    if code == 130 or is_any_left_behind():
+        end("", code)  # what is half imported, or still inside a library, would make the interpreter stumble as it ends
     try:
         sys.stdout.flush()
     except OSError:  # said already; the interpreter would try again, and say so too

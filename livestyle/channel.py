@@ -9,9 +9,11 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from threading import Condition, Thread
+from threading import enumerate as all_threads
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+THREAD_NAME = "livestyle-channel"
 
 
 class Channel(Generic[T]):
@@ -20,10 +22,20 @@ class Channel(Generic[T]):
     capacity: how many items wait between the two sides.
     drop_oldest: False waits while the channel is full (back-pressure: nothing is ever lost); True
     throws the oldest waiting item away and counts it in `dropped` (live: the newest wins).
+    join_timeout_seconds: how long close() waits for a thread that is inside a library's call which nothing can interrupt
+    (a camera that stalls, a model that is compiled); None for as long as it takes. Then the thread is left behind, and
+    `is_stuck`: it closes its items and ends when the call returns.
     """
 
-    def __init__(self, items: Iterable[T], capacity: int, drop_oldest: bool = False) -> None:
+    def __init__(
+        self, items: Iterable[T], capacity: int, drop_oldest: bool = False, join_timeout_seconds: float | None = None
+    ) -> None:
+        self.received = 0
+        """Items that the iterable gave."""
         self.dropped = 0
+        self.error: BaseException | None = None
+        """What ended the iterable too early."""
+        self._join_timeout_seconds = join_timeout_seconds
         self._items = items
         self._capacity = capacity
         self._drop_oldest = drop_oldest
@@ -31,14 +43,14 @@ class Channel(Generic[T]):
         self._changed = Condition()
         self._ended = False  # the writer has nothing more
         self._closed = False  # the reader wants nothing more
-        self._error: BaseException | None = None
-        self._thread = Thread(target=self._fill, name="livestyle-channel", daemon=True)
+        self._thread = Thread(target=self._fill, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def _fill(self) -> None:
         error: BaseException | None = None
         try:
             for item in self._items:
+                self.received += 1
                 if not self._put(item):
                     break
         except BaseException as caught:  # whatever it is, the reader gets it
@@ -50,7 +62,7 @@ class Channel(Generic[T]):
                 except BaseException as caught:
                     error = error or caught
             with self._changed:
-                self._ended, self._error = True, error
+                self._ended, self.error = True, error
                 self._changed.notify_all()
 
     def _put(self, item: T) -> bool:
@@ -70,7 +82,7 @@ class Channel(Generic[T]):
         """The next item, waiting as long as told; None if none came. Raises StopIteration at the end, or the writer's error."""
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         with self._changed:
-            while not self._waiting and not self._ended:
+            while not self._waiting and not self._ended and not self._closed:
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     return None
@@ -79,8 +91,8 @@ class Channel(Generic[T]):
                 item = self._waiting.popleft()
                 self._changed.notify_all()
                 return item
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             raise StopIteration
 
     def __iter__(self) -> "Channel[T]":
@@ -97,10 +109,22 @@ class Channel(Generic[T]):
             self._closed = True
             self._waiting.clear()
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(self._join_timeout_seconds)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the thread was left behind by close(): then nothing that it uses may be closed."""
+        return self._closed and self._thread.is_alive()
 
     def __enter__(self) -> "Channel[T]":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def is_any_left_behind() -> bool:
+    """Whether a thread still runs, after all channels are closed. The interpreter cannot end well then: it would tear
+    down libraries while the thread is inside them. os._exit can.
+    """
+    return any(thread.name == THREAD_NAME for thread in all_threads())

@@ -10,6 +10,19 @@ LivestyleError               2   could not start
 └── TrainingError            2   a conf file, style picture, content or loss network cannot be used
 """
 
+import re
+
+PASSWORD = re.compile(r"(://[^\s:/?#@]*:)\S*(?=@)")
+"""Of user:password@host. Up to the last @: a password may hold any character but a space."""
+
+SECRET_PARAMETER = re.compile(r"([?&;][^\s=&]*(?:pass|pwd|token|key|secret|auth)[^\s=&]*=)[^\s&#;]*", re.IGNORECASE)
+"""Of ?user=me&pwd=secret, as many cameras have it."""
+
+
+def hide_passwords(text: str) -> str:
+    """The text with the passwords of the URLs in it replaced: rtsp://user:***@host/stream?token=***."""
+    return SECRET_PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***", text))
+
 
 class LivestyleError(Exception):
     """Anything a person can act on. The message says what, where, and what to do."""

@@ -167,9 +167,12 @@ class OutputFile:
             raise OutputError(f"cannot write {self.path}: {reason}{left}") from error
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears under its name complete, or not at all. Raises OutputError."""
-    with OutputFile(path) as output:
+def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write a file that appears under its name complete, or not at all. Raises OutputError.
+
+    replace: whether a file that has this name may be replaced.
+    """
+    with OutputFile(path, replace=replace) as output:
         try:
             output.partial.write_bytes(data)
         except OSError as error:

@@ -42,9 +42,14 @@ class Pace:
     """Frames waiting in each channel."""
     drop_oldest: bool
     """A full channel drops its oldest frame, instead of making the writer wait."""
+    join_timeout_seconds: float | None = None
+    """How long the end waits for a thread that is inside a read or a computation; then it is left behind. None: for ever."""
 
 
-LIVE = Pace(batch=1, in_flight=0, waiting=1, drop_oldest=True)
+JOIN_TIMEOUT_SECONDS = 0.4
+"""For each of the two threads: a live run ends in less than a second, whatever its camera or its engine does."""
+
+LIVE = Pace(batch=1, in_flight=0, waiting=1, drop_oldest=True, join_timeout_seconds=JOIN_TIMEOUT_SECONDS)
 
 
 def offline(batch: int) -> Pace:
@@ -151,12 +156,28 @@ class Pipeline:
     """Iterate over it for the painted frames, or poll it; use it as a context manager.
 
     On leaving, whether at the end, early or by an error, all threads are joined and the source is
-    closed. An error of the source or of the engine is raised where the caller takes frames.
+    closed, unless `is_stuck`. An error of the source or of the engine is raised where the caller takes frames.
     """
 
     def __init__(self, source: Source, stylizer: Painter, pace: Pace, smoothing: Smoothing | None = None) -> None:
-        self._read = Channel(read_all(source), pace.waiting, pace.drop_oldest)
-        self._painted = Channel(paint(self._read, stylizer, pace, smoothing), pace.waiting, pace.drop_oldest)
+        options = (pace.waiting, pace.drop_oldest, pace.join_timeout_seconds)
+        self._read = Channel(read_all(source), *options)
+        self._painted = Channel(paint(self._read, stylizer, pace, smoothing), *options)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a thread was left behind. It may still use the source and the stylizer: close neither."""
+        return self._read.is_stuck or self._painted.is_stuck
+
+    @property
+    def captured(self) -> int:
+        """Frames that the source gave so far."""
+        return self._read.received
+
+    @property
+    def failed(self) -> int:
+        """Batches that could not be painted: the one that ended the run, if one did."""
+        return int(self._painted.error is not None and self._painted.error is not self._read.error)
 
     @property
     def dropped(self) -> int:

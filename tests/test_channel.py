@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from livestyle.channel import Channel
+from livestyle.channel import Channel, is_any_left_behind
 
 SECONDS = 60  # after which a thread that is waited for has hung
 
@@ -160,6 +160,42 @@ def test_closing_while_the_writer_waits_for_room() -> None:
     channel.close()
     assert numbers.closed.is_set()
     assert numbers.made == 3
+
+
+def test_a_thread_that_is_stuck_is_left_behind() -> None:
+    asked, go_on = Event(), Event()
+    closed = Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield 1
+            asked.set()
+            assert go_on.wait(SECONDS)
+            yield 2
+        finally:
+            closed.set()
+
+    channel = Channel(items(), 1, join_timeout_seconds=0)
+    assert channel.poll() == 1
+    assert asked.wait(SECONDS)
+    channel.close()
+    assert channel.is_stuck
+    assert is_any_left_behind()
+    assert not closed.is_set()
+    with pytest.raises(StopIteration):  # a reader does not wait for it
+        channel.poll()
+    go_on.set()
+    assert closed.wait(SECONDS)  # then it ends by itself
+    channel._thread.join(SECONDS)
+    assert not channel.is_stuck
+    assert not is_any_left_behind()
+
+
+def test_a_thread_that_ends_is_not_stuck() -> None:
+    with Channel(Numbers()(), 1, join_timeout_seconds=SECONDS) as channel:
+        assert channel.poll() == 0
+    assert not channel.is_stuck
+    assert channel.received >= 1
 
 
 def test_an_error_of_the_reader_passes_through() -> None:

@@ -292,6 +292,46 @@ def test_leaving_while_the_source_waits(stylizer: Stylizer) -> None:
     assert source.closed == 1
 
 
+@pytest.mark.parametrize("stuck", ["source", "painter"])
+def test_live_ends_whatever_is_stuck(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch, stuck: str) -> None:
+    """Nothing can end a read or a computation in a library: the live pace leaves their threads behind."""
+    inside, go_on = Event(), Event()
+
+    def wait() -> None:
+        inside.set()
+        assert go_on.wait(SECONDS)
+
+    def frames() -> Iterator[Frame]:
+        yield frame(0)
+        if stuck == "source":
+            wait()
+
+    submit = stylizer.submit
+    monkeypatch.setattr(stylizer, "submit", lambda *words: (stuck == "painter" and wait()) or submit(*words))
+    source = Shelf(frames())
+    with Pipeline(source, stylizer, replace(LIVE, join_timeout_seconds=0.01)) as pipeline:
+        assert inside.wait(SECONDS)
+    assert pipeline.is_stuck
+    assert source.closed == (stuck == "painter")  # nobody closes a source that is being read
+    go_on.set()
+    for thread in pipeline_threads():
+        thread.join(SECONDS)
+    assert not pipeline.is_stuck
+    assert source.closed == 1
+
+
+def test_frames_are_counted(stylizer: Stylizer) -> None:
+    source = Shelf([*(frame(number) for number in range(4)), wrong(4), frame(5)])
+    with Pipeline(source, stylizer, Pace(1, 0, 1, drop_oldest=False)) as pipeline:
+        numbers, _ = read_until_error(pipeline)
+        assert numbers == [0, 1, 2, 3]
+        assert (pipeline.dropped, pipeline.failed) == (0, 1)
+        assert pipeline.captured >= 5
+    with Pipeline(Shelf([frame(0), frame(1)], InputError("gone")), stylizer, Pace(1, 0, 1, drop_oldest=False)) as pipeline:
+        read_until_error(pipeline)
+        assert (pipeline.captured, pipeline.dropped, pipeline.failed) == (2, 0, 0)
+
+
 @pytest.mark.parametrize("close_error", [None, InputError("cannot close")], ids=str)
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ZeroDivisionError()], ids=repr)
 def test_an_error_of_the_caller_passes_through(stylizer: Stylizer, error: BaseException, close_error: Exception | None) -> None:

@@ -1,7 +1,9 @@
 """The webcam command without a window: cameras, files and the scene as cameras, recordings, and what goes wrong."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,13 +22,15 @@ import pytest
 import torch
 
 from livestyle.architecture import ARCHITECTURES
-from livestyle.cli.session import KEYS, Meter, Recorder, Session, free_path, help_lines
+from livestyle.cli import main
+from livestyle.cli.session import KEYS, Meter, Recorder, Session, free_path, help_lines, written_to_free_path
 from livestyle.cli.webcam import webcam
-from livestyle.errors import DeviceError, InputError, LivestyleError, OutputError
+from livestyle.errors import DeviceError, InputError, LivestyleError, OutputError, hide_passwords
 from livestyle.frame import Frame, StreamInfo
 from livestyle.gallery import Gallery
 from livestyle.network import Transformer
-from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit
+from livestyle.output_file import OutputFile, write_whole
+from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit, key_name
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Mirrored, Paced, Pausable
@@ -34,6 +38,8 @@ from livestyle.style import save
 from livestyle.stylizer import Stylizer
 
 STYLES = ["aaa1", "aaa2", "aaa3"]
+PATIENCE_SECONDS = 60  # after which something that is waited for has hung
+AT_ONCE_SECONDS = 4  # on a busy machine; OpenCV gives a camera up after 5
 
 
 @pytest.fixture
@@ -155,21 +161,42 @@ def test_a_url_where_nobody_answers(folder: Path) -> None:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """The address of a server that gives the files of the folder, and under /live five pictures without an end."""
+def stalled() -> threading.Event:
+    """Set when the server of /stall has given all its pictures."""
+    return threading.Event()
+
+
+@pytest.fixture
+def served(tmp_path: Path, stalled: threading.Event) -> Iterator[str]:
+    """The address of a server that gives the files of the folder, and pictures of a camera.
+
+    /live: five; the connection then ends. /stall: 20 in a second; it then gives nothing more.
+    /turned: 20, the last ten portrait. /mute: no answer at all.
+    """
+    ended = threading.Event()
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path != "/live":
-                return super().do_GET()
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
-            self.end_headers()
-            for number in range(5):
-                _, data = cv2.imencode(".jpg", np.full((48, 64, 3), (0, 0, 50 * number), np.uint8))  # red
-                head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
-            return None
+            if self.path == "/mute":
+                ended.wait(PATIENCE_SECONDS)
+            elif self.path in ("/live", "/stall", "/turned"):
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+                self.end_headers()
+                for number in range(5 if self.path == "/live" else 20):
+                    self.send_picture(number, turned=self.path == "/turned" and number >= 10)
+                    ended.wait(0.05 if self.path == "/stall" else 0)
+                if self.path == "/stall":
+                    stalled.set()
+                    ended.wait(PATIENCE_SECONDS)
+            else:
+                super().do_GET()
+
+        def send_picture(self, number: int, turned: bool) -> None:
+            size = (64, 48) if turned else (48, 64)
+            _, data = cv2.imencode(".jpg", np.full((*size, 3), (0, 0, 50 * number % 256), np.uint8))  # red
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
 
         def log_message(self, *words: object) -> None:
             pass
@@ -178,6 +205,7 @@ def served(tmp_path: Path) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, args=[0.05])
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
+        ended.set()
         server.shutdown()
         thread.join()
 
@@ -221,23 +249,172 @@ def test_the_film_before_the_camera_is_not_recorded_over(folder: Path, make_clip
     assert clip.read_bytes() == before
 
 
-def test_ctrl_c_completes_the_recording(folder: Path) -> None:
-    words = ["webcam", "--camera", "demo", "--size", "64x36", "--style", STYLES[0], "--record", "out.mp4"]
-    process = subprocess.Popen([sys.executable, "-m", "livestyle", *words], stderr=subprocess.PIPE, text=True)
-    try:
-        growing, deadline = folder / "out.partial.mp4", time.monotonic() + 60
-        while not (growing.exists() and growing.stat().st_size > 2000):
-            assert process.poll() is None, process.communicate()
+class Process:
+    """The command in a process of its own, recording to out.mp4."""
+
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, "-m", "livestyle", "webcam", "--style", STYLES[0], "--record", "out.mp4", *words]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline
             os.sched_yield()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "Traceback" not in said
+
+    def interrupt(self, number: int = signal.SIGINT) -> tuple[str, str]:
+        """What it then prints, to stdout and to stderr."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
+        assert self.process.returncode == 130, err
+        assert "Traceback" not in err
+        return out, err
+
+
+@pytest.fixture
+def begin(folder: Path) -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def start(*words: str) -> Process:
+        started.append(Process(*words))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_completes_the_recording(folder: Path, begin: Callable[..., Process], name: str) -> None:
+    if not hasattr(signal, name):
+        pytest.skip("not on this system")
+    process = begin("--camera", "demo", "--size", "64x36")
+    process.until(lambda: size_of(folder / "out.partial.mp4") > 2000)
+    process.interrupt(getattr(signal, name))
     assert len(read_video(folder / "out.mp4")[0]) > 1
-    assert not growing.exists()
+    assert not (folder / "out.partial.mp4").exists()
+
+
+def test_ctrl_c_while_the_camera_stalls(
+    folder: Path, begin: Callable[..., Process], served: str, stalled: threading.Event
+) -> None:
+    process = begin("--camera", f"{served}/stall", "--json")
+    process.until(stalled.is_set)
+    pressed_at = time.monotonic()
+    out, _ = process.interrupt()
+    assert time.monotonic() - pressed_at < AT_ONCE_SECONDS
+    summary = json.loads(out)
+    assert summary["captured"] == summary["frames"] + summary["dropped"] + summary["failed"] > 1
+    assert len(read_video(folder / "out.mp4")[0]) == summary["frames"]
+
+
+def test_ctrl_c_while_the_camera_is_opened(folder: Path, begin: Callable[..., Process], served: str) -> None:
+    process = begin("--camera", f"{served}/mute", "--json")
+    assert process.process.stderr is not None
+    assert "recording without a window" in process.process.stderr.readline()
+    time.sleep(0.5)  # the request is on its way then, or will be made in vain
+    pressed_at = time.monotonic()
+    out, _ = process.interrupt()
+    assert time.monotonic() - pressed_at < AT_ONCE_SECONDS
+    assert json.loads(out)["frames"] == 0
+    assert not list(folder.glob("out*"))
+
+
+def test_a_camera_that_is_lost_ends_the_recording_well(
+    folder: Path, served: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livestyle.sources.camera.PATIENCE_SECONDS", 0.2)
+    address = f"{served}/live".replace("//", "//someone:mysecret@")
+    assert run("--camera", address, "--record", "out.mp4", "--json") == 1
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert summary["recordings"] == ["out.mp4"]
+    assert summary["captured"] == summary["frames"] + summary["dropped"] == 4  # one was looked at for its size
+    assert len(read_video(folder / "out.mp4")[0]) == summary["frames"] > 0
+    assert summary["errors"] == [line.removeprefix("livestyle: ") for line in err.splitlines()]
+    assert "someone:***@127" in err
+    assert "has stopped giving pictures" in err
+    assert "mysecret" not in out + err
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:secret@127.0.0.1:9/live?pwd=secret", "ftp://me:sec@ret/x", "rtsp://me:secret@[::1]:9/"]
+)
+def test_passwords_are_not_printed(folder: Path, address: str) -> None:
+    with pytest.raises(InputError) as error:
+        run("--camera", address, "--record", "out.mp4")
+    assert "//me:***@" in str(error.value)
+    assert "sec" not in str(error.value).replace("rtsps", "")
+
+
+@pytest.mark.parametrize("words", [["webcam"], ["video"], ["webcam", "--debug", "--record"], []])
+def test_passwords_of_misplaced_urls_are_not_printed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["livestyle", *words, "rtsp://me:secret@host/live", "--json"])
+    assert main() == 2
+    out, err = capsys.readouterr()
+    assert err
+    assert "secret" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("rtsp://me:pw@host:554/a", "rtsp://me:***@host:554/a"),
+        ("rtsp://me:p/w@x@host/a?b", "rtsp://me:***@host/a?b"),
+        ("open http://:pw@host, then wait", "open http://:***@host, then wait"),
+        ("http://h/v?user=me&Password=a%20b&size=1#top", "http://h/v?user=me&Password=***&size=1#top"),
+        ("http://h:80/v?access_token=abc", "http://h:80/v?access_token=***"),
+        ("http://h:80/v?size=1", "http://h:80/v?size=1"),
+        ("a:b@c is no URL", "a:b@c is no URL"),
+    ],
+)
+def test_hide_passwords(text: str, hidden: str) -> None:
+    assert hide_passwords(text) == hidden
+
+
+FULL_DISK = """
+import resource, sys
+import cv2
+from livestyle.cli import main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))  # no room left, as far as this process sees
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_full_disk_ends_the_recording_alone(folder: Path, make_clip: Callable[..., Path], name: str) -> None:
+    rng = np.random.default_rng(0)
+
+    def noise(number: int) -> av.VideoFrame:
+        return av.VideoFrame.from_ndarray(rng.integers(0, 256, (96, 128, 3), np.uint8)).reformat(format="yuv420p")
+
+    clip = make_clip(ticks=range(12), size=(128, 96), images=noise)
+    words = ["webcam", "--camera", str(clip), "--style", STYLES[0], "--strength", "0", "--record", name, "--json"]
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    summary = json.loads(done.stdout)
+    left = f"out.partial{Path(name).suffix}"
+    assert (summary["recordings"], summary["kept"]) == ([], [left])
+    assert len(summary["errors"]) == 1
+    assert summary["errors"][0].startswith(f"the recording has stopped: cannot write {name}: ")
+    assert summary["errors"][0].endswith(f" are in {left}")
+    assert f"livestyle: {summary['errors'][0]}" in done.stderr
+    assert not (folder / name).exists()
+    with av.open(left) as video, contextlib.suppress(av.FFmpegError):  # the last one was cut
+        recorded = 0
+        for _ in video.decode(video=0):
+            recorded += 1
+    assert 0 < recorded < summary["frames"]  # the show went on
 
 
 # what the keys do
@@ -349,6 +526,27 @@ def test_recordings_and_pictures_are_numbered(person: Person, tmp_path: Path) ->
     assert free_path(tmp_path, "mp4").name == "webcam-003.mp4"
 
 
+def test_a_name_that_another_run_takes_at_the_same_instant(person: Person, tmp_path: Path) -> None:
+    theirs: list[OutputFile] = []
+
+    def start(path: Path) -> None:
+        if not theirs:
+            theirs.append(OutputFile(path))  # after it was seen to be free
+        person.recorder.start(path)
+
+    assert written_to_free_path(tmp_path, "mp4", start).name == "webcam-002.mp4"
+    assert [path.name for path in person.recorder.paths] == ["webcam-002.mp4"]
+    theirs[0].discard()
+
+    def write(path: Path) -> None:
+        if not list(tmp_path.glob("*.png")):
+            path.write_bytes(b"theirs")
+        write_whole(path, b"mine", replace=False)
+
+    assert written_to_free_path(tmp_path, "png", write).read_bytes() == b"mine"
+    assert (tmp_path / "webcam-001.png").read_bytes() == b"theirs"
+
+
 def test_what_cannot_be_written_is_told_and_no_end(person: Person, tmp_path: Path) -> None:
     person.see()
     person.session._folder = tmp_path / "nowhere"
@@ -356,6 +554,50 @@ def test_what_cannot_be_written_is_told_and_no_end(person: Person, tmp_path: Pat
     assert "cannot write" in person.press("r").message
     assert person.recorder.paths == []
     assert not person.recorder.is_on
+    assert len(person.session.errors) == 2  # and in the exit code
+
+
+def test_a_recording_whose_folder_is_removed_ends_alone(person: Person, tmp_path: Path) -> None:
+    person.session._folder = tmp_path / "gone"
+    person.session._folder.mkdir()
+    person.press("r")
+    shutil.rmtree(person.session._folder)
+    person.see(3)
+    assert "the recording has stopped" in person.screen.overlay.message
+    assert person.screen.overlay.recording == ""
+    assert person.recorder.paths == person.recorder.kept == []
+    person.session._folder = tmp_path
+    person.see()
+    person.press("r")  # the next one is not concerned
+    person.see(3)
+    person.session.finish()
+    assert [path.name for path in person.recorder.paths] == ["webcam-001.mp4"]
+    assert len(person.session.errors) == 1
+
+
+def test_a_recorder_that_breaks_ends_the_recording_alone(person: Person, tmp_path: Path) -> None:
+    person.see()
+    person.press("r")
+    odd = Frame(np.zeros((8, 8, 3), np.uint8), Fraction(1000))
+    person.session.take(odd)  # not of the recording's size
+    assert person.session.errors[0].startswith("the recording has stopped: ")
+    assert person.recorder.kept == [tmp_path / "webcam-001.partial.mp4"]
+    assert len(read_video(person.recorder.kept[0])[0]) == 1
+    assert not person.recorder.is_on
+
+
+def test_a_stall_is_said(person: Person) -> None:
+    assert "no picture" not in person.press("").status
+    person.clock.now += 3
+    assert "no picture for 3 s" in person.session._overlay().status
+    assert "no picture" not in person.press("").status
+
+
+def test_the_status_can_be_hidden(person: Person) -> None:
+    assert person.press("i").status == ""
+    assert person.press("r").recording == "0:00"
+    assert person.press("i").status
+    person.session.finish()
 
 
 def test_r_twice_before_a_frame_leaves_nothing(person: Person, tmp_path: Path) -> None:
@@ -378,6 +620,42 @@ def test_each_key_means_one_thing() -> None:
 
 
 # parts
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (-1, ""),
+        (ord("q"), "q"),
+        (ord("Q"), "q"),
+        (0x100000 + ord("r"), "r"),  # GTK's, with NumLock
+        (0x20000 + ord("R"), "r"),  # with CapsLock
+        (27, "esc"),
+        (32, "space"),
+        (ord("+"), "+"),
+        (0xFFAB, "+"),  # the keypad's, with GTK
+        (0x10FFB7, "7"),
+        (0xFF51, ""),  # Left, whose last 8 bits are Q
+        (0xFF52, ""),
+        (0xFFC9, ""),
+        (0x250000, ""),  # Left on Windows
+        (0xF702, ""),  # and on macOS
+        (0x6CA, ""),  # a Cyrillic letter
+        (0xE9, ""),
+        (9, ""),
+        (127, ""),
+        (-0x24, ""),
+    ],
+)
+def test_key_names(code: int, name: str) -> None:
+    assert key_name(code) == name
+
+
+def test_pictures_that_change_their_size(served: str) -> None:
+    camera = Camera(f"{served}/turned")
+    shapes = {frame.image.shape for _ in range(19) if (frame := camera.read()) is not None}
+    assert shapes == {(48, 64, 3)}
+    camera.close()
 
 
 def test_paced_gives_each_frame_at_its_time() -> None:

@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ STYLES = ["aaa1", "aaa2", "aaa3"]  # the first of all, whatever else is installe
 MIDDLE = np.s_[60:290, 40:560]  # of the window: nothing is written there, and the mouse pointer is lower
 TOP = np.s_[:16, :400]  # where the status is
 PATIENCE_SECONDS = 60
+AT_ONCE_SECONDS = 4  # on a busy machine; OpenCV gives a camera up after 5
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -177,6 +182,10 @@ def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], displ
     first = webcam.settled()
     assert webcam.title() == "livestyle: aaa1"
 
+    # by the last 8 bits of their codes these are q, r, s, q and more
+    for key in ("Left", "Up", "Right", "F1", "F2", "Shift_L", "Cyrillic_shorti", "KP_Left", "Num_Lock", "Num_Lock"):
+        webcam.press(key)
+
     second = webcam.pick("2", "aaa2")
     third = webcam.pick("n", "aaa3")
     assert not np.array_equal(second, third)
@@ -191,6 +200,12 @@ def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], displ
     until(lambda: not np.array_equal(display.look()[MIDDLE], first), "the colours are the photo's")
     webcam.press("c")
     until(lambda: np.array_equal(display.look()[MIDDLE], first), "the colours are the painting's")
+    until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "the status is written in white")
+    dark = display.look()[TOP].mean()
+    webcam.press("i")
+    until(lambda: display.look()[TOP].mean() > 1.5 * dark, "the status and its dark ground have gone")
+    webcam.press("i")
+    until(lambda: display.look()[TOP].mean() < 1.2 * dark, "the status is back")
     webcam.press("h")
     until(lambda: display.look()[MIDDLE].mean() < first.mean() / 2, "the help page is there")
     webcam.press("h")
@@ -199,7 +214,6 @@ def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], displ
     webcam.press("r")
     partial = folder / "webcam-001.partial.mp4"
     until(lambda: partial.exists() and partial.stat().st_size > 5000, "it records")
-    until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "the status is written in white")
     webcam.press("s")
     until((folder / "webcam-001.png").exists, "the picture is saved")
     webcam.press("r")
@@ -255,6 +269,86 @@ def test_the_close_button_ends_it(start: Callable[..., Webcam], display: Display
     press_close_button(library, display.environment["DISPLAY"], int(webcam.window))
     assert webcam.end()["recordings"] == ["out.mp4"]
     assert (webcam.folder / "out.mp4").exists()
+
+
+def test_a_dead_x_server_leaves_the_recording_complete(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    display = Display(tmp_path_factory.mktemp("mortal"))
+    try:
+        webcam = Webcam(display, folder, "--camera", "demo", "--size", "160x96", "--record", "out.mp4")
+        until(lambda: (folder / "out.partial.mp4").stat().st_size > 5000, "it records")
+    finally:
+        display.server.kill()
+        display.server.wait()
+    said, complaint = webcam.process.communicate(timeout=PATIENCE_SECONDS)
+    assert webcam.process.returncode == 1, complaint
+    assert "livestyle: the display has closed the connection" in complaint
+    summary = json.loads(said)
+    assert (summary["recordings"], summary["kept"]) == (["out.mp4"], [])
+    with av.open(str(folder / "out.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 10
+    assert not list(folder.glob("*partial*"))
+
+
+def test_the_window_opens_before_the_camera(display: Display, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # which takes connections, and never answers
+        words = ["webcam", "--camera", f"http://127.0.0.1:{server.getsockname()[1]}/", "--style", STYLES[0], "--json"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "livestyle", *words], cwd=folder, env=display.environment, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            until(lambda: display.xdotool("search", "--name", "^livestyle: loading$"), "the window is there")
+            display.xdotool("windowfocus", "--sync", display.xdotool("search", "--name", "^livestyle: loading$").split("\n")[-1])
+            until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "it says that it loads")
+            pressed_at = time.monotonic()
+            display.xdotool("key", "q")
+            said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+    assert time.monotonic() - pressed_at < AT_ONCE_SECONDS
+    assert process.returncode == 0
+    assert json.loads(said)["frames"] == 0
+
+
+def test_the_window_is_served_while_the_camera_stalls(start: Callable[..., Webcam], display: Display) -> None:
+    with camera_that_stalls() as address:
+        webcam = start("--camera", address)
+        before = webcam.settled()
+        webcam.press("h")
+        until(lambda: display.look()[MIDDLE].mean() < before.mean() / 2, "the help page is there")
+        webcam.press("h")
+        until(lambda: np.array_equal(display.look()[MIDDLE], before), "the help page has gone")
+        webcam.press("q")
+        assert webcam.end()["errors"] == []
+
+
+@contextmanager
+def camera_that_stalls() -> Iterator[str]:
+    """The address of a camera that gives 20 equal pictures, and then nothing."""
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            data = cv2.imencode(".jpg", np.full((96, 160, 3), 200, np.uint8))[1].tobytes()
+            for _ in range(20):
+                self.wfile.write(
+                    f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data + b"\r\n"
+                )
+                ended.wait(0.05)
+            ended.wait(PATIENCE_SECONDS)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        ended.set()
+        server.shutdown()
+        thread.join()
 
 
 def press_close_button(library: str, display: str, window: int) -> None:

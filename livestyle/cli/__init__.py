@@ -18,7 +18,7 @@ import click
 from livestyle import __version__
 from livestyle.cli.command import Group
 from livestyle.cli.options import print_line, with_option, write_json, writing_to_stdout
-from livestyle.errors import LivestyleError
+from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
 
 SECTIONS = {  # of the help: name of a command: what it does, in one line
@@ -159,7 +159,11 @@ def explain(error: BaseException, interrupted: bool) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says."""
+    """What an error says, without the passwords of URLs."""
+    return hide_passwords(_message(error))
+
+
+def _message(error: BaseException) -> str:
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         if not error.option_name.startswith("--"):
             return f"there is no option {error.option_name}; before a name that starts with a dash write --"

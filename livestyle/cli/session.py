@@ -6,20 +6,51 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
-from livestyle.errors import OutputError
+import numpy as np
+
+from livestyle.channel import Channel
+from livestyle.errors import LivestyleError, OutputError, OutputInUseError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.output_file import partial_files
+from livestyle.output_file import partial_files, write_whole
 from livestyle.pipeline import Pipeline
-from livestyle.sinks.pictures import write_picture
+from livestyle.sinks.pictures import encode_picture
 from livestyle.sinks.video import VideoWriter
 from livestyle.sinks.window import Overlay, Screen
 from livestyle.sources.live import Pausable
 from livestyle.stylizer import Stylizer
 
 POLL_SECONDS = 0.01  # how long a key may have to wait for a frame
-MESSAGE_SECONDS = 3.0
+MESSAGE_SECONDS, ERROR_SECONDS = 3.0, 15.0
+STALL_SECONDS = 1.0
+"""A source that gives nothing for so long is said to have stalled."""
+BLANK = Frame(np.zeros((9, 16, 3), np.uint8), Fraction(0))
 STRENGTH_STEP = 0.1
+QUIT_KEYS = ("q", "esc")
+
+
+T = TypeVar("T")
+
+
+def load(loading: Channel[str | T], screen: Screen, interrupted: Callable[[], bool]) -> T | None:
+    """What the channel gives after lines that say what is being loaded; None if it is not waited for.
+
+    The window says what is loaded, and how long already. q, Esc, its close button and Ctrl-C end the wait.
+    """
+    step, begun_at = "", time.monotonic()
+    screen.title = "livestyle: loading"
+    while screen.is_open and not interrupted() and screen.key() not in QUIT_KEYS:
+        item = loading.poll(POLL_SECONDS)
+        if isinstance(item, str):
+            step, begun_at = item, time.monotonic()
+        elif item is not None:
+            return item
+        overlay = Overlay(status=f"loading: {step}   {time.monotonic() - begun_at:.0f} s", message="q: quit")
+        if overlay != screen.overlay:
+            screen.overlay = overlay
+            screen.write(BLANK)
+    return None
 
 
 class Meter:
@@ -78,7 +109,11 @@ class Recorder:
         # a camera's times are multiples of nothing, and a file's may not start at 0
         self._info = replace(info, frame_count=None, time_base=None, origin_seconds=Fraction(0))
         self.paths: list[Path] = []
+        """Of complete recordings, and of the one that is being written."""
+        self.kept: list[Path] = []
+        """Of what was recorded until an error came."""
         self.notes: list[str] = []
+        self.damage: list[str] = []
         self._writer: VideoWriter | None = None
         self._first_pts: Fraction | None = None
         self._last_pts = Fraction(0)
@@ -92,32 +127,50 @@ class Recorder:
         """Recorded so far."""
         return 0.0 if self._first_pts is None else float(self._last_pts - self._first_pts)
 
-    def start(self, path: Path) -> None:
-        """Raises OutputError."""
-        self._writer = VideoWriter(path, self._info)
+    def start(self, path: Path, overwrite: bool = False) -> None:
+        """Raises OutputError, and OutputInUseError if another run is writing the file."""
+        self._writer = VideoWriter(path, self._info, overwrite=overwrite)
         self._first_pts = None
         self.paths.append(path)
 
     def write(self, frame: Frame) -> None:
-        """A frame that is given again in a pause is left out."""
+        """A frame that is given again in a pause is left out. Raises OutputError, and has stopped then."""
         if self._writer is None or (self._first_pts is not None and frame.pts_seconds <= self._last_pts):
             return
         if self._first_pts is None:
             self._first_pts = frame.pts_seconds
         self._last_pts = frame.pts_seconds
-        self._writer.write(replace(frame, pts_seconds=frame.pts_seconds - self._first_pts))
+        try:
+            if not self._writer.path.parent.is_dir():  # the file that is open would take all, and be lost
+                raise OutputError(f"cannot write {self._writer.path}: its folder has been removed")
+            self._writer.write(replace(frame, pts_seconds=frame.pts_seconds - self._first_pts))
+        except Exception as error:  # whatever it is, it ends the recording alone
+            self._stop(error)
 
-    def stop(self, error: BaseException | None = None) -> None:
-        """Complete the file; after an OutputError, or with no frame in it, remove it."""
+    def stop(self) -> None:
+        """Complete the file; with no frame in it, remove it. Raises OutputError, and has stopped then too."""
+        self._stop(None)
+
+    def _stop(self, error: Exception | None) -> None:
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        empty = OutputError("nothing was recorded") if self._first_pts is None else None
-        failure = error if isinstance(error, OutputError) else empty
-        if failure is not None:
+        nothing = OutputError("nothing was recorded") if self._first_pts is None else None
+        try:
+            writer.close(error or nothing)
+        except Exception as closing_error:
+            error = closing_error
+        self.notes += [note for note in writer.notes if note not in self.notes]
+        self.damage += writer.damage
+        if error is not None:
             self.paths.pop()
-        writer.close(failure)
-        self.notes += writer.notes
+            self.kept += [writer.kept] if writer.kept is not None else []
+            message = str(error) if isinstance(error, OutputError) else f"unexpected {type(error).__name__}: {error}"
+            message += "" if writer.remains in message else f"; {writer.remains}"
+            raise OutputError(f"the recording has stopped: {message}") from error
+        if nothing is not None:
+            self.paths.pop()
+            self.notes.append(str(nothing))
 
 
 class Session:
@@ -135,56 +188,80 @@ class Session:
     ) -> None:
         self.meter = Meter(clock)
         self.pictures: list[Path] = []
+        self.errors: list[str] = []
+        """What failed while the run went on."""
         self._stylizer, self._styles, self._source = stylizer, styles, source
         self._screen, self._recorder, self._folder, self._clock = screen, recorder, folder, clock
         self._running = True
-        self._help = False
+        self._info, self._help = True, False
         self._message, self._message_until = "h: help", clock() + MESSAGE_SECONDS
         self._shown: Frame | None = None
+        self._shown_at = clock()
 
-    def run(self, pipeline: Pipeline, seconds: float | None) -> None:
-        """Until a key, the window's close button, the source's end, or so many seconds of its time."""
+    def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
+        """Until a key, the window's close button, Ctrl-C, the source's end, or so many seconds of its time."""
         end_pts: Fraction | None = None
-        while self._running and self._screen.is_open:
+        while self._running and self._screen.is_open and not interrupted():
             try:
                 frame = pipeline.poll(POLL_SECONDS)
             except StopIteration:
                 return
             if frame is not None:
                 if end_pts is None and seconds is not None:
-                    end_pts = frame.pts_seconds + Fraction(seconds)
+                    end_pts = frame.pts_seconds + seconds
                 if end_pts is not None and frame.pts_seconds >= end_pts:
                     return
                 self.take(frame)
+            elif self._overlay() != self._screen.overlay:  # the source stalls: keys are answered all the same
+                self._show(self._shown or BLANK)
             self.press(self._screen.key())
 
     def take(self, frame: Frame) -> None:
         """Show and record a painted frame."""
-        self._shown = frame
-        self._screen.title = f"livestyle: {self._stylizer.style}"
-        self._screen.overlay = self._overlay()
-        self._screen.write(frame)
+        self._shown, self._shown_at = frame, self._clock()
+        self._show(frame)
         self.meter.count(frame)
-        self._recorder.write(frame)
+        try:
+            self._recorder.write(frame)
+        except OutputError as error:
+            self._fail(str(error))
+
+    def finish(self) -> None:
+        """Complete the recording, if there is one."""
+        try:
+            self._recorder.stop()
+        except OutputError as error:
+            self._fail(str(error))
 
     def press(self, key: str) -> None:
-        """Do what KEYS says; other keys do nothing. What cannot be written is told on the screen."""
+        """Do what KEYS says; other keys do nothing. An error is shown, and does not end the run."""
         for entry in KEYS:
             if key in entry.keys:
                 try:
                     entry.action(self, key)
-                except OutputError as error:
-                    self._say(str(error))
+                except LivestyleError as error:
+                    self._fail(str(error))
+
+    def _fail(self, error: str) -> None:
+        self._say(error.split("; ")[0], ERROR_SECONDS)  # in a line that can be read; the whole is printed at the end
+        self.errors += [error] if error not in self.errors else []
+
+    def _show(self, frame: Frame) -> None:
+        self._screen.title = f"livestyle: {self._stylizer.style}"
+        self._screen.overlay = self._overlay()
+        self._screen.write(frame)
 
     def _overlay(self) -> Overlay:
         stylizer = self._stylizer
+        stalled_seconds = self._clock() - self._shown_at
         words = [str(stylizer.style), f"{self.meter.fps:.0f} fps", f"{self.meter.delay_ms:.0f} ms"]
         words += [f"strength {stylizer.strength:.0%}"] if stylizer.strength < 1 else []
         words += ["photo's colours"] if stylizer.keep_colors else []
         words += ["paused"] if self._source.paused else []
+        words += [f"no picture for {stalled_seconds:.0f} s"] if stalled_seconds > STALL_SECONDS else []
         minutes, seconds = divmod(int(self._recorder.seconds), 60)
         return Overlay(
-            status="   ".join(words),
+            status="   ".join(words) if self._info else "",
             recording=f"{minutes}:{seconds:02}" if self._recorder.is_on else "",
             message=self._message if self._clock() < self._message_until else "",
             page=[*help_lines(), "", *self._style_lines()] if self._help else (),
@@ -194,8 +271,8 @@ class Session:
         numbered = [f"{number} {name}" for number, name in enumerate(self._styles[:9], 1)]
         return ["   ".join(numbered[start : start + 3]) for start in range(0, len(numbered), 3)]
 
-    def _say(self, message: str) -> None:
-        self._message, self._message_until = message, self._clock() + MESSAGE_SECONDS
+    def _say(self, message: str, seconds: float = MESSAGE_SECONDS) -> None:
+        self._message, self._message_until = message, self._clock() + seconds
 
     # what keys do
 
@@ -233,8 +310,8 @@ class Session:
 
     def save_picture(self, key: str) -> None:
         if self._shown is not None:
-            path = free_path(self._folder, "png")
-            write_picture(path, self._shown.image)
+            data = encode_picture(self._shown.image, ".png")
+            path = written_to_free_path(self._folder, "png", lambda path: write_whole(path, data, replace=False))
             self.pictures.append(path)
             self._say(f"saved {path}")
 
@@ -244,12 +321,14 @@ class Session:
             self._recorder.stop()
             self._say(f"saved {path}" if path in self._recorder.paths else "nothing was recorded")
         else:
-            path = free_path(self._folder, "mp4")
-            self._recorder.start(path)
+            path = written_to_free_path(self._folder, "mp4", self._recorder.start)
             self._say(f"recording {path}")
 
     def toggle_full_screen(self, key: str) -> None:
         self._screen.toggle_full_screen()
+
+    def toggle_info(self, key: str) -> None:
+        self._info = not self._info
 
     def toggle_help(self, key: str) -> None:
         self._help = not self._help
@@ -279,8 +358,9 @@ KEYS = (
     Key(("s",), "s", "save a picture", Session.save_picture),
     Key(("r",), "r", "start and stop recording", Session.toggle_recording),
     Key(("f",), "f", "full screen", Session.toggle_full_screen),
+    Key(("i",), "i", "show or hide the status line", Session.toggle_info),
     Key(("h",), "h", "this help", Session.toggle_help),
-    Key(("q", "esc"), "q, Esc", "quit", Session.quit),
+    Key(QUIT_KEYS, "q, Esc", "quit", Session.quit),
 )
 
 
@@ -297,3 +377,16 @@ def free_path(folder: Path, suffix: str) -> Path:
         if not path.exists() and not partial_files(path):
             return path
         number += 1
+
+
+def written_to_free_path(folder: Path, suffix: str, write: Callable[[Path], None]) -> Path:
+    """Have a free path written, and return it. If another run takes it at the same instant, the next one."""
+    while True:
+        path = free_path(folder, suffix)
+        try:
+            write(path)
+        except OutputError as error:
+            if not isinstance(error, OutputInUseError) and not isinstance(error.__cause__, FileExistsError):
+                raise
+        else:
+            return path

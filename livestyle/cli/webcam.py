@@ -1,42 +1,88 @@
 """livestyle webcam"""
 
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
+    TimeType,
     fit_size,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_json,
+    print_line,
     refuse_same_file,
     report_options,
     size_option,
     smooth_option,
     style_option,
     tell,
+    write_json,
 )
-from livestyle.errors import DeviceError
+from livestyle.errors import DeviceError, hide_passwords
 
 if TYPE_CHECKING:
     from livestyle.cli.session import Recorder, Session
     from livestyle.frame import Source
+    from livestyle.pipeline import Pipeline
     from livestyle.sinks.window import Screen
+    from livestyle.smoothing import Smoothing
+    from livestyle.sources.live import Pausable
+    from livestyle.stylizer import Stylizer
 
 DEMO_SIZE = (640, 360)
+NOTHING_SHOWN: dict[str, Any] = {
+    "captured": 0,
+    "frames": 0,
+    "dropped": 0,
+    "failed": 0,
+    "fps": 0.0,
+    "median_delay_ms": None,
+    "recordings": [],
+    "kept": [],
+    "pictures": [],
+    "notes": [],
+    "damage": [],
+    "errors": [],
+}
+"""The summary of a run that ends before its first frame."""
 
 
-@click.command()
+@dataclass(frozen=True)
+class Parts:
+    """What takes its time to open."""
+
+    source: "Pausable"
+    stylizer: "Stylizer"
+    styles: list[str]
+
+    def close(self) -> None:
+        self.stylizer.close()
+        self.source.close()
+
+
+@click.command(
+    cls=Command,
+    examples=["livestyle webcam --style scream --mirror", "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4"],
+)
 @click.option("--camera", default="0", show_default=True, help="An index, a device, a URL, a video file, or `demo`.")
 @click.option("--list-cameras", is_flag=True, help="List the cameras, and end.")
 @size_option
 @click.option("--mirror", is_flag=True, help="Swap left and right.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; works without a display too.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End after so long; default: when you quit.")
+@click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="End after so long; default: when you quit.")
 @style_option
 @look_options
 @smooth_option
@@ -48,7 +94,7 @@ def webcam(
     size: Size | None,
     mirror: bool,
     record: Path | None,
-    seconds: float | None,
+    seconds: Fraction | None,
     style: str,
     model: str,
     device: str,
@@ -63,16 +109,20 @@ def webcam(
     """Paint a camera's picture in a window, live.
 
     Keys: 1-9 pick a style, n and p the next and the previous one, + and - the strength, c the colours,
-    space pauses, s saves a picture, r records (both in this folder), f full screen, h help, q or Esc quits.
+    space pauses, s saves a picture, r records (both in this folder), f full screen, i the status line,
+    h help, q or Esc quits.
     """
     # first of all: after `import av` OpenCV's windows would hang
     from livestyle.sinks.window import NoWindow, Window, check_display
 
     if list_cameras:
         return _list_cameras(as_json)
+    may_replace = False
     if record is not None:
-        refuse_same_file(Path(camera), record)
-        may_write(record, overwrite)
+        if _is_file(camera):
+            with suppress(OSError):  # a name that no file can have
+                refuse_same_file(Path(camera), record)
+        may_replace = may_write(record, overwrite)
     has_display = True
     try:
         check_display()
@@ -81,43 +131,97 @@ def webcam(
             raise
         has_display = False
         tell([f"{str(error).split(';')[0]}; recording without a window, Ctrl-C ends it"], quiet)
+    screen: Screen = Window("livestyle") if has_display else NoWindow()
 
-    source = open_source(camera, size)
-    try:
-        from livestyle.cli.session import Recorder, Session
-        from livestyle.pipeline import LIVE, Pipeline
-        from livestyle.smoothing import smoothing
+    from livestyle.channel import Channel
+    from livestyle.cli.session import load
+    from livestyle.interrupt import ctrl_c_noted
+    from livestyle.pipeline import JOIN_TIMEOUT_SECONDS
+    from livestyle.smoothing import smoothing
+
+    def open_parts() -> "Iterator[str | Parts]":
+        """The parts, after a line for each step. They are closed again if nobody takes them."""
         from livestyle.sources.live import Mirrored, Pausable
 
-        pausable = Pausable(Mirrored(source) if mirror else source)
-        with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
+        with ExitStack() as opened:
+            yield f"camera {hide_passwords(camera)}"
+            source = opened.enter_context(closing(open_source(camera, size)))
+            yield f"style {style}"
+            stylizer = opened.enter_context(open_stylizer(style, model, device, strength, keep_colors, quiet))
             styles = stylizer.load_all()
-            stylizer.warm_up(source.info.height, source.info.width)
-            recorder = Recorder(source.info)
-            screen: Screen = Window("livestyle", source.info.width, source.info.height) if has_display else NoWindow()
-            session = Session(stylizer, styles, pausable, screen, recorder)
-            dropped = 0
-            try:
-                if record is not None:
-                    recorder.start(record)
-                with Pipeline(pausable, stylizer, LIVE, smoothing(smooth)) as pipeline:
-                    try:
-                        session.run(pipeline, seconds)
-                    finally:
-                        dropped = pipeline.dropped
-            except BaseException as error:
-                recorder.stop(error)
-                raise
-            else:
-                recorder.stop()
-            finally:
-                screen.close()
-                tell(source.notes + stylizer.engine.notes + recorder.notes + source.damage, quiet)
-                if session.meter.frames or as_json:
-                    _report(session, recorder, dropped, as_json, quiet)
+            width, height = source.info.width, source.info.height
+            yield f"{stylizer.engine.name} at {width}x{height}"
+            stylizer.warm_up(height, width)
+            yield Parts(Pausable(Mirrored(source) if mirror else source), stylizer, styles)
+            opened.pop_all()
+
+    def start_recording(recorder: "Recorder") -> None:
+        if record is not None:
+            recorder.start(record, may_replace)
+
+    def report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] = print_json) -> int:
+        return _report(summary, print_object if as_json else None, quiet)
+
+    with closing(screen), ctrl_c_noted() as interrupted:
+        with Channel(open_parts(), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as loading:
+            parts = load(loading, screen, interrupted)
+        if parts is None:
+            code = report(NOTHING_SHOWN)
+        else:
+            code = _show(parts, screen, start_recording, seconds, smoothing(smooth), interrupted, report, debug)
+        if interrupted():
+            raise KeyboardInterrupt
+        return code
+
+
+def _show(
+    parts: Parts,
+    screen: "Screen",
+    start_recording: "Callable[[Recorder], None]",
+    seconds: Fraction | None,
+    smoothing: "Smoothing",
+    interrupted: Callable[[], bool],
+    report: Callable[..., int],
+    debug: bool,
+) -> int:
+    """Show and record until the end; the exit code. Raises an error that comes before the first frame."""
+    from livestyle.cli import one_line
+    from livestyle.cli.session import Recorder, Session
+    from livestyle.pipeline import LIVE, Pipeline
+    from livestyle.sinks.window import on_lost_display
+
+    source, stylizer = parts.source, parts.stylizer
+    screen.resize(source.info.width, source.info.height)
+    recorder = Recorder(source.info)
+    session = Session(stylizer, parts.styles, source, screen, recorder)
+    pipeline: Pipeline | None = None
+
+    def end(*print_object: Callable[[dict[str, Any]], None]) -> int:
+        session.finish()
+        return report(_summary(parts, session, recorder, pipeline), *print_object)
+
+    def end_process() -> NoReturn:
+        session.errors.append("the display has closed the connection; does its server still run?")
+        code = end(write_json)  # at once: the command will not return
+        sys.stdout.flush()
+        os._exit(code)
+
+    try:
+        start_recording(recorder)
+        pipeline = Pipeline(source, stylizer, LIVE, smoothing)
+        with pipeline, on_lost_display(end_process):
+            session.run(pipeline, seconds, interrupted)
+    except Exception as error:
+        if not session.meter.frames:
+            end()
+            raise
+        if debug:
+            traceback.print_exc()
+        session.errors.append(one_line(error))
     finally:
-        source.close()
-    return 1 if source.damage else 0
+        if pipeline is None or not pipeline.is_stuck:
+            parts.close()
+    return end()
 
 
 def open_source(camera: str, size: Size | None) -> "Source":
@@ -132,13 +236,22 @@ def open_source(camera: str, size: Size | None) -> "Source":
 
     if camera == "demo":
         return Paced(DemoScene(*fitted(*DEMO_SIZE)))
-    path = Path(camera)
-    is_number_or_url = camera.isdecimal() or "://" in camera
-    if not is_number_or_url and not path.is_char_device() and (path.exists() or path.suffix):
-        return Paced(VideoFile(path, size=fitted))
+    if _is_file(camera):
+        return Paced(VideoFile(Path(camera), size=fitted))
     ask = None if size is None else (size[0] or round(size[1] * 16 / 9), size[1])
     source = Camera(camera, ask=ask, size=fitted)
     return source if source.info.live else Paced(source)
+
+
+def _is_file(camera: str) -> bool:
+    """Whether --camera names a file, or would if it were there: no index, URL or device."""
+    path = Path(camera)
+    if not camera or camera.isdecimal() or "://" in camera:
+        return False
+    try:
+        return not path.is_char_device() and (path.exists() or bool(path.suffix))
+    except OSError:  # a name that no file can have; opening it says why
+        return True
 
 
 def _list_cameras(as_json: bool) -> int:
@@ -149,28 +262,45 @@ def _list_cameras(as_json: bool) -> int:
         print_json({"cameras": [vars(camera) for camera in cameras]})
         return 0
     for camera in cameras:
-        click.echo(str(camera))
+        print_line(camera)
     if not cameras:
         click.echo("no camera found; --camera demo is a moving scene drawn by code", err=True)
     return 0
 
 
-def _report(session: "Session", recorder: "Recorder", dropped: int, as_json: bool, quiet: bool) -> None:
-    """The summary."""
+def _summary(parts: Parts, session: "Session", recorder: "Recorder", pipeline: "Pipeline | None") -> dict[str, Any]:
     meter = session.meter
-    if as_json:
-        print_json(
-            {
-                "frames": meter.frames,
-                "dropped": dropped,
-                "fps": round(meter.mean_fps, 2),
-                "median_delay_ms": meter.median_delay_ms,
-                "recordings": [str(path) for path in recorder.paths],
-                "pictures": [str(path) for path in session.pictures],
-            }
-        )
-    elif not quiet:
-        delay = "" if meter.median_delay_ms is None else f", {meter.median_delay_ms} ms from camera to window"
-        click.echo(f"{meter.frames} frames, {dropped} dropped, {meter.mean_fps:.1f} fps{delay}", err=True)
-        for path in recorder.paths + session.pictures:
-            click.echo(str(path), err=True)
+    captured, failed = (pipeline.captured, pipeline.failed) if pipeline is not None else (0, 0)
+    return {
+        "captured": captured,
+        "frames": meter.frames,
+        "dropped": captured - meter.frames - failed,  # with those that were on their way at the end
+        "failed": failed,
+        "fps": round(meter.mean_fps, 2),
+        "median_delay_ms": meter.median_delay_ms,
+        "recordings": [str(path) for path in recorder.paths],
+        "kept": [str(path) for path in recorder.kept],
+        "pictures": [str(path) for path in session.pictures],
+        "notes": parts.source.notes + parts.stylizer.engine.notes + recorder.notes,
+        "damage": parts.source.damage + recorder.damage,
+        "errors": session.errors,
+    }
+
+
+def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] | None, quiet: bool) -> int:
+    """Print the summary, as an object by that function or for a person; the exit code."""
+    tell(summary["notes"], quiet)
+    for line in summary["damage"]:
+        print_line(f"damaged: {line}", err=True)
+    for line in summary["errors"]:
+        print_line(f"livestyle: {line}", err=True)
+    if print_object is not None:
+        print_object(summary)
+    elif summary["captured"] and not quiet:
+        delay = "" if summary["median_delay_ms"] is None else f", {summary['median_delay_ms']} ms from camera to window"
+        counts = f"{summary['frames']} of {summary['captured']} frames shown, {summary['dropped']} dropped"
+        counts += f", {summary['failed']} failed" if summary["failed"] else ""
+        click.echo(f"{counts}, {summary['fps']:.1f} fps{delay}", err=True)
+        for path in summary["recordings"] + summary["pictures"]:
+            print_line(path, err=True)
+    return 1 if summary["damage"] or summary["errors"] else 0

@@ -433,7 +433,7 @@ class VideoWriter:
         with suppress(AttributeError, av.FFmpegError, OSError, ValueError):  # it may be why the run ends, or not even be open
             self._flush()
         is_whole = self._close_output()
-        if self._muxed:
+        if self._muxed and self._file.partial.exists():  # or its folder was removed
             self._file.keep()
             self.kept = self._file.partial
             self.kept_seconds = float(self._end_seconds) if is_whole else _playable_seconds(self.kept)

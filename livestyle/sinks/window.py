@@ -5,12 +5,13 @@ On Linux, `import cv2` comes before `import av`, or the window hangs.
 
 import ctypes
 import os
+import platform
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import cv2
 import numpy as np
@@ -21,7 +22,8 @@ from livestyle.frame import Frame, Image, Sink
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, RED = (255, 255, 255), (235, 40, 40)  # RGB
 SMALLEST, LARGEST = (640, 360), (1280, 720)  # of a window when it opens
-KEY_NAMES = {27: "esc", 32: "space"}
+KEY_NAMES = {27: "esc", 32: "space"} | {0xFFB0 + digit: str(digit) for digit in range(10)} | {0xFFAB: "+", 0xFFAD: "-"}
+"""By cv2.waitKeyEx's code. Where OpenCV uses GTK the keypad's keys have codes of their own, those of X."""
 OTHERWISE = "to work without one, use --record out.mp4"
 
 
@@ -49,7 +51,10 @@ class Screen(Sink, Protocol):
     def is_open(self) -> bool: ...
 
     def key(self) -> str:
-        """Serve the window; the key that was pressed, in small letters, "esc" or "space"; "" for none."""
+        """Serve the window; the key that was pressed, in small letters, "esc" or "space"; "" for none and for all others."""
+
+    def resize(self, width: int, height: int) -> None:
+        """Fit the window to frames of that size."""
 
     def toggle_full_screen(self) -> None: ...
 
@@ -57,10 +62,12 @@ class Screen(Sink, Protocol):
 class Window:
     """Shows frames as large as the window is, their shape kept.
 
+    width, height: of the frames, where they are known when it opens.
+
     Raises DeviceError if there is no display.
     """
 
-    def __init__(self, title: str, width: int, height: int) -> None:
+    def __init__(self, title: str, width: int = SMALLEST[0], height: int = SMALLEST[1]) -> None:
         check_display()
         _load_x11()
         self.notes: list[str] = []
@@ -69,10 +76,13 @@ class Window:
         self._name = title  # OpenCV's name of the window stays
         self._shown_title = title
         self._full_screen = False
-        scale = max(min(SMALLEST[0] / width, SMALLEST[1] / height), min(1, LARGEST[0] / width, LARGEST[1] / height))
         # without OpenCV's own toolbar, whose shortcuts would take keys away
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
-        cv2.resizeWindow(self._name, round(width * scale), round(height * scale))
+        self.resize(width, height)
+
+    def resize(self, width: int, height: int) -> None:
+        scale = max(min(SMALLEST[0] / width, SMALLEST[1] / height), min(1, LARGEST[0] / width, LARGEST[1] / height))
+        cv2.resizeWindow(self._name, max(1, round(width * scale)), max(1, round(height * scale)))
 
     def write(self, frame: Frame) -> None:
         if self.title != self._shown_title:
@@ -94,10 +104,7 @@ class Window:
             return False
 
     def key(self) -> str:
-        code = cv2.waitKey(1)
-        if code < 0:
-            return ""
-        return KEY_NAMES.get(code & 0xFF, chr(code & 0xFF).lower())
+        return key_name(cv2.waitKeyEx(1))
 
     def toggle_full_screen(self) -> None:
         self._full_screen = not self._full_screen
@@ -126,11 +133,49 @@ class NoWindow:
     def key(self) -> str:
         return ""
 
+    def resize(self, width: int, height: int) -> None:
+        pass
+
     def toggle_full_screen(self) -> None:
         pass
 
     def close(self, error: BaseException | None = None) -> None:
         pass
+
+
+def key_name(code: int) -> str:
+    """The key behind a code of cv2.waitKeyEx, as Screen.key names it."""
+    if code < 0:
+        return ""
+    code &= 0xFFFF  # GTK puts Shift, CapsLock and NumLock above, Windows the arrow and function keys
+    return KEY_NAMES.get(code, chr(code).lower() if 32 < code < 127 else "")
+
+
+@contextmanager
+def on_lost_display(action: Callable[[], NoReturn]) -> Iterator[None]:
+    """Call `action` if the X server dies. It must end the process: Qt and Xlib do so otherwise, by C's exit().
+
+    To be entered when all libraries are loaded: those that are loaded later are torn down before it is called.
+    """
+    c_library = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+    if c_library is None:  # other C libraries never forget what was registered, which would be called when Python has gone
+        yield
+        return
+    active = True
+
+    def call(_: object) -> None:
+        if active:
+            action()
+
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(call)
+    registration = ctypes.c_char()  # its address stands for it
+    address = ctypes.c_void_p(ctypes.addressof(registration))
+    c_library.__cxa_atexit(callback, None, address)
+    try:
+        yield
+    finally:
+        active = False
+        c_library.__cxa_finalize(address)  # calls it, and forgets it
 
 
 def check_display(otherwise: str = OTHERWISE) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from livestyle.errors import DeviceError, InputError
+from livestyle.errors import DeviceError, InputError, hide_passwords
 from livestyle.frame import Frame, Image, StreamInfo
 from livestyle.sources.opencv import silent
 
@@ -57,7 +57,7 @@ class Camera:
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
-        self._camera = camera
+        self._name = hide_passwords(camera)
         self._clock, self._sleep = clock, sleep
         self._capture = _open(camera)
         try:
@@ -95,7 +95,7 @@ class Camera:
         if grabbed is None:
             return None
         image, grabbed_at, pts_seconds = grabbed
-        picture = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
         if image.shape[:2] != (self.info.height, self.info.width):
             picture = cv2.resize(picture, (self.info.width, self.info.height), interpolation=cv2.INTER_AREA)
         return Frame(np.asarray(picture, np.uint8), pts_seconds, grabbed_at)
@@ -126,7 +126,8 @@ class Camera:
         return round((grabbed_at - self._first_at) / TIME_BASE) * TIME_BASE
 
     def _stopped(self, what: str) -> DeviceError:
-        return DeviceError(f"camera {self._camera} {what}; is it plugged in, and does no other program use it?")
+        hint = "is it still reachable?" if "://" in self._name else "is it plugged in, and does no other program use it?"
+        return DeviceError(f"camera {self._name} {what}; {hint}")
 
 
 def find_cameras() -> list[Found]:
@@ -152,17 +153,21 @@ def _name(index: int) -> str:
 def _open(camera: str) -> cv2.VideoCapture:
     scheme, separator, _ = camera.partition("://")
     if separator:
+        name = hide_passwords(camera)
         if scheme.lower() not in URL_SCHEMES:
-            raise InputError(f"cannot open {camera}: a camera's URL begins with {', '.join(URL_SCHEMES)}")
-        patience_ms = PATIENCE_SECONDS * 1000
+            raise InputError(f"cannot open {name}: a camera's URL begins with {', '.join(URL_SCHEMES)}")
+        patience_ms = round(PATIENCE_SECONDS * 1000)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms]
         with silent():
             capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
         if not capture.isOpened():
-            raise InputError(f"cannot open {camera}: no answer, or no video there; check the address, or use --camera demo")
+            raise InputError(f"cannot open {name}: no answer, or no video there; check the address, or use --camera demo")
         return capture
     with silent():
-        capture = cv2.VideoCapture(int(camera)) if camera.isdecimal() else cv2.VideoCapture(camera, cv2.CAP_V4L2)
+        try:
+            capture = cv2.VideoCapture(int(camera)) if camera.isdecimal() else cv2.VideoCapture(camera, cv2.CAP_V4L2)
+        except (OverflowError, cv2.error):  # an index of more than 32 bits
+            capture = cv2.VideoCapture()
     if not capture.isOpened():
         there = ", ".join(map(str, find_cameras()))
         found = f"cameras found: {there}" if there else "no camera found"
