@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from livestyle.engines import Done, Look, Ticket, cores
-from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, strips_note
+from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, free_bytes, strips_note
 from livestyle.engines.painting import paint
 from livestyle.engines.strips import paint_in_strips
 from livestyle.frame import Image
@@ -69,7 +68,7 @@ class PlainEngine:
 
     def is_whole(self, frame: Image, count: int, look: Look) -> bool:
         """Whether so many frames are painted whole; if not, says so."""
-        whole = fits_whole(look.body.architecture, frame, count, psutil.virtual_memory().available, CPU_MOST_BYTES)
+        whole = fits_whole(look.body.architecture, frame, count, free_bytes(), CPU_MOST_BYTES)
         if not whole and (note := strips_note(frame)) not in self.notes:
             self.notes.append(note)
         return whole

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-import psutil
 from openvino import opset13 as op
 
 from livestyle.architecture import Border, mirrored
 from livestyle.engines import Done, Look, Ticket, cores
-from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole
+from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, free_bytes
 from livestyle.frame import Image
 from livestyle.style import Body, Floats
 
@@ -170,7 +169,7 @@ class OpenVinoEngine:
 
     def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         together = min(len(frames), cores())
-        if not fits_whole(look.body.architecture, frames[0], together, psutil.virtual_memory().available, CPU_MOST_BYTES):
+        if not fits_whole(look.body.architecture, frames[0], together, free_bytes(), CPU_MOST_BYTES):
             return self._submit_strips(frames, look)
         compiled = self._compile(look, frames[0], together)
         shared = [look.rows] if look.mixing is None else [look.rows, look.mixing]
