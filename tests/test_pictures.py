@@ -207,6 +207,22 @@ def test_a_picture_of_which_nothing_is_left_is_refused(kind: str) -> None:
             decode_picture(data[:length], "cut", salvage=True)
 
 
+def test_damaged_chunks_beside_the_pixels_do_not_matter() -> None:
+    data = encoded(PillowImage.fromarray(blocks()), "PNG", dpi=(300, 300), icc_profile=wide_gamut())
+    at = data.index(b"iCCP") + 20
+    found = decode_picture(data[:at] + b"broken" + data[at + 6 :], "broken")
+    assert np.array_equal(found.image, blocks())
+    assert found.exif
+
+
+def test_decoders_write_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(encoded(noisy(), "TIFF", compression="tiff_lzw"))
+    data[60:90] = bytes(30)
+    with pytest.raises(InputError, match="damaged"):
+        decode_picture(bytes(data), "broken")
+    assert capfd.readouterr() == ("", "")
+
+
 # size
 
 

@@ -42,8 +42,8 @@ def encode_picture(
 ) -> bytes:
     """(H, W, 3) uint8 RGB in sRGB and (H, W) alpha -> a picture file's bytes. Formats without transparency get it over black.
 
-    exif: see Picture.exif; of it TIFF gets camera, date and resolution, BMP the resolution. Raises OutputError for a suffix that is not written, and for a picture that the
-    format cannot hold.
+    exif: see Picture.exif; of it TIFF gets camera, date and resolution, BMP the resolution. Raises OutputError for a suffix that
+    is not written, and for a picture that the format cannot hold.
     """
     check_format(suffix, image.shape[1], image.shape[0])
     suffix = suffix.lower()

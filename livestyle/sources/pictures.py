@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +34,7 @@ from livestyle.errors import InputError, TooLargeError
 from livestyle.frame import Image
 from livestyle.sources.color_profile import srgb_transform
 from livestyle.sources.exif import kept_exif, orientation, read_exif
+from livestyle.sources.opencv import silent
 
 FILE_CAP_BYTES = 2**30
 MOST_PIXELS = 500_000_000
@@ -174,19 +177,21 @@ def decode_picture(data: bytes, name: str, salvage: bool = False) -> Picture:
     if not data:
         raise InputError(f"{name} is empty")
     with warnings.catch_warnings(action="ignore"):
-        picture = _open(data, name)
-        check_size(picture.width, picture.height, name, _bytes_per_pixel(picture))
-        notes = list(_other_pictures(picture, name))  # before it is loaded: looking at a GIF's second picture drops the first
+        picture: PillowImage.Image
+        picture = opened = _open(data, name)
+        check_size(picture.width, picture.height, name, _bytes_per_pixel(opened))
+        notes = list(_other_pictures(opened, name))  # before it is loaded: looking at a GIF's second picture drops the first
         try:
             damage = []
             try:
-                picture.load()
+                with _stderr_closed() if isinstance(picture, TiffImagePlugin.TiffImageFile) else nullcontext():
+                    picture.load()
             except MemoryError:
                 raise
             except Exception as error:  # decoders raise everything
-                salvaged = _salvaged(picture, data) if salvage else None
+                salvaged = _salvaged(opened, data) if salvage else None
                 if salvaged is None:
-                    raise InputError(f"{name} is damaged: {str(error) or type(error).__name__}") from error
+                    raise InputError(f"{name} is damaged or cut off ({str(error) or type(error).__name__})") from error
                 picture = salvaged
                 damage.append("its end is missing or damaged; what could be decoded is used")
             return _finish(picture, name, notes, damage)
@@ -221,16 +226,33 @@ def _open(data: bytes, name: str) -> ImageFile:
     for decoder in _decoders(data):
         try:
             picture = decoder(BytesIO(data))
-        except SyntaxError:  # another format
+        except SyntaxError:  # another format, or a broken PNG
+            sound = _without_broken_chunks(data)
+            if len(sound) < len(data):
+                return _open(sound, name)
             continue
         except PillowImage.DecompressionBombError as error:  # asked of WebP and GIF by Pillow itself
             raise TooLargeError(f"{name} is too large: {error}") from error
         except Exception as error:  # decoders raise everything
-            raise InputError(f"{name} is damaged: {error}") from error
+            raise InputError(f"{name} is damaged or cut off ({error})") from error
         if decoder is JpegImagePlugin.JpegImageFile and not picture.tile:
             raise InputError(f"{name} is not a picture that can be read: it ends before its pixels")
         return picture
     raise InputError(f"{name} {_what_it_is(data)}")
+
+
+def _without_broken_chunks(data: bytes) -> bytes:
+    """A PNG without the chunks that are damaged and that its pixels can be decoded without; Pillow would refuse it whole."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    kept, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        optional = data[at + 4] & 0x20
+        if not optional or zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end]):
+            kept.append(data[at:end])
+        at = end
+    return b"".join([*kept, data[at:]])
 
 
 def _decoders(data: bytes) -> list[type[ImageFile]]:
@@ -257,7 +279,7 @@ def _what_it_is(data: bytes) -> str:
     return f"is not a picture that can be read ({', '.join(SUFFIXES)})"
 
 
-def _salvaged(picture: ImageFile, data: bytes) -> ImageFile | None:
+def _salvaged(picture: ImageFile, data: bytes) -> PillowImage.Image | None:
     """What could be decoded of a damaged picture; None if that is nothing."""
     try:
         if isinstance(picture, JpegImagePlugin.JpegImageFile):
@@ -265,6 +287,8 @@ def _salvaged(picture: ImageFile, data: bytes) -> ImageFile | None:
             picture.load()
         elif isinstance(picture, SALVAGED):
             picture.tile = []  # the rest stays black; load() does nothing more
+        elif isinstance(picture, WebPImagePlugin.WebPImageFile):
+            return _salvaged_webp(picture, data)
         else:
             return None
         extrema = picture.getextrema()
@@ -274,7 +298,35 @@ def _salvaged(picture: ImageFile, data: bytes) -> ImageFile | None:
     return None if all(low == high for low, high in bands) else picture  # one colour: nothing was decoded
 
 
-def _finish(picture: ImageFile, name: str, notes: list[str], damage: list[str]) -> Picture:
+def _salvaged_webp(picture: ImageFile, data: bytes) -> PillowImage.Image | None:
+    """By OpenCV, which takes what there is of pixels where Pillow's decoder, made for animations, gives up."""
+    with silent():
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.shape[:2] != (picture.height, picture.width):
+        return None
+    salvaged = PillowImage.fromarray(np.ascontiguousarray(pixels[:, :, ::-1]))
+    salvaged.info = picture.info
+    return salvaged
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """For libtiff, which writes errors to file descriptor 2 itself; Pillow raises them too."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # closed already
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _finish(picture: PillowImage.Image, name: str, notes: list[str], damage: list[str]) -> Picture:
     """A decoded picture -> RGB in sRGB, upright."""
     try:
         transform = srgb_transform(picture)
@@ -301,7 +353,7 @@ def _other_pictures(picture: ImageFile, name: str) -> Iterator[str]:
         yield f"{name} is animated; its first picture is painted. For all of them: livestyle video"
 
 
-def _rgb(picture: ImageFile, transform: "tuple[str, ImageCmsTransform] | None", name: str) -> Image:
+def _rgb(picture: PillowImage.Image, transform: "tuple[str, ImageCmsTransform] | None", name: str) -> Image:
     """(H, W, 3) or with alpha (H, W, 4) uint8, converted band by band: a whole copy in another mode would take more memory."""
     if picture.mode == "F" or (picture.mode == "I" and not isinstance(picture, PpmImagePlugin.PpmImageFile)):
         raise InputError(f"{name} has 32 bits a channel; save it with 8 or 16")
