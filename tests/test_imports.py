@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "stylizer": {"architecture", "engines", "errors", "frame", "gallery", "style"},
     "pipeline": {"channel", "engines", "frame", "smoothing"},
     "smoothing": {"engines", "frame", "motion"},
-    "sources": {"channel", "engines", "errors", "frame", "media"},
+    "sources": {"channel", "engines", "errors", "frame", "media", "output_file"},
     "sinks": {"errors", "frame", "media", "output_file"},
     "thumbnail": {"errors", "frame", "sinks", "sources", "style"},
     "upkeep": {"errors", "gallery", "style"},

@@ -330,13 +330,13 @@ def test_heic(tmp_path: Path) -> None:
 
 
 def test_folders(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.png", "._a.png", ".x.partial.png", "notes.txt", "sub/c.gif", "sub/d.heic", ".hidden/e.png"):
+    for name in ("b.JPG", "a.png", "._a.png", "a.partial-2.png", "notes.txt", "sub/c.jpeg", "sub/d.heic", ".hidden/e.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "sub/circle").symlink_to(tmp_path)
     (tmp_path / "broken.png").symlink_to(tmp_path / "nosuch")
     assert [path.name for path in find_pictures([tmp_path])] == ["a.png", "b.JPG"]
-    assert [path.name for path in find_pictures([tmp_path], recursive=True)] == ["a.png", "b.JPG", "c.gif", "d.heic"]
+    assert [path.name for path in find_pictures([tmp_path], recursive=True)] == ["a.png", "b.JPG", "c.jpeg", "d.heic"]
 
 
 # what is written

@@ -32,6 +32,7 @@ from PIL.ImageFile import ImageFile
 from livestyle.engines.memory import free_bytes
 from livestyle.errors import InputError, TooLargeError
 from livestyle.frame import Image
+from livestyle.output_file import is_partial
 from livestyle.sources.color_profile import srgb_transform
 from livestyle.sources.exif import kept_exif, orientation, read_exif
 from livestyle.sources.opencv import silent
@@ -64,8 +65,8 @@ SALVAGED = (
 )
 """Whose rows decoded before damage stay in the picture."""
 
-SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-"""Of the pictures in a folder; a file that is named is read whatever it is called."""
+SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""Of the pictures in a folder; a file that is named is read whatever it is called. GIF is missing: in a folder it is a video."""
 if features.check("avif"):
     from PIL import AvifImagePlugin
 
@@ -131,8 +132,8 @@ def _walk(folder: Path) -> Iterable[Path]:
 
 
 def _is_picture_name(name: str) -> bool:
-    """A dot in front: macOS' copies of attributes, ._photo.jpg, and files that are being written."""
-    return not name.startswith(".") and name.lower().endswith((*SUFFIXES, *HEIC_SUFFIXES))
+    """._NAME is what macOS keeps beside a file, on other disks."""
+    return name.lower().endswith((*SUFFIXES, *HEIC_SUFFIXES)) and not name.startswith(".") and not is_partial(Path(name))
 
 
 def read_picture(path: Path, salvage: bool = False) -> Picture:
