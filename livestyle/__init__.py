@@ -1,8 +1,8 @@
 """livestyle turns any camera, video or picture into a living painting in real time.
 
-    import livestyle
-    painted = livestyle.stylize(image, style="wave")            # (H, W, 3) uint8 RGB -> the same shape
-    stylizer = livestyle.Stylizer(style="scream")               # keeps the networks for many frames
+import livestyle
+painted = livestyle.stylize(image, style="wave")            # (H, W, 3) uint8 RGB -> the same shape
+stylizer = livestyle.Stylizer(style="scream")               # keeps the networks for many frames
 """
 
 import importlib

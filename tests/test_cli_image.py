@@ -260,3 +260,14 @@ def test_a_batch_counts_on_a_terminal(tmp_path: Path) -> None:
     finally:
         os.close(terminal)
         os.close(end)
+
+
+def test_stroke_size(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", 120, 90)
+    for words in ([], ["--stroke-size", "3"], ["--stroke-size", "1"]):
+        assert run("image", "a.png", "-o", f"{len(words)}{words[-1:]}.png", *words).code == 0
+    plain, larger, same = (read_picture(tmp_path / name).image for name in ("0[].png", "2['3'].png", "2['1'].png"))
+    assert larger.shape == plain.shape
+    assert not np.array_equal(larger, plain)
+    assert np.array_equal(same, plain)
+    assert "--stroke-size" in run("image", "a.png", "-o", "b.png", "--stroke-size", "0.5").error

@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "conf": set(),
     "models": set(),
     "sheet": {"frame"},
+    "strokes": {"frame"},
     "bench": {
         *("architecture", "channel", "engines", "errors", "frame", "gallery", "machine"),
         *("pipeline", "sinks", "sources", "style", "stylizer"),
@@ -60,8 +61,8 @@ HOMES = {
     },
     "cv2": {
         *("livestyle/sources/camera.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
-        *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py"),
-        *("livestyle/motion.py", "livestyle/sheet.py", "livestyle/smoothing.py"),
+        *("livestyle/sources/demo.py", "livestyle/sinks/window.py"),
+        *("livestyle/motion.py", "livestyle/sheet.py", "livestyle/smoothing.py", "livestyle/strokes.py"),
     },
     "PIL": {
         *("livestyle/sources/pictures.py", "livestyle/sources/color_profile.py", "livestyle/sources/exif.py"),

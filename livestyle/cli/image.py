@@ -33,6 +33,7 @@ Job = tuple[Path, Path]  # a photo, and the file for its painting
 
 STDIO = Path("-")
 DEFAULT_FOLDER = Path("generated")
+FINE_STROKES = 2400  # pixels of the shorter side, from which on --stroke-size is advised
 SHEET_SIZE = (4 * 360, 360)  # of a photo on a sheet, unless --size is given: fitted inside, in pixels
 
 
@@ -43,6 +44,12 @@ SHEET_SIZE = (4 * 360, 360)  # of a photo on a sheet, unless --size is given: fi
 @click.option("--all-styles", is_flag=True, help="Paint one sheet: a row for each photo, a column for each style.")
 @look_options
 @size_option
+@click.option(
+    "--stroke-size",
+    type=click.FloatRange(1, 20),
+    metavar="TIMES",
+    help="Strokes this many times as large, with the detail of the photo kept; 3 suits a phone's photo.",
+)
 @click.option("-r", "--recursive", is_flag=True, help="Paint the photos in subfolders too.")
 @click.option("--skip-existing", is_flag=True, help="Skip photos whose output exists.")
 @overwrite_options
@@ -57,6 +64,7 @@ def image(
     strength: float,
     keep_colors: bool,
     size: Size | None,
+    stroke_size: float | None,
     recursive: bool,
     skip_existing: bool,
     overwrite: bool | None,
@@ -83,7 +91,7 @@ def image(
         check_targets([(path, target) for path, _ in sources], overwrite)
         first = next(iter(Gallery().names), style)
         with open_stylizer(first, model, device, strength, keep_colors, quiet) as stylizer:
-            paint_sheet([path for path, _ in sources], target, stylizer, size or SHEET_SIZE, summary, quiet)
+            paint_sheet([path for path, _ in sources], target, stylizer, size or SHEET_SIZE, stroke_size or 1, summary, quiet)
     else:
         label = "+".join(Path(name).name.split(".")[0] for name in parse_blend(style))
         jobs = plan(sources, output, label, several=len(sources) > 1 or any(path.is_dir() for path in inputs))
@@ -96,7 +104,7 @@ def image(
             tell([f"{photos[1]} exists, so it is painted as a second photo; to write to it, use -o {photos[1]}"], quiet)
         if jobs:
             with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
-                paint_each(jobs, stylizer, size, summary, quiet)
+                paint_each(jobs, stylizer, size, stroke_size, summary, quiet)
     if jobs_done := summary["written"]:
         tell(stylizer.engine.notes, quiet)
     summary["seconds"] = round(time.monotonic() - started, 3)
@@ -272,14 +280,17 @@ def write(target: Path, painted: "Image", alpha: "Image | None", exif: bytes) ->
         raise OutputError(f"cannot write to stdout: {error.strerror}") from error
 
 
-def paint_each(jobs: list[Job], stylizer: "Stylizer", size: Size | None, summary: dict[str, Any], quiet: bool) -> None:
+def paint_each(
+    jobs: list[Job], stylizer: "Stylizer", size: Size | None, stroke_size: float | None, summary: dict[str, Any], quiet: bool
+) -> None:
     """Paint and write one after another, into the summary. Of several, one that fails does not keep the others from it."""
     from tqdm import tqdm
 
+    short_side = 0  # the largest of the photos' shorter sides
     with tqdm(total=len(jobs), disable=quiet or len(jobs) == 1 or None, unit="photo", dynamic_ncols=True, file=sys.stderr) as bar:
         for path, target in jobs:
             try:
-                file = paint_one(path, target, stylizer, size)
+                file = paint_one(path, target, stylizer, size, stroke_size or 1)
             except (InputError, OutputError, TooLargeError) as error:
                 summary["failed"].append(str(error))
                 if len(jobs) == 1:
@@ -294,23 +305,28 @@ def paint_each(jobs: list[Job], stylizer: "Stylizer", size: Size | None, summary
                 summary["files"].append(file)
                 bar.clear()
                 report(file, quiet)
+                short_side = max(short_side, min(file["width"], file["height"]))
             bar.update()
+    if stroke_size is None and short_side >= FINE_STROKES:
+        tell([f"the strokes are fine on photos this large; --stroke-size {round(short_side / 1000)} makes them larger"], quiet)
     if not summary["written"]:
         click.echo("livestyle: none of the photos could be painted", err=True)
 
 
-def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None) -> dict[str, Any]:
+def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:
     """Read, paint and write one photo; what the summary says of it."""
     from livestyle.sinks.pictures import WITH_ALPHA, check_format
     from livestyle.sources.pictures import check_size, resize
+    from livestyle.strokes import BYTES_PER_PIXEL, paint_larger
 
     try:
         picture = read(path)
         width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
-        check_size(width, height, f"{path}, with --size,")
+        if size is not None or stroke_size > 1:
+            check_size(width, height, f"{path}, as it would be painted,", BYTES_PER_PIXEL)
         if target != STDIO:
             check_format(target.suffix, width, height)
-        painted = stylizer(resize(picture.image, width, height))
+        painted = paint_larger(stylizer, resize(picture.image, width, height), stroke_size)
         alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
         write(target, painted, alpha, picture.exif)
     except MemoryError as error:
@@ -340,13 +356,22 @@ def summary_line(summary: dict[str, Any]) -> str:
     return "; ".join([line, *rest])
 
 
-def paint_sheet(paths: list[Path], target: Path, stylizer: "Stylizer", size: Size, summary: dict[str, Any], quiet: bool) -> None:
+def paint_sheet(
+    paths: list[Path],
+    target: Path,
+    stylizer: "Stylizer",
+    size: Size,
+    stroke_size: float,
+    summary: dict[str, Any],
+    quiet: bool,
+) -> None:
     """Every photo in every style, on one sheet, into the summary."""
     from tqdm import tqdm
 
     from livestyle.sheet import make_sheet
     from livestyle.sinks.pictures import check_format
     from livestyle.sources.pictures import check_size, resize
+    from livestyle.strokes import paint_larger
 
     check_format(".jpg" if target == STDIO else target.suffix, 1, len(paths) * size[1])
     names = stylizer.load_all()
@@ -362,7 +387,7 @@ def paint_sheet(paths: list[Path], target: Path, stylizer: "Stylizer", size: Siz
                 paintings = []
                 for name in names:
                     stylizer.style = name
-                    paintings.append(stylizer(photo))
+                    paintings.append(paint_larger(stylizer, photo, stroke_size))
             except (InputError, TooLargeError) as error:
                 summary["failed"].append(str(error))
                 bar.clear()

@@ -90,4 +90,3 @@ def _dots_per_inch(exif: bytes) -> tuple[float, float] | None:
 def write_picture(path: Path, image: Image, alpha: Image | None = None, exif: bytes = b"") -> None:
     """Write (H, W, 3) uint8 RGB in sRGB; the name appears with the whole picture. Raises OutputError."""
     write_whole(path, encode_picture(image, path.suffix, alpha, exif=exif))
-
