@@ -207,7 +207,6 @@ def test_any_name(run: Run, tmp_path: Path, name: str) -> None:
         (["cut.png"], "cut.png"),
         (["folder"], "no pictures"),
         (["a.png", "--style", "wav"], "did you mean wave"),
-        (["a.png", "--all-styles", "-o", "-"], "cannot write -:"),
         (["a.png", "--style", "wave:x"], "wave:.7,udnie:.3"),
         (["a.png", "--style", "text.safetensors"], "text.safetensors"),
         (["a.png", "--style", "pickle.safetensors"], "pickle"),

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "stylizer": {"architecture", "engines", "errors", "frame", "gallery", "style"},
     "pipeline": {"channel", "engines", "errors", "frame", "smoothing"},
     "smoothing": {"engines", "frame", "motion"},
-    "sources": {"channel", "errors", "frame", "media", "memory"},
+    "sources": {"channel", "errors", "frame", "media", "memory", "output_file"},
     "sinks": {"errors", "frame", "media", "output_file"},
     "thumbnail": {"errors", "frame", "sinks", "sources", "style"},
     "upkeep": {"errors", "gallery", "style"},
@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "conf": set(),
     "models": set(),
     "sheet": {"frame"},
+    "strokes": {"frame"},
     "bench": {
         *("architecture", "channel", "engines", "errors", "frame", "gallery", "machine"),
         *("pipeline", "sinks", "sources", "style", "stylizer"),
@@ -62,8 +63,12 @@ HOMES = {
     },
     "cv2": {
         *("livestyle/sources/camera.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
-        *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py"),
-        *("livestyle/motion.py", "livestyle/sheet.py", "livestyle/smoothing.py"),
+        *("livestyle/sources/demo.py", "livestyle/sinks/window.py"),
+        *("livestyle/motion.py", "livestyle/sheet.py", "livestyle/smoothing.py", "livestyle/strokes.py"),
+    },
+    "PIL": {
+        *("livestyle/sources/pictures.py", "livestyle/sources/color_profile.py", "livestyle/sources/exif.py"),
+        "livestyle/sinks/pictures.py",
     },
     "torch.cuda": {"livestyle/engines/cuda.py"},
     "openvino": {"livestyle/engines/openvino.py"},

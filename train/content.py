@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from livestyle.errors import TrainingError
+from livestyle.errors import InputError, TooLargeError, TrainingError
+from livestyle.sources import pictures
 from livestyle.sources.pictures import SUFFIXES
 from livestyle.train import drawn
 
@@ -21,12 +22,11 @@ FLAT = 1.0  # grey levels of standard deviation
 
 
 def read_picture(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 RGB, turned as its EXIF says; None if it cannot be read."""
+    """(H, W, 3) uint8 RGB, turned as its EXIF says; None if it cannot be read, is damaged, or is larger than the memory."""
     try:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)  # fromfile: names in any alphabet
-    except (OSError, cv2.error):
+        return pictures.read_picture(path).image
+    except (InputError, TooLargeError):
         return None
-    return None if picture is None else np.ascontiguousarray(picture[:, :, ::-1])
 
 
 def resize_short_side(picture: np.ndarray, short: int) -> np.ndarray:

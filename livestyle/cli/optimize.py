@@ -95,7 +95,8 @@ def optimize(
                 break
     assert best is not None  # islice gives one at least
     painted = (best.picture[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()  # (H, W, 3)
-    write_picture(output, painted, None if picture.alpha is None else resize(picture.alpha, width, height))
+    alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
+    write_picture(output, painted, alpha, picture.exif)
     if step.iteration < iterations:
         raise KeyboardInterrupt(f"stopped after iteration {step.iteration} of {iterations}; {output} holds what there was")
     seconds = time.monotonic() - started

@@ -205,8 +205,7 @@ def settings(text: str) -> dict[str, Any]:
     return {
         key: value
         for key, value in entries
-        if isinstance(value, single)
-        or (isinstance(value, dict) and all(isinstance(weight, single) for weight in value.values()))
+        if isinstance(value, single) or (isinstance(value, dict) and all(isinstance(weight, single) for weight in value.values()))
     }
 
 
