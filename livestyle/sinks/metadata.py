@@ -32,7 +32,7 @@ HELD = {"mp4": HELD_BY_MP4, "mov": HELD_BY_MOV}
 
 MICROSECONDS = Fraction(1_000_000)
 
-LATEST_SECONDS = 1_000_000_000
+LATEST_SECONDS = Fraction(1_000_000_000)
 """Containers count in nanoseconds at most, in 64 bits: a header with later chapters would be refused."""
 
 CHAPTERS_OF_MATROSKA = b"\x10\x43\xa7\x70"
@@ -163,7 +163,7 @@ def _chapters(source: InputContainer, origin: Fraction, last: Fraction | None) -
         start, end = (chapter[edge] * time_base for edge in ("start", "end"))
         if last is not None:
             end = min(end, last)
-        ticks = [round(min(max(time - origin, 0), LATEST_SECONDS) * MICROSECONDS) for time in (start, end)]
+        ticks = [round(min(max(time - origin, Fraction(0)), LATEST_SECONDS) * MICROSECONDS) for time in (start, end)]
         if ticks[0] < ticks[1]:
             number = len(chapters) + 1
             place = {"id": number, "start": ticks[0], "end": ticks[1], "time_base": 1 / MICROSECONDS}
