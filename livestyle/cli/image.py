@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
     fit_size,
@@ -16,6 +17,7 @@ from livestyle.cli.options import (
     open_stylizer,
     overwrite_options,
     print_json,
+    print_line,
     refuse_same_file,
     report_options,
     size_option,
@@ -37,7 +39,13 @@ FINE_STROKES = 2400  # pixels of the shorter side, from which on --stroke-size i
 SHEET_SIZE = (4 * 360, 360)  # of a photo on a sheet, unless --size is given: fitted inside, in pixels
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "livestyle image photo.jpg painted.jpg --style scream",
+        "livestyle image photos/ -o painted/ --stroke-size 3 --skip-existing",
+    ],
+)
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO... [OUTPUT]", type=click.Path(path_type=Path))
 @click.option("-o", "--output", help="Output file for one photo, folder (FOLDER/) for several, or - for stdout.")
 @style_option
@@ -80,9 +88,10 @@ def image(
     from livestyle.gallery import parse_blend
 
     started = time.monotonic()
+    summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}
+    print_json(summary)  # its lists are filled while it runs
     inputs, output = split_output(list(photos), output)
     sources = list_photos(inputs, Path(output or DEFAULT_FOLDER), recursive)
-    summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}
     if all_styles:
         from livestyle.gallery import Gallery
 
@@ -108,25 +117,26 @@ def image(
     if jobs_done := summary["written"]:
         tell(stylizer.engine.notes, quiet)
     summary["seconds"] = round(time.monotonic() - started, 3)
-    if as_json:
-        print_json(summary)
-    elif not quiet and str(STDIO) not in jobs_done:
-        click.echo(summary_line(summary), err=True)
+    print_json(summary)
+    if not quiet and not as_json and str(STDIO) not in jobs_done:
+        print_line(summary_line(summary), err=True)
     if summary["failed"] and not summary["written"]:
         return 2
     return 1 if summary["failed"] or any(file["damage"] for file in summary["files"]) else 0
 
 
 def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], str | None]:
-    """The photos, and the output: -o, or the second of two names if it is free. What exists is never taken for an output."""
+    """The photos, and the output: -o, or the second of two names. A photo that exists is not taken for an output."""
     from livestyle.sinks.pictures import SUFFIXES
 
     if output == "":
         raise OutputError("-o is empty; name a file or a folder")
+    if output is None and len(photos) == 2 and photos[0] == STDIO:
+        return photos[:1], str(photos[1])
     if output is None and len(photos) == 2 and photos[1] != STDIO and not os.path.lexists(photos[1]):
         if photos[1].suffix.lower() in SUFFIXES:
             return photos[:1], str(photos[1])
-        if photos[0].exists() or photos[0] == STDIO:
+        if photos[0].exists():
             raise InputError(f"there is no photo {photos[1]}; to paint into a folder of that name, use -o {photos[1]}/")
     return photos, output
 
@@ -296,7 +306,7 @@ def paint_each(
                 if len(jobs) == 1:
                     raise
                 bar.clear()
-                click.echo(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {error}", err=True)
             except KeyboardInterrupt:
                 done = len(summary["written"])
                 raise KeyboardInterrupt(f"interrupted; {done} of {len(jobs)} photos are painted") from None
@@ -310,7 +320,7 @@ def paint_each(
     if stroke_size is None and short_side >= FINE_STROKES:
         tell([f"the strokes are fine on photos this large; --stroke-size {round(short_side / 1000)} makes them larger"], quiet)
     if not summary["written"]:
-        click.echo("livestyle: none of the photos could be painted", err=True)
+        print_line("livestyle: none of the photos could be painted", err=True)
 
 
 def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:
@@ -344,7 +354,7 @@ def report(file: dict[str, Any], quiet: bool) -> None:
     """A photo's notes and damage, on stderr."""
     tell(file["notes"], quiet)
     for line in file["damage"]:
-        click.echo(f"damaged: {file['input']}: {line}", err=True)
+        print_line(f"damaged: {file['input']}: {line}", err=True)
 
 
 def summary_line(summary: dict[str, Any]) -> str:
@@ -391,7 +401,7 @@ def paint_sheet(
             except (InputError, TooLargeError) as error:
                 summary["failed"].append(str(error))
                 bar.clear()
-                click.echo(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {error}", err=True)
                 continue
             notes += picture.notes
             damage += [f"{path}: {line}" for line in picture.damage]
@@ -405,4 +415,4 @@ def paint_sheet(
     summary["files"].append({"output": str(target), "width": width, "height": height, "notes": notes, "damage": damage})
     tell(notes, quiet)
     for line in damage:
-        click.echo(f"damaged: {line}", err=True)
+        print_line(f"damaged: {line}", err=True)
