@@ -56,6 +56,9 @@ MOST_HIDDEN_PICTURES = 4
 HIGHEST_RATE = 1000
 """What is said to have more frames a second is mistaken."""
 
+LEAST_DELAY_SECONDS = Fraction(1, 100)
+"""What begins within this time of 0 begins at 0: Matroska rounds the end of a sound's priming to milliseconds."""
+
 LONGEST_SKIP_SECONDS = Fraction(1, 10)
 """If the first picture after the start comes later than this, the one that is on the screen at the start is shown before it."""
 
@@ -222,7 +225,8 @@ class VideoFile:
             for stream in (self._stream, *self._container.streams.audio)
             if stream.start_time is not None and stream.time_base is not None
         ]
-        return max(Fraction(0), min(starts, default=Fraction(0)))
+        first = min(starts, default=Fraction(0))
+        return first if first >= LEAST_DELAY_SECONDS else Fraction(0)
 
     def _describe(self, first: Shown, origin: Fraction, size: Callable[[int, int], tuple[int, int]]) -> StreamInfo:
         picture = first.picture
