@@ -48,6 +48,8 @@ class Frame:
     """Exact presentation time."""
     captured_at: float | None = None
     """time.monotonic() seconds when a camera gave it; None where nobody waits for it."""
+    duration_seconds: Fraction | None = None
+    """How long it is shown, None if unknown: until the next one. It counts for the last one."""
 
     def __repr__(self) -> str:
         return f"Frame({kind_of(self.image)}, pts_seconds={self.pts_seconds}, captured_at={self.captured_at})"

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from livestyle.smoothing import Smoothing
     from livestyle.stylizer import Stylizer
 
-SUFFIXES = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
+SUFFIXES = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
+    *(".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
 """What counts as a video in a folder; a file that is named is tried whatever it is called."""
 
 POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed while no frame comes
@@ -63,6 +66,7 @@ POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed while no frame comes
 @size_option
 @click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start here: 90, 1:30 or 1m30s.")
 @click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this much.")
+@click.option("--no-deinterlace", is_flag=True, help="Keep interlaced video as it is.")
 @click.option("--codec", help="h264, hevc, av1 or vp9; default: h264, in WebM vp9.")
 @click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better and larger.")
 @click.option("--preset", help="Preset of the encoder, for example veryfast, medium, slow.")
@@ -82,6 +86,7 @@ def video(
     size: Size | None,
     start: Fraction,
     duration: Fraction | None,
+    no_deinterlace: bool,
     codec: str | None,
     crf: int,
     preset: str | None,
@@ -99,7 +104,7 @@ def video(
     """
     from livestyle.sinks.video import VideoWriter
     from livestyle.smoothing import smoothing
-    from livestyle.sources.video import VideoFile
+    from livestyle.sources.video import is_animated_webp, open_video
 
     jobs = plan(list(paths), output)
     if skip_existing:
@@ -116,10 +121,11 @@ def video(
                 refuse_same_file(source_path, target)
                 may_replace = may_write(target, overwrite)
                 make_folder(target.parent) if output else None
-                source = VideoFile(
+                source = open_video(
                     source_path,
                     start_seconds=start,
                     duration_seconds=duration,
+                    deinterlace=not no_deinterlace,
                     size=lambda width, height: video_size(width, height, size),
                     for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
                     gpu=stylizer.engine.gpu,
@@ -128,7 +134,7 @@ def video(
                     VideoWriter,
                     target,
                     source.info,
-                    sound_from=source_path,
+                    sound_from=None if is_animated_webp(source_path) else source_path,
                     codec=codec,
                     crf=crf,
                     preset=preset,

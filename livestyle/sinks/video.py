@@ -202,6 +202,8 @@ class VideoWriter:
         self._is_hevc = name == "hevc"
         self._first_ticks: int | None = None
         self._last_ticks = 0
+        self._last_seconds = 1 / self._rate
+        """How long the last picture is shown."""
         self._nudged = 0
         self._held: Packet[Any] | None = None
         self._muxed = 0
@@ -240,6 +242,7 @@ class VideoWriter:
             ticks = self._last_ticks + 1
             self._nudged += 1
         self._last_ticks = ticks
+        self._last_seconds = frame.duration_seconds or 1 / self._rate
         try:
             self._mux(self._video.encode(self.to_yuv(frame, ticks)))
         except (av.FFmpegError, OSError) as error:
@@ -361,7 +364,12 @@ class VideoWriter:
                     self._mux_one(self._held)
                 self._held = packet
             else:
+                if not self._container.fragmented and packet.pts == self._last_ticks:
+                    packet.duration = self._last_duration(packet.time_base)
                 self._mux_one(packet)
+
+    def _last_duration(self, time_base: Fraction) -> int:
+        return max(1, round(self._last_seconds / time_base))
 
     def _mux_one(self, packet: "Packet[Any]") -> None:
         self._write_tracks(_ticks(packet) * packet.time_base)
@@ -379,7 +387,7 @@ class VideoWriter:
         """Write what is still inside the encoder."""
         self._mux(self._video.encode(None))
         if self._held is not None:
-            self._held.duration = max(1, round(1 / (self._rate * self._time_base)))
+            self._held.duration = self._last_duration(self._time_base)
             self._mux_one(self._held)
             self._held = None
 
@@ -417,7 +425,7 @@ class VideoWriter:
                     continue
                 self._write_tracks(_ticks(packet) * packet.time_base)
                 packet.stream = video
-                packet.duration = max(1, round(1 / (self._rate * packet.time_base)))  # counts for the last one only
+                packet.duration = self._last_duration(packet.time_base)  # counts for the last one only
                 output.mux(packet)
                 count += 1
             self._write_tracks(None)
