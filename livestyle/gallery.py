@@ -21,9 +21,18 @@ def bundled_folder() -> Path:
     return Path(str(importlib.resources.files("livestyle.models")))
 
 
+def user_folder() -> Path:
+    """The user's own styles, found from everywhere; ./models where the user has no home (`docker --user`)."""
+    try:
+        folder = platformdirs.user_data_path("livestyle") / "models"
+    except (OSError, RuntimeError, KeyError):
+        return Path("models")
+    return folder if folder.is_absolute() else Path("models")  # "~" stays as it is without a home
+
+
 def default_folders() -> list[Path]:
     """Where styles are looked for, first come first served: ./models, the user's data folder, the bundled ones."""
-    return [Path("models"), platformdirs.user_data_path("livestyle") / "models", bundled_folder()]
+    return list(dict.fromkeys([Path("models"), user_folder(), bundled_folder()]))
 
 
 def parse_blend(words: str | os.PathLike[str] | Mapping[str, float]) -> dict[str, float]:

@@ -92,8 +92,9 @@ class Body:
 
 def check_name(name: str) -> None:
     """A style's name is a file's name up to the first dot, and blends are written wave:.7,udnie:.3. Raises StyleError."""
-    if not re.fullmatch(r"[^-\s.:,/\\\x00-\x1f<>\"|?*][^.:,/\\\x00-\x1f<>\"|?*]{0,99}", name) or name != name.strip():
-        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma or slash, and no dash in front")
+    fits = re.fullmatch(r"[^-\s.:,/\\<>\"|?*][^.:,/\\<>\"|?*]{0,99}", name)
+    if not fits or name != name.strip() or not name.isprintable():
+        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma, slash or control character, and no dash in front")
 
 
 def body_hash(parameters: Mapping[str, Floats]) -> str:
