@@ -6,8 +6,10 @@ metadata names the architecture and the body's hash, so that rows find the body 
 Either may hold `thumbnail`, a small JPEG of the style picture, as bytes.
 """
 
+import errno
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -119,6 +121,8 @@ def read_header(path: Path) -> Header:
         raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
     if not path.is_file():  # a folder, or a pipe or device, which would be read without end
         raise StyleError(f"{path} is not a file; name a style file (safetensors)")
+    if not os.access(path, os.R_OK):  # of which safetensors says that it is not there
+        raise StyleError(f"cannot read the style file {path}: {os.strerror(errno.EACCES)}")
     if size > SIZE_CAP_BYTES:
         raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
     try:

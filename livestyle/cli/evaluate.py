@@ -103,7 +103,7 @@ def evaluate(
     steadiness: dict[str, list[Steadiness]] = {}
     rows: dict[Size | None, list[Row]] = {size: [] for size in asked}
     ended: KeyboardInterrupt | LivestyleError | None = None
-    with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet) as stylizer:
+    with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet, also=style_images) as stylizer:
         subjects = [subject(yardstick, stylizer, name, image, weights) for name, image in style_images.items()]
         total = len(asked) * len(paths) * len(subjects)
         with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
