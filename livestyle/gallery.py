@@ -32,8 +32,13 @@ def user_folder() -> Path:
 
 
 def default_folders() -> list[Path]:
-    """Where styles are looked for, first come first served: ./models, the user's data folder, the bundled ones."""
-    return list(dict.fromkeys([Path("models"), user_folder(), bundled_folder()]))
+    """Where styles are looked for, first come first served: ./models, the user's data folder, the bundled ones.
+
+    In a checkout of the program that is installed from there, ./models are the bundled ones, and come last.
+    """
+    folders = list(dict.fromkeys([Path("models"), user_folder(), bundled_folder()]))
+    bundled = os.path.realpath(folders[-1])
+    return [*(folder for folder in folders[:-1] if os.path.realpath(folder) != bundled), folders[-1]]
 
 
 def parse_blend(words: str | os.PathLike[str] | Mapping[str, float]) -> dict[str, float]:
@@ -117,14 +122,14 @@ class Gallery:
     def _list(self, folder: Path) -> list[Path]:
         """The folder's style files, in alphabetical order; none where there is no such folder."""
         try:
-            names = os.listdir(folder)
+            paths = sorted(folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:  # a loop of links, or a home that may not be entered (`docker --user`)
             self.notes.append(f"skipped: cannot read the folder {folder}: {error.strerror}")
             return []
-        paths = [folder / name for name in sorted(names) if name.endswith(SUFFIX) and not name.startswith(".")]
-        return [path for path in paths if not is_partial(path)]
+        named = (path for path in paths if path.name.endswith(SUFFIX) and not path.name.startswith("."))
+        return [path for path in named if not is_partial(path)]
 
     def add(self, header: Header) -> None:
         """Take a style or body in. A style does not take the place of one of its name and network that is there already."""

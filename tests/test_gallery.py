@@ -160,6 +160,8 @@ def test_folders_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert here.resolve() == tmp_path / "models"
     assert user == platformdirs.user_data_path("livestyle") / "models"
     assert (bundled / "__init__.py").is_file()
+    (tmp_path / "models").symlink_to(bundled)  # as in a checkout
+    assert default_folders() == [user, bundled]
 
 
 def test_folders_that_are_not_there(style_folder: Path, tmp_path: Path) -> None:

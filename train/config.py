@@ -100,14 +100,16 @@ class _Written:
     file: Path
     """As a person named it."""
     lines: Mapping[Keys, int]
-    typed: Collection[str] = ()
+    typed: Collection[str]
+    is_bundled: bool
 
     def at(self, *keys: str) -> str:
         """`conf/wave.yml, line 12: steps`, or `--steps`."""
         if keys[0] in self.typed:
             return OPTIONS.get(keys[0], f"--{keys[0].replace('_', '-')}")
         line = next((self.lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in self.lines), None)
-        return f"{self.file}{'' if line is None else f', line {line}'}: {': '.join(keys)}"
+        place = self.file if line is None or self.is_bundled else f"{self.file}, line {line}"
+        return f"{place}: {': '.join(keys)}"
 
 
 def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -120,7 +122,6 @@ def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     Raises TrainingError that names the line and the key, or the option, the file that is missing, and how to get it.
     """
     found = _conf_file(path)
-    bundled = found.parent == _bundled_confs()
     conf = read_conf_file(found)
     raw = {key: value for key, value in conf.values.items() if value is not None}
     raw.pop("checkpoint_exclude_scopes", None)  # the original's: our loss networks have no fully connected layers
@@ -128,7 +129,7 @@ def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
         raw = {"model": "full", "weighting": "absolute"} | raw
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     given |= {key: _from_here(given[key]) for key in PATHS if key in given}
-    written = _Written(path, {} if bundled else conf.lines, given.keys())
+    written = _Written(path, conf.lines, given.keys(), is_bundled=found.parent == _bundled_confs())
     if "loss_model_file" in given and not _exists(given["loss_model_file"]):
         raise TrainingError(f"no loss network weights: {given['loss_model_file']} does not exist")
     if "seconds" in given:  # who says how long means it
@@ -136,7 +137,7 @@ def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     entries = raw.get("styles")
     if "style_weight" in given and isinstance(entries, dict):  # else the entries' own would go before it
         raw["styles"] = {name: _without_weight(entry) for name, entry in entries.items()}
-    return _build(raw | given, written, Path.cwd() if bundled else found.resolve().parent.parent)
+    return _build(raw | given, written, Path.cwd() if written.is_bundled else found.resolve().parent.parent)
 
 
 def _without_weight(entry: Any) -> Any:
@@ -194,8 +195,9 @@ def _build(raw: dict[str, Any], written: _Written, base: Path) -> Config:
     values["content"] = _existing(written, raw.get("content", "train2014"), base, CONTENT_ADVICE, "content")
     if "start" in raw:
         start = str(_path(written, raw["start"], "start")).replace("{model}", raw.get("model", Config.model))
+        near = bundled_folder().parent if written.is_bundled else base
         bundled = bundled_folder() / Path(start).name  # so that a copy of a bundled conf file works anywhere
-        values["start"] = _existing(written, start, base, "name a style's or body's file", "start", last=bundled)
+        values["start"] = _existing(written, start, near, "name a style's or body's file", "start", last=bundled)
     if values.get("finetune") == "rows" and "start" not in values:
         raise TrainingError(f"{written.at('finetune')}: rows alone need a body; name its file as start in the conf file")
     if "loss_model_file" in raw:  # if it is not there, torchvision's download may take its place
