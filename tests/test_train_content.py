@@ -15,7 +15,6 @@ from livestyle.sources.video import VideoFile
 from livestyle.train import drawn
 from livestyle.train.content import ContentCrops, collate, read_picture
 
-
 Clip = Callable[..., Path]
 
 
