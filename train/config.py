@@ -195,9 +195,9 @@ def _build(raw: dict[str, Any], written: _Written, base: Path) -> Config:
     values["content"] = _existing(written, raw.get("content", "train2014"), base, CONTENT_ADVICE, "content")
     if "start" in raw:
         start = str(_path(written, raw["start"], "start")).replace("{model}", raw.get("model", Config.model))
-        near = bundled_folder().parent if written.is_bundled else base
+        first = bundled_folder().parent if written.is_bundled else base
         bundled = bundled_folder() / Path(start).name  # so that a copy of a bundled conf file works anywhere
-        values["start"] = _existing(written, start, near, "name a style's or body's file", "start", last=bundled)
+        values["start"] = _existing(written, start, first, "name a style's or body's file", "start", last=bundled)
     if values.get("finetune") == "rows" and "start" not in values:
         raise TrainingError(f"{written.at('finetune')}: rows alone need a body; name its file as start in the conf file")
     if "loss_model_file" in raw:  # if it is not there, torchvision's download may take its place

@@ -139,7 +139,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _is_strip(picture: np.ndarray) -> bool:
-    return max(picture.shape[:2]) > NARROW * min(picture.shape[:2])
+    return bool(max(picture.shape[:2]) > NARROW * min(picture.shape[:2]))
 
 
 def _video_frames(path: Path, short: int, notes: list[str]) -> list[np.ndarray]:
