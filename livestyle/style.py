@@ -6,10 +6,8 @@ metadata names the architecture and the body's hash, so that rows find the body 
 Either may hold `thumbnail`, a small JPEG of the style picture, as bytes.
 """
 
-import errno
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from livestyle.output_file import write_whole
 
 FORMAT = "livestyle-1"
 SIZE_CAP_BYTES = 64 * 2**20
+HEADER_CAP_BYTES = 2 * 2**20  # JSON, which takes many times its size to read
 BODY_PREFIX = "body."
 THUMBNAIL_CAP_BYTES = 64 * 2**10
 
@@ -121,10 +120,15 @@ def read_header(path: Path) -> Header:
         raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
     if not path.is_file():  # a folder, or a pipe or device, which would be read without end
         raise StyleError(f"{path} is not a file; name a style file (safetensors)")
-    if not os.access(path, os.R_OK):  # of which safetensors says that it is not there
-        raise StyleError(f"cannot read the style file {path}: {os.strerror(errno.EACCES)}")
     if size > SIZE_CAP_BYTES:
         raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
+    try:
+        with path.open("rb") as start:
+            header_bytes = int.from_bytes(start.read(8), "little")
+    except OSError as error:  # of which safetensors would say that the file is not there
+        raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
+    if HEADER_CAP_BYTES < header_bytes < size:
+        raise StyleError(f"{path} says {header_bytes >> 20} MiB of itself; a style file at most {HEADER_CAP_BYTES >> 20}")
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

@@ -319,13 +319,24 @@ def test_run_interrupted_at_its_first_step_falls_along_the_same_cosine() -> None
     assert_equal(weights("models", 5), weights("straight", 5))
 
 
+def test_ctrl_c_twice_keeps_the_best_as_once() -> None:
+    def press_twice(_message: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="after step 1 of 5: the best so far is in"):
+        train(tiny(steps=5), CPU, quiet=True, warn=press_twice)
+    assert {"one", "two"} <= set(Gallery().names)
+    assert run(steps=5, resume=True, overwrite=True).steps == 5
+
+
 def test_two_processes_train_as_one_with_twice_the_batch(start: Start) -> None:
     tiny(steps=2)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train_tiny.py", "1"]
     process = start(command)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    assert errors.count("warning: the plan comes to 2 steps") == 1  # only the first process speaks
+    assert errors.count("warning: only 2 steps are planned") == 1  # only the first process speaks
     run(steps=2, batch_size=4, model_path="alone")
     run(steps=2, batch_size=2, model_path="half")  # what the first process sees
     # not number for number: where a gradient is nothing but rounding errors, Adam turns them into steps
@@ -416,7 +427,7 @@ def test_warns_of_few_steps_and_not_of_a_missing_tensorboard(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
     warnings: list[str] = []
     train(tiny(), CPU, quiet=True, warn=warnings.append)
-    assert [warning.split(";")[0] for warning in warnings] == ["the plan comes to 4 steps"]
+    assert [warning.split(";")[0] for warning in warnings] == ["only 4 steps are planned"]
     assert Path("models/run.lite/log.txt").read_text().startswith("step 4 content/conv2_2 ")
     assert not list(Path("models/run.lite").glob("events*"))
 
@@ -485,10 +496,10 @@ def test_content_that_goes_while_it_trains_is_skipped() -> None:
 
 
 def test_the_time_limit_grows_to_the_least_share_of_the_steps() -> None:
-    summary = run(steps=60, seconds=1.0, least_share=1.0, learning_rate_decay="cosine")
-    assert (summary.steps, summary.planned_steps) == (60, 60)
-    summary = run(steps=100_000, seconds=1.0, least_share=2e-4, overwrite=True)
-    assert 20 <= summary.steps < summary.planned_steps == 100_000
+    summary = run(steps=30, seconds=1.0, least_share=1.0, learning_rate_decay="cosine")
+    assert (summary.steps, summary.planned_steps) == (30, 30)
+    summary = run(steps=100_000, seconds=1.0, least_share=1e-4, overwrite=True)
+    assert 10 <= summary.steps < summary.planned_steps == 100_000
     assert read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}}).least_share == 0.1
     assert read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}, "seconds": 9}).least_share == 0  # who says so means it
 

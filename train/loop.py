@@ -129,7 +129,8 @@ def _train(
         warn(note)
     left = first < total_steps
     if left and total_steps < FEW_STEPS and config.finetune == "all":
-        warn(f"the plan comes to {total_steps} steps; a style wants {FEW_STEPS} or more: raise epoch or --steps")
+        planned = "only 1 step is planned" if total_steps == 1 else f"only {total_steps} steps are planned"
+        warn(f"{planned}; a style needs {FEW_STEPS} or more: raise --steps, or epoch in the conf file")
     model = processes.wrap(painter) if left else painter
     half = uses_bf16(config.precision, device)
 

@@ -124,12 +124,12 @@ def resume_command() -> str:
 def outcome(summary: "Summary") -> list[str]:
     """What a training came to."""
     lines = [f"{name}: {path}" for name, path in summary.styles.items()]
-    minutes = f"{summary.seconds / 60:.1f} minutes"
+    time = f"{summary.seconds:.0f} s" if summary.seconds < 100 else f"{summary.seconds / 60:.1f} minutes"
     if summary.steps < summary.planned_steps:
-        lines.append(f"{summary.steps} of {counted(summary.planned_steps, 'step')}, {minutes}; unfinished, as the time was up")
+        lines.append(f"{summary.steps} of {counted(summary.planned_steps, 'step')}, {time}; unfinished, as the time was up")
         lines.append(f"continue with: {resume_command()}")
     else:
-        lines.append(f"{counted(summary.steps, 'step')}, {minutes}")
+        lines.append(f"{counted(summary.steps, 'step')}, {time}")
     if skipped := summary.skipped_pictures:
         more = f" and {len(skipped) - NAMED_FILES} more" if len(skipped) > NAMED_FILES else ""
         lines.append(
