@@ -26,6 +26,7 @@ from livestyle.output_file import write_whole
 
 FORMAT = "livestyle-1"
 SIZE_CAP_BYTES = 64 * 2**20
+HEADER_CAP_BYTES = 2 * 2**20  # JSON, which takes many times its size to read
 BODY_PREFIX = "body."
 THUMBNAIL_CAP_BYTES = 64 * 2**10
 
@@ -92,8 +93,9 @@ class Body:
 
 def check_name(name: str) -> None:
     """A style's name is a file's name up to the first dot, and blends are written wave:.7,udnie:.3. Raises StyleError."""
-    if not re.fullmatch(r"[^-\s.:,/\\\x00-\x1f<>\"|?*][^.:,/\\\x00-\x1f<>\"|?*]{0,99}", name) or name != name.strip():
-        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma or slash, and no dash in front")
+    fits = re.fullmatch(r"[^-\s.:,/\\<>\"|?*][^.:,/\\<>\"|?*]{0,99}", name)
+    if not fits or name != name.strip() or not name.isprintable():
+        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma, slash or control character, and no dash in front")
 
 
 def body_hash(parameters: Mapping[str, Floats]) -> str:
@@ -120,6 +122,13 @@ def read_header(path: Path) -> Header:
         raise StyleError(f"{path} is not a file; name a style file (safetensors)")
     if size > SIZE_CAP_BYTES:
         raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
+    try:
+        with path.open("rb") as start:
+            header_bytes = int.from_bytes(start.read(8), "little")
+    except OSError as error:  # of which safetensors would say that the file is not there
+        raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
+    if HEADER_CAP_BYTES < header_bytes < size:
+        raise StyleError(f"{path} says {header_bytes >> 20} MiB of itself; a style file at most {HEADER_CAP_BYTES >> 20}")
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

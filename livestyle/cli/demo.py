@@ -68,7 +68,7 @@ def demo(
     if not names:
         raise StyleError("no styles were found; train one, or install livestyle again")
     started = time.monotonic()
-    with open_stylizer(names[0], model, device, strength, keep_colors, quiet) as stylizer:
+    with open_stylizer(names[0], model, device, strength, keep_colors, quiet, also=names) as stylizer:
         names = stylizer.load_all()
         width, height = video_size(WIDTH, HEIGHT, size)
         scene = DemoScene(width, height, seconds=SECONDS_A_STYLE * len(names))

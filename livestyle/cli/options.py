@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -199,12 +199,16 @@ def video_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
     return width, height
 
 
-def open_stylizer(style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False) -> "Stylizer":
-    """The stylizer for the shared options, its gallery's notes told."""
+def open_stylizer(
+    style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False, also: Iterable[str] = ()
+) -> "Stylizer":
+    """The stylizer for the shared options. Prints its gallery's notes. also: the styles that it will paint with later."""
+    from livestyle.gallery import parse_blend
     from livestyle.stylizer import Stylizer
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)
-    tell(stylizer.gallery.notes, quiet)
+    used = dict.fromkeys([*parse_blend(style), *also])
+    tell(stylizer.gallery.notes + stylizer.gallery.shadowed(used, stylizer.model), quiet)
     return stylizer
 
 
