@@ -164,7 +164,11 @@ def webcam(
 
     with closing(screen), ctrl_c_noted() as interrupted:
         with Channel(open_parts(), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as loading:
-            parts = load(loading, screen, interrupted)
+            try:
+                parts = load(loading, screen, interrupted)
+            except Exception:
+                report(NOTHING_SHOWN)
+                raise
         if parts is None:
             code = report(NOTHING_SHOWN)
         else:
