@@ -202,7 +202,9 @@ class Architecture:
     bytes_per_pixel: int
     """Memory at the peak of a forward pass in fp32, measured, a pixel of the picture."""
     strip_bytes_per_pixel: int
-    """The same in strips, whose feature maps are kept in 16 bits."""
+    """The same in strips, whose feature maps are kept in 16 bits ..."""
+    strip_bytes: int
+    """... beside what the strips themselves take, for pictures up to 4096 pixels wide."""
 
     def plan(self, height: int, width: int) -> Plan:
         """The convolutions, norms and work for a photo of this size."""
@@ -234,4 +236,6 @@ class Architecture:
         return sum(self.plan(64, 64).norm_channels)
 
 
-ARCHITECTURES = {network.name: network for network in (Architecture("full", full, 850, 130), Architecture("lite", lite, 80, 60))}
+FULL = Architecture("full", full, bytes_per_pixel=850, strip_bytes_per_pixel=115, strip_bytes=280 * 2**20)
+LITE = Architecture("lite", lite, bytes_per_pixel=80, strip_bytes_per_pixel=20, strip_bytes=130 * 2**20)
+ARCHITECTURES = {network.name: network for network in (FULL, LITE)}

@@ -389,24 +389,24 @@ class Unpainted:
 
 def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
     """Each stage alone, then all together as `livestyle video` runs them, on the same clip."""
-    nv12 = stylizer.engine.takes_nv12
+    nv12, gpu = stylizer.engine.takes_nv12, stylizer.engine.gpu
     with tempfile.TemporaryDirectory() as folder:
         clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
         source = scene(size, count)
         write_all(read_all(source), VideoWriter(clip, source.info))
-        file = VideoFile(clip, for_gpu=nv12)
+        file = VideoFile(clip, for_gpu=nv12, gpu=gpu)
         file.close()
         info, pace = file.info, offline(stylizer.best_batch(file.info.frame_shape))
 
         def read(as_nv12: bool = nv12) -> Iterable[Frame]:
-            return read_all(VideoFile(clip, for_gpu=as_nv12))
+            return read_all(VideoFile(clip, for_gpu=as_nv12, gpu=gpu))
 
         def write(frames: Iterable[Frame]) -> None:
-            write_all(frames, VideoWriter(painted, info, sound_from=clip, on_gpu=nv12))
+            write_all(frames, VideoWriter(painted, info, sound_from=clip, on_gpu=nv12, gpu=gpu))
 
         reading = time_stage(lambda: exhaust(read()), count)
         to_rgb_cpu_ms = None
-        if not nv12 and not is_decoded_on_gpu(clip):
+        if not nv12 and not is_decoded_on_gpu(clip, gpu):
             to_rgb_cpu_ms = reading.cpu_ms - time_stage(lambda: exhaust(read(as_nv12=True)), count).cpu_ms
 
         frames = list(read())
@@ -425,7 +425,7 @@ def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
         frames.clear()
 
         def run() -> None:
-            with Pipeline(VideoFile(clip, for_gpu=nv12), stylizer, pace) as pipeline:
+            with Pipeline(VideoFile(clip, for_gpu=nv12, gpu=gpu), stylizer, pace) as pipeline:
                 write(pipeline)
 
         together = time_stage(run, count)
@@ -446,9 +446,9 @@ def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
     )
 
 
-def is_decoded_on_gpu(clip: Path) -> bool:
+def is_decoded_on_gpu(clip: Path, gpu: int) -> bool:
     """Where there is a GPU that decodes, a file read as NV12 costs no decoding on the CPU: not to be compared with RGB."""
-    file = VideoFile(clip, for_gpu=True)
+    file = VideoFile(clip, for_gpu=True, gpu=gpu)
     file.close()
     return "decoded on the GPU" in file.notes
 

@@ -49,7 +49,14 @@ class DeviceError(LivestyleError):
 
 
 class TooLargeError(LivestyleError):
-    """A picture is larger than the memory."""
+    """A picture is larger than the memory.
+
+    fits: the (width, height) of the same shape that would fit; None if no size would, or it is unknown.
+    """
+
+    def __init__(self, message: str, fits: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.fits = fits
 
 
 class TrainingError(LivestyleError):

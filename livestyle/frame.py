@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,36 @@ Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (N, H, W, 3). Between a file and a GPU also NV12, (H + H/2, W): see engines/nv12.py."""
 
 
+def size_of(image: Image) -> tuple[int, int]:
+    """Height and width of the picture that is shown, in RGB or NV12."""
+    rows, width = image.shape[:2]
+    return (rows * 2 // 3 if image.ndim == 2 else rows), width
+
+
+def kind_of(image: Any) -> str:
+    """What an array, or another object, is, in a few words: for messages."""
+    if not isinstance(image, np.ndarray):
+        return type(image).__name__
+    return f"{image.shape} {image.dtype}"
+
+
+def is_picture(image: Any, nv12: bool = False) -> bool:
+    """Whether it is an array (H, W, 3) uint8 with H, W >= 1; nv12: or one of NV12, of even sides."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or 0 in image.shape:
+        return False
+    if image.ndim == 2:
+        return nv12 and image.shape[0] % 3 == 0 and image.shape[1] % 2 == 0
+    return image.ndim == 3 and image.shape[2] == 3
+
+
 def is_hd(width: int, height: int) -> bool:
     """Whether players take a video that does not say for BT.709, else for BT.601."""
     return width >= 1280 or height >= 720
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture and when it is shown."""
+    """One picture and when it is shown. Equal to itself alone: comparing pictures is for who wants it."""
 
     image: Image
     """(H, W, 3) uint8 RGB, contiguous; or NV12 where it was asked for."""
@@ -26,6 +48,11 @@ class Frame:
     """Exact presentation time."""
     captured_at: float | None = None
     """time.monotonic() seconds when a camera gave it; None where nobody waits for it."""
+    duration_seconds: Fraction | None = None
+    """How long it is shown, None if unknown: until the next one. It counts for the last one."""
+
+    def __repr__(self) -> str:
+        return f"Frame({kind_of(self.image)}, pts_seconds={self.pts_seconds}, captured_at={self.captured_at})"
 
 
 @dataclass(frozen=True)

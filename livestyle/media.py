@@ -32,10 +32,10 @@ EXACT_16_BIT = 0x4 | 0x40000 | 0x2000
 """The same with bicubic: of 4:2:0 at its own height FFmpeg 8's bilinear makes noise in 16 bits."""
 
 
-def open_media(path: Path, hardware: bool = False) -> InputContainer:
+def open_media(path: Path, hardware: bool = False, gpu: int = 0) -> InputContainer:
     """The container at `path`; nothing but that one file is ever read. Raises InputError.
 
-    hardware: decode on an NVIDIA GPU what it can decode, into main memory.
+    hardware: decode on an NVIDIA GPU what it can decode, into main memory. gpu: which one, as CUDA counts.
     """
     try:
         if path.is_dir():
@@ -52,7 +52,7 @@ def open_media(path: Path, hardware: bool = False) -> InputContainer:
         from av.codec.hwaccel import HWAccel
 
         with suppress(av.FFmpegError, ValueError, NotImplementedError, RuntimeError):  # no such device: then without
-            return _open(path, hwaccel=HWAccel("cuda", allow_software_fallback=True))
+            return _open(path, hwaccel=HWAccel("cuda", device=str(gpu), allow_software_fallback=True))
     try:
         return _open(path)
     except (av.FFmpegError, ValueError) as error:

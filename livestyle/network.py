@@ -23,6 +23,8 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
     F.pad refuses a pad that is not smaller than the side, and with three channels takes four times as long in channels-last
     memory (with many, it takes less).
     """
+    if 0 in x.shape:
+        raise ValueError(f"an empty picture, {tuple(x.shape)}, has nothing to reflect")  # it would be padded without end
     if x.shape[3] == 1:
         x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
     if x.shape[2] == 1:

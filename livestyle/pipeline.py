@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from numbers import Rational
+from typing import Any, Protocol
 
 from livestyle.channel import Channel
 from livestyle.engines import Look, Ticket
-from livestyle.frame import Frame, Image, Source
+from livestyle.errors import InputError
+from livestyle.frame import Frame, Image, Source, is_picture, kind_of
 from livestyle.smoothing import Past, Smoothing, Unsmoothed
 
 
@@ -56,12 +58,23 @@ def offline(batch: int) -> Pace:
 
 
 def read_all(source: Source) -> Iterator[Frame]:
-    """The source's frames to its end; closes it, in the thread that read it."""
+    """The source's frames to its end; closes it, in the thread that read it. Raises InputError for what is no frame."""
     try:
         while (frame := source.read()) is not None:
+            check_frame(frame)
             yield frame
     finally:
         source.close()
+
+
+def check_frame(frame: Any) -> None:
+    """Raises InputError for anything but a Frame with a picture and an exact time: sources may be a user's own."""
+    if not isinstance(frame, Frame):
+        raise InputError(f"the source gave no Frame, but {kind_of(frame)}")
+    if not is_picture(frame.image, nv12=True):
+        raise InputError(f"the source gave a frame of {kind_of(frame.image)}; expected (H, W, 3) uint8 RGB")
+    if not isinstance(frame.pts_seconds, Rational):
+        raise InputError(f"the source gave a frame at {frame.pts_seconds!r:.40}; pts_seconds is a Fraction")
 
 
 def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

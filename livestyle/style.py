@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from livestyle.output_file import write_whole
 
 FORMAT = "livestyle-1"
 SIZE_CAP_BYTES = 64 * 2**20
+HEADER_CAP_BYTES = 2 * 2**20  # JSON, which takes many times its size to read
 BODY_PREFIX = "body."
 THUMBNAIL_CAP_BYTES = 64 * 2**10
 
@@ -40,7 +42,7 @@ class Header:
     body_hash: str
     has_rows: bool
     has_body: bool
-    info: dict[str, str] = field(default_factory=dict, compare=False)
+    info: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Picture, origin, licence, training settings ..."""
     has_thumbnail: bool = False
 
@@ -50,29 +52,50 @@ class Header:
         return self.path.name.split(".")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Style:
-    """Rows (2, K) in fp32, and the hash of the body that they belong to."""
+    """Rows (2, K) in fp32, and the hash of the body that they belong to. Equal to itself alone."""
 
     name: str
     architecture: str
     body_hash: str
-    rows: Floats
+    rows: Floats = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A network's convolutions. Never changed, so that engines may keep what they made of it."""
+    """A network's convolutions. Never changed, so that engines may keep what they made of it. Equal if all numbers are."""
 
     architecture: Architecture
     parameters: dict[str, Floats]
     """Name -> value, as in `Architecture.parameters`."""
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Body):
+            return NotImplemented
+        mine, others = self.parameters, other.parameters
+        same_kind = self.architecture == other.architecture and mine.keys() == others.keys()
+        return same_kind and all(np.array_equal(value, others[name]) for name, value in mine.items())
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Computed once: engines look bodies up at every frame. Adding 0 makes -0, which equals it, a 0."""
+        return hash((self.architecture.name, *((self.parameters[name] + 0.0).tobytes() for name in sorted(self.parameters))))
+
+    def __repr__(self) -> str:
+        return f"Body({self.architecture.name!r}, {sum(value.size for value in self.parameters.values())} numbers)"
+
 
 def check_name(name: str) -> None:
     """A style's name is a file's name up to the first dot, and blends are written wave:.7,udnie:.3. Raises StyleError."""
-    if not re.fullmatch(r"[^-\s.:,/\\\x00-\x1f<>\"|?*][^.:,/\\\x00-\x1f<>\"|?*]{0,99}", name) or name != name.strip():
-        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma or slash, and no dash in front")
+    fits = re.fullmatch(r"[^-\s.:,/\\<>\"|?*][^.:,/\\<>\"|?*]{0,99}", name)
+    if not fits or name != name.strip() or not name.isprintable():
+        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma, slash or control character, and no dash in front")
 
 
 def body_hash(parameters: Mapping[str, Floats]) -> str:
@@ -91,12 +114,21 @@ def read_header(path: Path) -> Header:
     """
     try:
         size = path.stat().st_size
+    except ValueError:  # a NUL byte, or half a surrogate pair
+        raise StyleError(f"cannot read the style file {str(path)!r}: that is no file's name") from None
     except OSError as error:
         raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
     if not path.is_file():  # a folder, or a pipe or device, which would be read without end
         raise StyleError(f"{path} is not a file; name a style file (safetensors)")
     if size > SIZE_CAP_BYTES:
         raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
+    try:
+        with path.open("rb") as start:
+            header_bytes = int.from_bytes(start.read(8), "little")
+    except OSError as error:  # of which safetensors would say that the file is not there
+        raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
+    if HEADER_CAP_BYTES < header_bytes < size:
+        raise StyleError(f"{path} says {header_bytes >> 20} MiB of itself; a style file at most {HEADER_CAP_BYTES >> 20}")
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

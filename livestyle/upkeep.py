@@ -30,7 +30,8 @@ def rename(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
             path.rename(target)
         except OSError as error:
             for old, renamed in done.items():
-                renamed.rename(old)
+                with suppress(OSError):
+                    renamed.rename(old)
             raise OutputError(f"cannot rename {path} to {target.name}: {error.strerror}; nothing was renamed") from error
         done[path] = target
     return done

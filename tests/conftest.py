@@ -54,6 +54,7 @@ def make_clip(tmp_path: Path) -> Clip:
         ticks: Sequence[int] = range(10),
         time_base: Fraction = Fraction(1, 10),
         *,
+        rate: int = 10,
         size: tuple[int, int] = (64, 48),
         codec: str = "libx264",
         pix_fmt: str = "yuv420p",
@@ -70,7 +71,7 @@ def make_clip(tmp_path: Path) -> Clip:
         path = tmp_path / name
         exact = {"movie_timescale": "48000"} if path.suffix in (".mp4", ".mov") else {}
         with av.open(f"file:{path}", "w", container_options=exact) as output:
-            video: Any = output.add_stream(codec, rate=10, options=options or {})
+            video: Any = output.add_stream(codec, rate=rate, options=options or {})
             context = video.codec_context
             context.width, context.height, context.pix_fmt, context.time_base = *size, pix_fmt, time_base
             context.sample_aspect_ratio = aspect
@@ -138,6 +139,13 @@ class Result:
         assert self.err.count("\n") == 1, self.err
         assert "Traceback" not in self.err
         return self.err
+
+
+@pytest.fixture(autouse=True)
+def user_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's own styles are looked for in an empty folder, by processes that a test starts too."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
+    return tmp_path / "user-data/livestyle/models"
 
 
 @pytest.fixture

@@ -207,7 +207,6 @@ def test_any_name(run: Run, tmp_path: Path, name: str) -> None:
         (["cut.png"], "cut.png"),
         (["folder"], "no pictures"),
         (["a.png", "--style", "wav"], "did you mean wave"),
-        (["a.png", "--all-styles", "-o", "-"], "cannot write -:"),
         (["a.png", "--style", "wave:x"], "wave:.7,udnie:.3"),
         (["a.png", "--style", "text.safetensors"], "text.safetensors"),
         (["a.png", "--style", "pickle.safetensors"], "pickle"),
@@ -455,10 +454,14 @@ def test_an_interrupt_before_the_first_frame_leaves_nothing(tmp_path: Path, make
 def test_n_leaves_an_output_that_appears_while_it_is_painted(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     source = VideoFile(make_clip("in.mp4"))
     with Stylizer("wave") as stylizer:
-        sink = VideoWriter(tmp_path / "out.mp4", source.info, overwrite=False)
-        (tmp_path / "out.mp4").write_bytes(b"of another program")
+
+        def open_sink() -> VideoWriter:
+            sink = VideoWriter(tmp_path / "out.mp4", source.info, overwrite=False)
+            (tmp_path / "out.mp4").write_bytes(b"of another program")
+            return sink
+
         with pytest.raises(OutputError, match=r"out\.partial\.mp4"):
-            paint_file(source, stylizer, sink, quiet=True)
+            paint_file(source, stylizer, open_sink, quiet=True)
     assert (tmp_path / "out.mp4").read_bytes() == b"of another program"
     assert len(picture_times(tmp_path / "out.partial.mp4")) == 10
 
@@ -548,6 +551,8 @@ def test_json_tells_the_size_that_is_written(run: Run, tmp_path: Path, make_clip
         ("in.mp4 out.mp4 --start -5", "not a time"),
         ("in.mp4 out.mp4 --stile wave", "did you mean --style"),
         ("in.mp4 out.mp4 --zzzz", "there are: --output, --style"),
+        ("-in.mp4 out.mp4", "write --"),
+        ("", "livestyle video --help"),
     ],
 )
 def test_video_says_what_to_do(run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: str, says: str) -> None:

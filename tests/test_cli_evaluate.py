@@ -139,11 +139,11 @@ def test_what_is_refused(evaluate: Evaluate) -> None:
         (("photos/grey.png",), TrainingError, "grey.png is of one colour"),
         (("photos/a.png", "-s", "scream"), InputError, "no picture of the style scream in styles; put scream.jpg there"),
         (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
-        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "--model full does not fit"),
+        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "the model full does not fit"),
         (("photos/a.png", "-s", lite_only, "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),  # seen first
         (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
-        (("photos/a.png", "--iterations", "--size", "99999x99999"), TooLargeError, "to be optimised, .* use --size"),
-        (("photos/a.png", "--size", "99999x99999"), TooLargeError, "to be measured, .* use --size"),
+        (("photos/a.png", "--iterations", "--size", "65535x65535"), TooLargeError, "to be optimised, .* use --size"),
+        (("photos/a.png", "--size", "65535x65535"), TooLargeError, "to be measured, .* use --size"),
         (("photos/a.png", "--height", "48", "--size", "8x8"), TrainingError, "would be painted at 8x8; it takes 16"),
     ]
     for words, error, message in cases:
@@ -152,6 +152,19 @@ def test_what_is_refused(evaluate: Evaluate) -> None:
     evaluate("photos/a.png", "-s", "wave", "-o", "figures", "--quiet")
     with pytest.raises(OutputError, match=r"table\.txt exists; use -y"):
         evaluate("photos/a.png", "-s", "wave", "-o", "figures", "-n")
+
+
+def test_one_photo_that_cannot_be_measured_does_not_end_the_batch(
+    evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("photos/broken.png").write_text("no picture")
+    fixed = ("--pictures", "styles", "--loss-model", "random", "--device", "cpu", "-s", "wave", "--json")
+    assert cli.main(["evaluate", "photos", *fixed], standalone_mode=False) == 1
+    out, err = capsys.readouterr()
+    assert "note: skipped: photos/broken.png " in err
+    report = json.loads(out)
+    assert [reading["photo"] for reading in report["readings"]] == ["a.png", "b.png"]
+    assert len(report["skipped"]) == 1
 
 
 def reading(style: str, missed: float, lost: float, iterations: int | None = None, photo: str = "a") -> Reading:

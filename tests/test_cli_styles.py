@@ -127,6 +127,49 @@ def test_what_a_file_says_of_itself_is_not_obeyed(run: Run, models: Path, traini
     assert "models/sly.lite.safetensors" in [row["file"] for row in listed]
 
 
+def test_the_list_has_a_line_a_style(run: Run, models: Path) -> None:
+    lines = run("styles").out.splitlines()
+    assert [line.split("  ")[0].rstrip() for line in lines] == Gallery().names
+    assert next(line for line in lines if line.startswith("ash ")).split(maxsplit=3) == [
+        "ash",
+        "full",
+        "lite",
+        "ash, drawn at random",
+    ]
+
+
+def test_the_list_as_json_nests_the_training(run: Run, moss: Header) -> None:
+    listed = json.loads(run("styles", "--json").out)
+    row = next(row for row in listed["styles"] if row["style"] == "moss")
+    assert row["training"] == {"steps": 2700, "style_weight": 1.75, "content_layers": {"conv3_3": 1.0}, "loss_model": "vgg_19"}
+    assert (row["model"], row["file"]) == ("lite", "models/moss.lite.safetensors")
+
+
+def test_names_that_a_terminal_would_obey_are_escaped(run: Run, models: Path) -> None:
+    (models / COAL).rename(models / "co\x1b[2Jal.lite.safetensors")
+    listed = run("styles")
+    assert "co\\x1b[2Jal" in listed.out
+    removed = run("styles", "remove", "co\x1b[2Jal", "-y")
+    assert removed.code == 0
+    assert "\x1b" not in listed.out + removed.err
+
+
+def test_a_style_of_the_same_name_in_two_folders(run: Run, models: Path, user_data: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home/livestyle/models"
+    home.mkdir(parents=True)
+    shutil.copy(models / COAL, home / COAL)
+    assert run("styles").err == ""  # the same bytes
+    shutil.copy(models / BIRCH, home / COAL)
+    note = f"note: coal: from models; other files of this name are in {home}\n"
+    assert run("styles").err == note
+    assert json.loads(run("styles", "--json").out)["notes"] == [note.removeprefix("note: ").strip()]
+    result = run("styles", "rename", "coal", "soot")
+    assert f"note: coal (lite) is still there: {home / COAL}" in result.err
+    assert run("styles", "remove", "coal", "-y").code == 0
+    assert files(home) == []
+    assert files(models) == sorted([ASH_FULL, ASH, BIRCH, "soot.lite.safetensors", BODY])
+
+
 # rename
 
 
@@ -155,7 +198,12 @@ def test_rename_one_file(run: Run, models: Path) -> None:
         ("ash", "ash", "the name ash is taken"),
         ("ash", "a.b", "'a.b' cannot be a name"),
         ("ash", "../ash", "cannot be a name"),
-        ("ash", "", "cannot be a name"),
+        ("ash", "", "an argument is empty"),
+        ("ash", "a\x1bb", "cannot be a name"),
+        ("ash", "a\x7fb", "cannot be a name"),
+        ("ash", "a\u202eb", "cannot be a name"),
+        ("ash", "a\\b", "cannot be a name"),
+        ("a\0b", "ash", "no style named"),
         ("ash", "broken", "the name broken is taken"),
         ("wave", "sea", "wave.full.safetensors is bundled, and stays as it is; for a copy of your own: livestyle"),
         ("ahs", "elm", "did you mean ash"),
@@ -335,6 +383,10 @@ def test_where_an_export_goes(run: Run, models: Path, tmp_path: Path, words: lis
         (["coal", "-o", f"models/{BIRCH}"], "-y"),
         (["coal", "-o", f"models/{BIRCH}", "-n"], "exists"),
         (["coal", "-o", f"models/{BIRCH}/"], "cannot write"),
+        (["birch", "-o", f"models/{BODY}", "-y"], "input itself"),  # which ash needs too
+        (["coal", "-o", "a\x1bb.safetensors"], "cannot be a name"),
+        (["coal", "-o", "a:b.safetensors"], "cannot be a name"),
+        (["coal", "-o", ".hidden.safetensors"], "cannot be a name"),
         ([f"models/{BODY}"], "a body without a style"),
         (["lonely.lite.safetensors", "-o", "out/"], "needs a body"),
         (["cole"], "did you mean coal"),

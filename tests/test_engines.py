@@ -1,6 +1,7 @@
 """One contract suite for all engines: whatever the device, the same painting."""
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import torch
 from livestyle.architecture import ARCHITECTURES, Architecture
 from livestyle.engines import Engine, Look, choose_device, open_engine
 from livestyle.engines.cpu import PlainEngine, PooledEngine
-from livestyle.engines.memory import fits_whole
+from livestyle.engines.memory import fits_whole, strips_note
 from livestyle.errors import DeviceError, TooLargeError
 from livestyle.frame import Image
 from livestyle.gallery import Gallery
@@ -44,8 +45,7 @@ IN_STRIPS = " in strips"
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     name, strips, _ = request.param.partition(IN_STRIPS)
     if strips:
-        monkeypatch.setattr("livestyle.engines.cpu.CPU_MOST_BYTES", 1)
-        monkeypatch.setattr("livestyle.engines.openvino.CPU_MOST_BYTES", 1)
+        monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)
     opened = ENGINES[name]()
     if strips:
         opened.precision = "float32"  # whatever the engine takes for what it paints whole
@@ -209,33 +209,60 @@ def test_read_only_frames(engine: Engine, look: Look, frames: list[Image]) -> No
 
 def test_too_large_is_refused_before_it_is_allocated(engine: Engine, look: Look, frames: list[Image]) -> None:
     huge = np.broadcast_to(np.uint8(0), (3_000_000, 4_000_000, 3))  # 36 TB, of one byte
-    with pytest.raises(TooLargeError, match="use --size"):
-        engine.submit([huge], look)
+    for _ in range(2):
+        with pytest.raises(TooLargeError, match=r"^4000000x3000000 needs about .* are free; \d+x\d+ would fit$"):
+            engine.submit([huge], look)
     assert engine.submit(frames[:1], look).result()[0].shape == frames[0].shape  # and nothing is broken
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_the_size_that_is_named_fits(architecture: Architecture) -> None:
-    frame, free = np.broadcast_to(np.uint8(0), (900, 1600, 3)), 10**7
+    frame, free = np.broadcast_to(np.uint8(0), (9000, 16000, 3)), 10**9
     with pytest.raises(TooLargeError) as caught:
         fits_whole(architecture, frame, 1, free)
-    width, height = (int(side) for side in str(caught.value).rsplit(" ", 1)[1].split("x"))
+    assert caught.value.fits is not None
+    width, height = caught.value.fits
+    assert str(caught.value).endswith(f"; {width}x{height} would fit")
     assert math.isclose(width / height, 16 / 9, rel_tol=0.02)
     fits_whole(architecture, np.broadcast_to(np.uint8(0), (height, width, 3)), 1, free)
-    larger = np.broadcast_to(np.uint8(0), (int(height * 1.1), int(width * 1.1), 3))
+    larger = np.broadcast_to(np.uint8(0), (int(height * 1.3), int(width * 1.3), 3))
     with pytest.raises(TooLargeError):  # not needlessly small
         fits_whole(architecture, larger, 1, free)
+    with pytest.raises(TooLargeError) as caught:
+        fits_whole(architecture, frame, 1, 0)
+    assert caught.value.fits is None
 
 
 def test_memory_by_hand() -> None:
     lite, frame = ARCHITECTURES["lite"], np.zeros((10, 20, 3), np.uint8)
-    four = 4 * 200 * lite.bytes_per_pixel
+    four = 4 * 200 * 80
     assert fits_whole(lite, frame, 4, four)
     assert not fits_whole(lite, frame, 4, four - 1)
-    assert not fits_whole(lite, frame, 4, four, most_bytes=four - 1)
-    assert not fits_whole(lite, frame, 10**6, 200 * lite.strip_bytes_per_pixel)  # strips are painted one after another
+    assert not fits_whole(lite, frame, 4, four, most=four - 1)
+    assert not fits_whole(lite, frame, 10**6, 200 * 80)  # strips are painted one after another; one is all of a small picture
     with pytest.raises(TooLargeError, match="20x10 needs about"):
-        fits_whole(lite, frame, 1, 200 * lite.strip_bytes_per_pixel - 1)
+        fits_whole(lite, frame, 1, 200 * 80 - 1)
+    large = np.broadcast_to(np.uint8(0), (8000, 10000, 3))
+    strips = 20 * 80_000_000 + 130 * 2**20 * 10000 // 4096  # a strip of a wider picture is larger
+    assert not fits_whole(lite, large, 1, strips)
+    with pytest.raises(TooLargeError, match=r"10000x8000 needs about 1.8 GiB in the lite network, .* and 1.8 GiB are free"):
+        fits_whole(lite, large, 1, strips - 1)
+
+
+def test_half_precision_takes_half_the_memory() -> None:
+    full, frame = ARCHITECTURES["full"], np.zeros((10, 20, 3), np.uint8)
+    half = 200 * (850 // 2 + 40)  # photo and painting are mixed in fp32
+    assert fits_whole(full, frame, 1, 10**6, most=half, precision="float16")
+    assert not fits_whole(full, frame, 1, 10**6, most=half - 1, precision="bfloat16")
+    assert not fits_whole(full, frame, 1, 10**6, most=half, precision="float32")
+
+
+def test_a_frame_of_nv12_is_no_larger_than_its_picture() -> None:
+    lite, frame = ARCHITECTURES["lite"], np.broadcast_to(np.uint8(0), (1620, 1920))
+    assert fits_whole(lite, frame, 1, 1920 * 1080 * 80)
+    assert strips_note(frame) == "1920x1080 is painted in strips, to save memory"
+    with pytest.raises(TooLargeError, match=r"^1920x1080 needs about 158 MiB"):
+        fits_whole(lite, frame, 1, 10**7)
 
 
 @pytest.mark.parametrize("model", ["lite", "full"])
@@ -247,7 +274,7 @@ def test_strips_paint_what_the_whole_does(
     scene = np.stack([x * 4, y * 3, (x // 9 + y // 7) % 2 * 200], axis=-1).astype(np.uint8)  # its top is not like its bottom
     engine, look = PlainEngine("cpu"), load_look(style_folder, model)
     whole = engine.submit([scene], look).result()[0]
-    monkeypatch.setattr("livestyle.engines.cpu.CPU_MOST_BYTES", 1)
+    monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)
     monkeypatch.setattr("livestyle.engines.strips.STRIP_NUMBERS", 1)
     monkeypatch.setattr("livestyle.engines.strips.LEAST_ROWS", 5)
     assert apart(whole, engine.submit([scene], look).result()[0]) <= 1
@@ -257,7 +284,7 @@ def test_strips_paint_what_the_whole_does(
 
 
 def test_strips_are_told(style_folder: Path, frames: list[Image], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.engines.cpu.CPU_MOST_BYTES", 1)
+    monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)
     engine = PooledEngine()
     for _ in range(3):
         engine.submit(frames, load_look(style_folder, "lite")).result()
@@ -290,12 +317,78 @@ def test_cuda_where_there_is_none() -> None:
     try:
         choose_device("cuda")
     except DeviceError as error:
-        assert "use --device cpu" in str(error)  # noqa: PT017
+        assert "use the device cpu" in str(error)  # noqa: PT017
     else:
         pytest.skip("there is a GPU")
 
 
-def test_openvino_sends_nothing_home() -> None:
-    pytest.importorskip("openvino")
-    script = "import livestyle.engines.openvino, sys; sys.exit(sys.modules.get('openvino_telemetry') is not None)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+AUDIT = """
+import os, sys
+seen = []
+def note(event, arguments):
+    if event.startswith(("socket.", "subprocess.", "os.fork", "os.posix_spawn", "os.exec", "os.system", "_winapi.CreateProcess")):
+        seen.append(event)
+sys.addaudithook(note)
+"""
+
+
+@pytest.mark.parametrize("first", ["", "import openvino_telemetry as before"], ids=["alone", "in a program that has it"])
+def test_openvino_sends_nothing_home(first: str, tmp_path: Path) -> None:
+    """And what the program has of it stays."""
+    pytest.importorskip("openvino_telemetry")
+    script = f"""{AUDIT}{first}
+import numpy as np
+import livestyle
+livestyle.stylize(np.zeros((24, 32, 3), np.uint8), "wave", device="openvino")
+import openvino, openvino_telemetry
+assert "before" not in globals() or openvino_telemetry is before
+openvino_telemetry.Telemetry, openvino.convert_model
+print(seen)
+"""
+    clean = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=clean | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "[]\n", done.stderr
+
+
+THREADS = """
+import threading
+import torch
+from livestyle.engines.cpu import PooledEngine
+
+def in_a_new_thread():
+    counts = []
+    thread = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return counts[0]
+
+torch.set_num_threads(3)
+engine = PooledEngine()
+inside = {engine._pool.submit(torch.get_num_threads).result() for _ in range(8)}
+engine.close()
+print(torch.get_num_threads(), in_a_new_thread(), inside)
+"""
+
+
+def test_the_pool_leaves_other_threads_their_cores() -> None:
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)
+    assert done.stdout == "3 3 {1}\n", done.stderr
+
+
+def test_free_memory_is_asked_once_for_a_size(style_folder: Path, frames: list[Image]) -> None:
+    """A video's frames are all painted alike."""
+    engine, look = PooledEngine(), load_look(style_folder, "lite")
+    engine.submit(frames[:1], look).result()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("livestyle.engines.memory.free_bytes", lambda: 0)
+        engine.submit(frames[1:2], look).result()
+        with pytest.raises(TooLargeError):
+            engine.submit([frame[:-1] for frame in frames[:1]], look)
+    engine.close()
+
+
+def test_the_number_of_the_gpu(engine: Engine) -> None:
+    assert engine.gpu == (int(engine.name.removeprefix("cuda:")) if engine.takes_nv12 else 0)

@@ -1,10 +1,12 @@
 """The fused kernels paint what eager torch paints: on a GPU, or in Triton's interpreter where there is none."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from livestyle.architecture import ARCHITECTURES
-from livestyle.network import Transformer
+from livestyle.network import TorchOps, Transformer
 
 pytest.importorskip("triton", reason="Triton is for Linux")
 from livestyle.engines.fused import FusedOps, Lazy
@@ -43,3 +45,19 @@ def test_statistics_do_not_cancel() -> None:
     exact = x.float().double()
     exact = (exact - exact.mean((2, 3), keepdim=True)) / exact.var((2, 3), correction=0, keepdim=True).sqrt()
     torch.testing.assert_close(normal, exact, rtol=0, atol=2e-3)
+
+
+def test_any_order_of_operations() -> None:
+    """Twice as large twice, a norm after a ReLU, after upsampling, and after a norm."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last).to(DEVICE)
+    rows = torch.rand(2, 24, device=DEVICE) + 0.5
+
+    def run(ops: Any, y: Any) -> Any:
+        y = ops.norm(ops.relu(y))
+        y = ops.upsample(ops.relu(ops.upsample(y)))
+        return ops.norm(ops.norm(y))
+
+    eager = run(TorchOps({}, rows), x.clone())
+    assert eager.shape == (2, 8, 20, 24)
+    torch.testing.assert_close(run(FusedOps({}, rows), Lazy(x)).written(), eager, rtol=0, atol=1e-4)

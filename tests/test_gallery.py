@@ -1,6 +1,9 @@
 """The styles found on disk, and how a person names them."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import platformdirs
 import pytest
 
 from livestyle.errors import StyleError
-from livestyle.gallery import Gallery, default_folders, parse_blend
+from livestyle.gallery import Gallery, bundled_folder, default_folders, parse_blend
 
 
 @pytest.mark.parametrize(
@@ -65,14 +68,85 @@ def test_bodies_are_found_by_hash(style_folder: Path) -> None:
     assert gallery.body(gallery.models("coal")["lite"]).path.name == "coal.lite.safetensors"
 
 
-def test_earlier_folders_win_and_it_is_said(style_folder: Path, tmp_path: Path) -> None:
+def test_earlier_folders_win_and_it_is_said_of_what_is_used(style_folder: Path, tmp_path: Path) -> None:
     mine = shutil.copy(style_folder / "birch.lite.safetensors", tmp_path / "ash.lite.safetensors")
     gallery = Gallery([tmp_path, style_folder])
     assert gallery.models("ash")["lite"].path == Path(mine)
     assert gallery.models("ash")["full"].path.parent == style_folder  # of another network: not shadowed
     theirs = style_folder / "ash.lite.safetensors"
-    assert gallery.notes == [f"{mine} is used for ash (lite), not {theirs}"]
+    assert gallery.notes == []
+    assert gallery.shadowed(["ash"]) == gallery.shadowed(["ash", "birch"], "lite")
+    assert gallery.shadowed(["ash"]) == [f"ash: from {tmp_path}; other files of this name are in {style_folder}"]
+    assert gallery.shadowed(["birch", "coal"]) == gallery.shadowed(["ash"], "full") == []
     assert Gallery([style_folder, tmp_path]).models("ash")["lite"].path == theirs
+
+
+def test_many_shadowed_files_are_one_line_and_copies_are_none(style_folder: Path, tmp_path: Path) -> None:
+    for name in ("ash", "birch", "coal"):
+        shutil.copy(style_folder / f"{name}.lite.safetensors", tmp_path)
+    gallery = Gallery([tmp_path, style_folder])
+    assert gallery.shadowed(gallery.names) == []
+    for name in ("birch", "coal"):
+        shutil.copy(style_folder / "ash.lite.safetensors", tmp_path / f"{name}.lite.safetensors")
+    gallery = Gallery([tmp_path, style_folder])
+    assert gallery.shadowed(gallery.names) == [f"birch, coal: from {tmp_path}; other files of these names are in {style_folder}"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_what_lies_in_a_style_folder_stops_nothing(style_folder: Path, tmp_path: Path) -> None:
+    coal = style_folder / "coal.lite.safetensors"
+    shutil.copy(coal, tmp_path)
+    (tmp_path / "loop.safetensors").symlink_to(tmp_path / "loop.safetensors")
+    (tmp_path / "broken.safetensors").symlink_to(tmp_path / "nothing")
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "device.safetensors").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.safetensors")  # which would be waited for
+    (tmp_path / "empty.safetensors").touch()
+    (tmp_path / "sparse.safetensors").touch()
+    os.truncate(tmp_path / "sparse.safetensors", 2**36)
+    (tmp_path / "long.safetensors").write_bytes((2**40).to_bytes(8, "little") + b"{}")
+    (tmp_path / "deep.safetensors").write_bytes((10**6).to_bytes(8, "little") + b"[" * 10**6)
+    (tmp_path / "\x1b[2J.safetensors").write_text("a name that a terminal would obey")
+    (tmp_path / os.fsdecode(b"\xff.safetensors")).write_text("a name that is no text")
+    gallery = Gallery([tmp_path])
+    assert gallery.names == ["coal"]
+    assert len(gallery.notes) == 11
+    assert all(note.startswith("skipped: ") for note in gallery.notes)
+
+
+def test_folders_that_cannot_be_read_are_said_and_passed_over(style_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").symlink_to(tmp_path / "models")
+    gallery = Gallery([tmp_path / "models", Path("x" * 300), style_folder])
+    assert gallery.names == ["ash", "birch", "coal"]
+    assert gallery.notes[0].startswith(f"skipped: cannot read the folder {tmp_path / 'models'}: ")
+    assert len(gallery.notes) == 2
+
+
+SCRIPT = """
+import os
+from livestyle.gallery import Gallery, default_folders, user_folder
+Gallery()  # imports what it needs, perhaps from a folder that is closed, too, in a moment
+if os.getuid() == 0:
+    os.setuid(65534)  # root may enter everything
+gallery = Gallery()
+print(user_folder(), len(default_folders()), *gallery.notes, sep="\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="homes and users as Linux has them")
+@pytest.mark.parametrize(("home", "said"), [("closed", "skipped: cannot read the folder"), ("/", ""), (None, "")])
+def test_a_home_that_may_not_be_entered_or_is_not_there(tmp_path: Path, home: str | None, said: str) -> None:
+    """As in `docker run --user`."""
+    (tmp_path / "closed").mkdir(mode=0)
+    place = {} if home is None else {"HOME": str(tmp_path / home)}
+    environment = {key: value for key, value in os.environ.items() if key not in ("HOME", "XDG_DATA_HOME")} | place
+    program = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(program, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    folder, count, *notes = done.stdout.splitlines()
+    assert Path(folder).is_absolute() or (folder, count) == ("models", "2")
+    ours = [note for note in notes if str(bundled_folder()) not in note]  # where nobody may read the checkout
+    assert [note.startswith(said) for note in ours] == [True] * bool(said), notes
 
 
 def test_the_same_folder_twice_shadows_nothing(style_folder: Path, tmp_path: Path) -> None:
@@ -86,6 +160,8 @@ def test_folders_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert here.resolve() == tmp_path / "models"
     assert user == platformdirs.user_data_path("livestyle") / "models"
     assert (bundled / "__init__.py").is_file()
+    (tmp_path / "models").symlink_to(bundled)  # as in a checkout
+    assert default_folders() == [user, bundled]
 
 
 def test_folders_that_are_not_there(style_folder: Path, tmp_path: Path) -> None:

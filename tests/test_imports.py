@@ -4,6 +4,7 @@ The files are parsed, not run, so that imports inside functions count too.
 """
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,37 +29,46 @@ ALLOWED: dict[str, set[str]] = {
     "style": {"architecture", "errors", "output_file"},
     "network": {"architecture", "style"},
     "gallery": {"errors", "output_file", "style"},
-    "engines": {"architecture", "errors", "frame", "network", "style"},
+    "memory": set(),
+    "engines": {"architecture", "errors", "frame", "memory", "network", "style"},
     "stylizer": {"architecture", "engines", "errors", "frame", "gallery", "style"},
-    "pipeline": {"channel", "engines", "frame", "smoothing"},
+    "pipeline": {"channel", "engines", "errors", "frame", "smoothing"},
     "smoothing": {"engines", "frame", "motion"},
-    "sources": {"channel", "errors", "frame", "media"},
+    "sources": {"channel", "errors", "frame", "media", "memory", "output_file"},
     "sinks": {"errors", "frame", "media", "output_file"},
     "thumbnail": {"errors", "frame", "sinks", "sources", "style"},
     "upkeep": {"errors", "gallery", "style"},
     "train": {
-        *("architecture", "errors", "frame", "gallery", "interrupt", "motion", "network"),
+        *("architecture", "errors", "frame", "gallery", "interrupt", "memory", "motion", "network"),
         *("sources", "style", "thumbnail"),
     },
     "motion": {"frame"},
     "conf": set(),
     "models": set(),
     "sheet": {"frame"},
+    "strokes": {"frame"},
     "bench": {
         *("architecture", "channel", "engines", "errors", "frame", "gallery", "machine"),
         *("pipeline", "sinks", "sources", "style", "stylizer"),
     },
-    "__init__": {"stylizer"},
+    "__init__": {"errors", "stylizer"},
     "__main__": {"channel", "cli"},
 }
 """Part of livestyle -> the parts that it may import, besides itself. cli, which assembles them, may import all."""
 
 HOMES = {
-    "av": {"livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"},
+    "av": {
+        *("livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"),
+        *("livestyle/sinks/copied.py", "livestyle/sinks/sound.py", "livestyle/sinks/subtitles.py", "livestyle/sinks/metadata.py"),
+    },
     "cv2": {
         *("livestyle/sources/camera.py", "livestyle/sources/opencv.py", "livestyle/sources/pictures.py"),
-        *("livestyle/sources/demo.py", "livestyle/sinks/window.py", "livestyle/sinks/pictures.py"),
-        *("livestyle/motion.py", "livestyle/sheet.py", "livestyle/smoothing.py"),
+        *("livestyle/sources/demo.py", "livestyle/sinks/window.py"),
+        *("livestyle/motion.py", "livestyle/sheet.py", "livestyle/smoothing.py", "livestyle/strokes.py"),
+    },
+    "PIL": {
+        *("livestyle/sources/pictures.py", "livestyle/sources/color_profile.py", "livestyle/sources/exif.py"),
+        "livestyle/sinks/pictures.py",
     },
     "torch.cuda": {"livestyle/engines/cuda.py"},
     "openvino": {"livestyle/engines/openvino.py"},
@@ -161,12 +171,48 @@ def test_help_waits_for_nothing_heavy() -> None:
     assert "HEAVY []" in done.stdout
 
 
+NO_TORCH = """
+import importlib.machinery, sys
+class NotInstalled(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.split(".")[0] in ("torch", "torchvision", "triton") else super().find_spec(name, path, target)
+sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = NotInstalled
+"""
+
+
 def test_openvino_paints_without_torch(tmp_path: Path) -> None:
+    """All commands that paint, as if torch were not installed."""
     pytest.importorskip("openvino")
-    photo = tmp_path / "photo.png"
-    write_picture(photo, np.full((24, 32, 3), 90, np.uint8))
-    words = ["image", str(photo), "-o", str(tmp_path / "painted.png"), "--device", "openvino", "--quiet"]
-    script = f"import sys\nfrom livestyle.cli import cli\ncli.main({words}, standalone_mode=False)\nprint('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.stdout == "False\n", done.stderr
-    assert (tmp_path / "painted.png").exists()
+    write_picture(tmp_path / "photo.png", np.full((24, 32, 3), 90, np.uint8))
+    commands = [
+        ["image", "photo.png", "-o", "painted.png"],
+        ["image", "photo.png", "-o", "painted.png", "-y", "--strength", ".5", "--device", "openvino"],
+        ["image", "photo.png", "-o", "sheet.jpg", "--all-styles", "--device", "openvino"],
+        ["webcam", "--camera", "demo", "--size", "64x36", "--seconds", ".2", "--record", "live.mp4", "--device", "openvino"],
+        ["video", "live.mp4", "painted.mp4", "--device", "openvino", "--smooth", ".5"],
+        ["styles"],
+    ]
+    script = f"{NO_TORCH}\nfrom livestyle.cli import cli\nfor words in {commands}:\n    cli.main(words, standalone_mode=False)\n"
+    script += """
+import numpy as np
+from livestyle import LivestyleError, TooLargeError, stylize
+from livestyle.engines import memory
+memory.CPU_MOST_BYTES = 1
+photos = np.zeros((40, 24, 32, 3), np.uint8)
+print(stylize(photos, "wave").shape)  # whole, where there are no strips
+memory.free_bytes = lambda: 100 * 24 * 32
+print(stylize(photos, "wave").shape)
+try:
+    stylize(photos[0], "wave", device="cpu")
+except LivestyleError as error:
+    print(error)
+"""
+    no_display = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=no_display)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} >= {"painted.png", "sheet.jpg", "live.mp4", "painted.mp4"}
+    *_, first, second, last = done.stdout.splitlines()
+    assert first == second == "(40, 24, 32, 3)"
+    assert "pip install torch" in last

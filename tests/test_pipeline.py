@@ -9,12 +9,13 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 
 from livestyle.engines import Look
-from livestyle.errors import InputError
+from livestyle.errors import InputError, LivestyleError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.gallery import Gallery
 from livestyle.pipeline import LIVE, Pace, Pipeline, batched, offline
@@ -201,19 +202,49 @@ def test_an_error_of_the_live_source_is_told(stylizer: Stylizer) -> None:
     assert str(error) == "unplugged"
 
 
-def wrong(number: int) -> Frame:
-    """Not a picture: the network cannot take it."""
-    return replace(frame(number), image=np.zeros((9, 12, 4), np.uint8))
+NV12 = replace(frame(4), image=np.zeros((12, 10), np.uint8))  # which a CPU does not take
 
 
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("more", [0, 3, 100])
 def test_an_error_of_the_painter_comes_after_the_frames_before_it(stylizer: Stylizer, batch: int, more: int) -> None:
-    source = Shelf([*(frame(number) for number in range(4)), *(wrong(4) for _ in range(2)), *(frame(9) for _ in range(more))])
+    source = Shelf([*(frame(number) for number in range(4)), NV12, NV12, *(frame(9) for _ in range(more))])
     with Pipeline(source, stylizer, offline(batch)) as pipeline:
         numbers, error = read_until_error(pipeline)
     assert numbers == [0, 1, 2, 3]
-    assert isinstance(error, RuntimeError)
+    assert isinstance(error, LivestyleError)
+    assert source.closed == 1
+
+
+def pictured(*shape: int, dtype: Any = np.uint8) -> Frame:
+    return replace(frame(0), image=np.zeros(shape, dtype))
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        *(pictured(*shape) for shape in ((9, 12, 4), (9, 12, 1), (0, 12, 3), (9, 0, 3), (0, 0, 3))),
+        *(pictured(*shape) for shape in ((3,), (13, 10), (12, 11), (0, 0))),
+        *(pictured(9, 12, 3, dtype=dtype) for dtype in (np.float32, np.int64, bool, object)),
+        replace(frame(0), image=None),  # type: ignore[arg-type]
+        replace(frame(0), image=[[[1, 2, 3]]]),  # type: ignore[arg-type]
+        replace(frame(0), pts_seconds="soon"),  # type: ignore[arg-type]
+        replace(frame(0), pts_seconds=0.5),  # type: ignore[arg-type]
+        np.zeros((9, 12, 3), np.uint8),
+        "frame",
+        0,
+    ],
+    ids=lambda thing: f"{thing!r:.60}",
+)
+@pytest.mark.parametrize("pace", [LIVE, offline(4)], ids=["live", "offline"])
+def test_what_is_no_frame_is_told(stylizer: Stylizer, thing: Any, pace: Pace) -> None:
+    """By a user's own source; in the same batch are frames that are right, and come first."""
+    source = Shelf([frame(1), thing, frame(2)])
+    with Pipeline(source, stylizer, pace) as pipeline:
+        numbers, error = read_until_error(pipeline)
+    assert numbers == [1]
+    assert isinstance(error, InputError)
+    assert str(error).startswith("the source gave ")
     assert source.closed == 1
 
 
@@ -292,7 +323,7 @@ def test_live_ends_whatever_is_stuck(stylizer: Stylizer, monkeypatch: pytest.Mon
 
 
 def test_frames_are_counted(stylizer: Stylizer) -> None:
-    source = Shelf([*(frame(number) for number in range(4)), wrong(4), frame(5)])
+    source = Shelf([*(frame(number) for number in range(4)), NV12, frame(5)])
     with Pipeline(source, stylizer, Pace(1, 0, 1, drop_oldest=False)) as pipeline:
         numbers, _ = read_until_error(pipeline)
         assert numbers == [0, 1, 2, 3]

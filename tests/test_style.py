@@ -258,3 +258,10 @@ def test_a_disk_that_fills_up(good: Path, body: Body) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert good.read_bytes() == before
     assert list(good.parent.iterdir()) == [good]
+
+
+def test_a_file_that_says_megabytes_of_itself_is_refused(body: Body, tmp_path: Path) -> None:
+    path = tmp_path / "talker.lite.safetensors"
+    style.save(path, body, plain_rows(), {"training": "[" * 3 * 2**20}, with_body=True)
+    with pytest.raises(StyleError, match="says 3 MiB of itself; a style file at most 2"):
+        read_header(path)

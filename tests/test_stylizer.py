@@ -1,6 +1,10 @@
 """The stylizer: looks and arrays."""
 
+import pickle
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +12,10 @@ import numpy as np
 import pytest
 
 import livestyle
+import livestyle.stylizer as stylizer_module
+from livestyle.engines import Look
 from livestyle.errors import DeviceError, LivestyleError, StyleError
-from livestyle.frame import Image
+from livestyle.frame import Frame, Image
 from livestyle.gallery import Gallery
 from livestyle.stylizer import MANY_FRAMES, Stylizer
 
@@ -93,7 +99,7 @@ def test_models(gallery: Gallery, photo: Image) -> None:
     with Stylizer("ash", "full", "cpu", gallery=gallery) as full:
         assert full.model == "full"
         assert full(photo).shape == photo.shape
-        with pytest.raises(StyleError, match="--model full does not fit: birch is there for lite"):
+        with pytest.raises(StyleError, match="the model full does not fit: birch is there for lite"):
             full.style = "birch"
     with Stylizer("ash", "auto", "cpu", gallery=gallery) as auto:
         assert auto.model == "lite"
@@ -243,8 +249,158 @@ def test_the_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest
         assert stylizer.best_batch((24, 32, 3)) == best
 
 
+def test_few_frames_are_not_worth_measuring(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[tuple[int, ...]] = []
+    measure = stylizer._measure_batches
+    monkeypatch.setattr(stylizer, "_measure_batches", lambda shape: measured.append(shape) or measure(shape))
+    assert stylizer.best_batch((24, 32, 3), MANY_FRAMES - 1) == 1
+    stylizer(np.zeros((MANY_FRAMES - 1, 24, 32, 3), np.uint8))
+    assert measured == []
+    best = stylizer.best_batch((24, 32, 3))  # a source that does not know how many
+    assert measured == [(24, 32, 3)]
+    assert stylizer.best_batch((24, 32, 3), 1) == stylizer.best_batch((24, 32, 3), MANY_FRAMES) == best
+    assert len(measured) == 1
+
+
 def test_many_frames_are_painted_in_batches(stylizer: Stylizer) -> None:
     frames = np.random.default_rng(1).integers(60, 190, (MANY_FRAMES + 1, 20, 27, 3), np.uint8)
     painted = stylizer(frames)
     for number in (0, MANY_FRAMES // 2, MANY_FRAMES):
         assert np.abs(painted[number].astype(int) - stylizer(frames[number])).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *([], [None], np.zeros((8, 8, 3))),
+        *([np.zeros(shape, np.uint8)] for shape in ((8, 8, 4), (0, 8, 3), (12, 8))),
+        [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)],
+    ],
+    ids=["none", "None", "a picture", "RGBA", "empty", "NV12", "two sizes"],
+)
+def test_frames_that_are_none(stylizer: Stylizer, wrong: Any) -> None:
+    with pytest.raises(LivestyleError, match=r"^expected .*, found "):
+        stylizer.submit(wrong)
+
+
+@pytest.mark.parametrize("wrong", [[[1, 2], [3]], {"a": 1}, object()], ids=["ragged", "dict", "object"])
+def test_other_objects_that_are_no_pictures(stylizer: Stylizer, wrong: Any) -> None:
+    with pytest.raises(LivestyleError, match=r"expected \(H, W, 3\) or \(N, H, W, 3\) uint8 RGB, found"):
+        stylizer(wrong)
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        *("as\0h", "\0", "a\0b/c", "x\0.safetensors", "folder/\0.safetensors", "\ud800.safetensors", "~\0/x.safetensors"),
+        *(None, 3, b"ash", ["ash"], {3: 1.0}, {"ash": None}, {}, ""),
+    ],
+    ids=repr,
+)
+def test_styles_that_are_none(gallery: Gallery, style: Any) -> None:
+    with pytest.raises(StyleError) as caught:
+        Stylizer(style, device="cpu", gallery=gallery)
+    assert str(caught.value).isprintable()
+
+
+def test_a_style_by_its_path(style_folder: Path, gallery: Gallery, photo: Image) -> None:
+    with Stylizer(style_folder / "coal.lite.safetensors", device="cpu", gallery=Gallery([])) as stylizer:
+        painted = stylizer(photo)
+    with Stylizer("coal", device="cpu", gallery=gallery) as stylizer:
+        assert np.array_equal(stylizer(photo), painted)
+
+
+@pytest.mark.parametrize("strength", ["much", None, float("nan"), -0.1, 1.1, 1 + 1j])
+def test_strengths_that_are_none(stylizer: Stylizer, strength: Any) -> None:
+    with pytest.raises(LivestyleError, match="strength is from 0"):
+        stylizer.strength = strength
+    assert stylizer.strength == 1
+
+
+def test_two_threads_change_the_look(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sets the style, one the strength; the second begins while the first is about to replace the look."""
+    begun, replaces = threading.Event(), stylizer_module.replace
+    other = threading.Thread(target=lambda: setattr(stylizer, "strength", 0.25))
+
+    def slow_replace(look: Look, **changes: Any) -> Look:
+        if "rows" in changes:
+            other.start()
+            begun.wait(0.2)  # whoever may go on, goes on
+        changed = replaces(look, **changes)
+        if "strength" in changes:
+            begun.set()
+        return changed
+
+    monkeypatch.setattr(stylizer_module, "replace", slow_replace)
+    birch = stylizer._find("birch").rows
+    stylizer.style = "birch"
+    other.join()
+    assert (stylizer.style, stylizer.strength) == ("birch", 0.25)
+    assert np.array_equal(stylizer.look.rows, birch)
+
+
+def test_looks_are_equal_that_paint_the_same(style_folder: Path, stylizer: Stylizer) -> None:
+    look = stylizer.look
+    with Stylizer("ash", device="cpu", gallery=Gallery([style_folder])) as second:
+        other = second.look
+        assert other.body is not look.body
+        assert other == look
+        assert hash(other) == hash(look)
+        assert {look: 1}[other] == 1
+        for change in ({"strength": 0.5}, {"keep_colors": True}, {"rows": look.rows * 2}):
+            assert replace(other, **change) != look
+        second.style = "coal"
+        assert second.look != look
+        assert second.look.body != look.body
+    assert look != "ash"
+    assert pickle.loads(pickle.dumps(look)) == look
+
+
+def test_one_line_each(gallery: Gallery, stylizer: Stylizer, photo: Image) -> None:
+    header = gallery.models("ash")["lite"]
+    things = [stylizer, stylizer.look, stylizer.look.body, header, stylizer._styles[header], Frame(photo, Fraction(1, 3))]
+    for thing in things:
+        assert len(repr(thing)) < 400, repr(thing)
+        assert "\n" not in repr(thing)
+    assert repr(stylizer) == "Stylizer('ash', model='lite', device='cpu', strength=1.0, keep_colors=False)"
+    assert repr(things[-1]) == "Frame((20, 27, 3) uint8, pts_seconds=1/3, captured_at=None)"
+
+
+def test_closed_twice_and_used_after_that(gallery: Gallery, photo: Image) -> None:
+    stylizer = Stylizer("ash", device="cpu", gallery=gallery)
+    ticket = stylizer.submit([photo, photo])
+    stylizer.close()
+    stylizer.close()
+    assert len(ticket.result()) == 2
+    for use in (lambda: stylizer(photo), lambda: stylizer.submit([photo] * 3), lambda: stylizer.warm_up(8, 8)):
+        with pytest.raises(LivestyleError, match="closed"):
+            use()
+
+
+def test_two_at_once(gallery: Gallery, photo: Image) -> None:
+    with Stylizer("ash", device="cpu", gallery=gallery) as one, Stylizer("birch", device="cpu", gallery=gallery) as two:
+        first, second = one(photo), two(photo)
+        tickets = [each.submit([photo] * 4) for each in (one, two, one, two)]
+        for ticket, expected in zip(tickets, (first, second, first, second), strict=True):
+            assert all(np.abs(image.astype(int) - expected).max() <= 1 for image in ticket.result())
+        one.close()
+        assert np.array_equal(two(photo), second)
+
+
+def test_the_package_lists_its_names() -> None:
+    assert {"Stylizer", "stylize", "styles", "LivestyleError", "InputError", "TooLargeError"} <= set(dir(livestyle))
+    assert all(hasattr(livestyle, name) for name in dir(livestyle))
+    assert livestyle.StyleError is StyleError
+
+
+def test_styles_are_listed(style_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livestyle.gallery.default_folders", lambda: [style_folder])
+    assert livestyle.styles() == ["ash", "birch", "coal"]
+
+
+def test_a_short_clip_is_painted_at_once(run: Any, make_clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: object) -> int:
+        pytest.fail("ten frames are not worth it")
+
+    monkeypatch.setattr(Stylizer, "_measure_batches", measured)
+    assert run("video", make_clip(), "out.mp4", "--device", "cpu").code == 0

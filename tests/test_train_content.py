@@ -1,5 +1,7 @@
 """Where the crops come from: folders, videos, drawn scenes; what cannot be read; the same crops every time."""
 
+import os
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,8 +11,11 @@ import pytest
 import torch
 
 from livestyle.errors import TrainingError
+from livestyle.sources.video import VideoFile
 from livestyle.train import drawn
 from livestyle.train.content import ContentCrops, collate, read_picture
+
+Clip = Callable[..., Path]
 
 
 def write_pictures(folder: Path, count: int = 4) -> None:
@@ -130,6 +135,55 @@ def test_a_long_video_is_thinned_evenly(tmp_path: Path) -> None:
     assert len(crops) == 225  # every fourth: 900 is more than twice 400
     levels = [round(np.asarray(picture).mean()) for picture in crops.pictures[:40]]
     assert set(np.diff(levels)) == {4}
+
+
+def test_a_video_is_seen_as_the_command_video_sees_it(make_clip: Clip) -> None:
+    path = make_clip("turned.mp4", range(4), rotation=90)  # 64x48, lying on its side
+    crops = ContentCrops(path, 32, 1.0, seed=0)
+    video = VideoFile(path, size=lambda width, height: (32, 43))
+    for picture in crops.pictures:
+        frame = video.read()
+        assert frame is not None
+        assert np.array_equal(picture, frame.image)
+    video.close()
+    assert np.asarray(crops.pictures[0]).shape == (43, 32, 3)
+
+
+def test_high_dynamic_range_is_tone_mapped_and_said(make_clip: Clip) -> None:
+    path = make_clip("hdr.mkv", range(3), color_trc=16, color_primaries=9, colorspace=9)
+    assert [note for note in ContentCrops(path, 32, 1.0, seed=0).notes if "tone-mapped" in note]
+
+
+def test_a_small_video_is_not_enlarged_and_a_damaged_one_is_said(make_clip: Clip) -> None:
+    path = make_clip("clip.mkv", range(40), options={"x264-params": "keyint=5"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    crops = ContentCrops(path, 256, 2.0, seed=0)
+    assert 5 < len(crops) < 40
+    assert np.asarray(crops.pictures[0]).shape == (48, 64, 3)
+    assert any("cut off" in note for note in crops.notes)
+    assert crops[0][0].shape == (3, 256, 256)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files cannot be listed here")
+def test_a_video_that_cannot_be_used_is_closed(make_clip: Clip, tmp_path: Path) -> None:
+    path = make_clip("clip.mkv", range(10))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 8])
+    with pytest.raises(TrainingError):
+        ContentCrops(path, 32, 1.0, seed=0)
+    opened = [os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()]
+    assert str(path) not in opened
+
+
+def test_strips_and_closed_files_are_skipped(tmp_path: Path) -> None:
+    """A strip of a pixel's width would be enlarged to gigabytes."""
+    write_pictures(tmp_path, 2)
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "strip.png"), rng.integers(0, 256, (1, 30_000, 3), np.uint8))
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    crops = ContentCrops(tmp_path, 32, 1.0, seed=0)
+    _, unusable = collate([crops[i] for i in range(3)])
+    assert [crops.name(number) for number in unusable] == [str(tmp_path / "strip.png")]
 
 
 PLAYLISTS = [b"ffconcat version 1.0\nfile film.mkv\n", b"#EXTM3U\n#EXTINF:1,\nfilm.mkv\n"]

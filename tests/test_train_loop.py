@@ -154,7 +154,6 @@ def test_one_style_brings_its_body_and_loads_by_name() -> None:
     summary = run(**ONE, origin="drawn here", licence="CC0")
     path = Path("models/stripes.lite.safetensors")
     assert summary.styles == {"stripes": path}
-    assert str(summary).endswith("try it: livestyle image photo.jpg --style stripes")
     header = Gallery().models("stripes")["lite"]
     assert header.has_rows
     assert header.has_body
@@ -222,10 +221,6 @@ def test_weights_that_have_grown_are_written_small_and_paint_the_same(model: str
     assert all(np.array_equal(value, first.parameters[name]) for name, value in small.parameters.items())  # powers of two
     again = with_small_weights(small).parameters
     assert all(np.array_equal(value, again[name]) for name, value in small.parameters.items())
-
-
-def test_command_to_try_names_the_file_where_the_style_is_not_found_by_name() -> None:
-    assert str(run(**ONE, model_path="my models")).endswith("--style 'my models/stripes.lite.safetensors'")
 
 
 def test_fixed_seed_gives_the_same_run() -> None:
@@ -324,13 +319,24 @@ def test_run_interrupted_at_its_first_step_falls_along_the_same_cosine() -> None
     assert_equal(weights("models", 5), weights("straight", 5))
 
 
+def test_ctrl_c_twice_keeps_the_best_as_once() -> None:
+    def press_twice(_message: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="after step 1 of 5: the best so far is in"):
+        train(tiny(steps=5), CPU, quiet=True, warn=press_twice)
+    assert {"one", "two"} <= set(Gallery().names)
+    assert run(steps=5, resume=True, overwrite=True).steps == 5
+
+
 def test_two_processes_train_as_one_with_twice_the_batch(start: Start) -> None:
     tiny(steps=2)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train_tiny.py", "1"]
     process = start(command)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    assert errors.count("warning: the plan comes to 2 steps") == 1  # only the first process speaks
+    assert errors.count("warning: only 2 steps are planned") == 1  # only the first process speaks
     run(steps=2, batch_size=4, model_path="alone")
     run(steps=2, batch_size=2, model_path="half")  # what the first process sees
     # not number for number: where a gradient is nothing but rounding errors, Adam turns them into steps
@@ -365,8 +371,8 @@ def test_unusable_content_is_counted() -> None:
     cv2.imwrite("photos/white.jpg", np.full((40, 40, 3), 255, np.uint8))
     Path("photos/broken.jpg").write_text("no picture")
     summary = run(content="photos", steps=4)
-    assert (summary.content_pictures, summary.unusable_pictures) == (4, 2)
-    assert "2 of 4 content pictures were unreadable or of one colour, and skipped" in str(summary)
+    assert summary.content_pictures == 4
+    assert summary.skipped_pictures == (str(Path("photos/broken.jpg").absolute()), str(Path("photos/white.jpg").absolute()))
 
 
 def test_epochs_count_the_pictures() -> None:
@@ -417,14 +423,85 @@ def test_half_written_step_does_not_count() -> None:
     assert run(steps=5, resume=True).steps == 5
 
 
-def test_warns_of_few_steps_and_of_a_missing_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warns_of_few_steps_and_not_of_a_missing_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
     warnings: list[str] = []
     train(tiny(), CPU, quiet=True, warn=warnings.append)
-    assert warnings[0].startswith("the plan comes to 4 steps; a style wants 500 or more")
-    assert "pip install 'livestyle[tensorboard]'" in warnings[1]
+    assert [warning.split(";")[0] for warning in warnings] == ["only 4 steps are planned"]
     assert Path("models/run.lite/log.txt").read_text().startswith("step 4 content/conv2_2 ")
     assert not list(Path("models/run.lite").glob("events*"))
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from livestyle.train.config import read_config
+from livestyle.train.loop import train
+if __name__ == "__main__":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+    train(read_config(Path("conf/tiny.yml")), torch.device("cpu"), resume=True, overwrite=True, quiet=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training() -> None:
+    run(**ONE, steps=2)
+    tiny(**ONE, steps=4)  # and the batches, which are files of the shared memory, are smaller than that
+    Path("full.py").write_text(FULL_DISK)
+    size = Path("models/stripes.lite/step-0000002.weights.safetensors").stat().st_size
+    done = subprocess.run([sys.executable, "full.py", str(size - 1)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "step-0000004.weights.safetensors: File too large; the checkpoint of step 2 is kept" in done.stderr
+    header = style_files.read_header(Path("models/stripes.lite.safetensors"))
+    assert json.loads(header.info["training"])["steps"] == 4
+    assert sorted(path.name for path in Path("models/stripes.lite").glob("*step*")) == [
+        "step-0000002.optimizer.safetensors",
+        "step-0000002.weights.safetensors",
+    ]
+
+
+def test_styles_that_cannot_be_written_are_kept_in_the_checkpoint() -> None:
+    Path("models/one.lite.safetensors").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"one.lite.*; the checkpoint of step 4 is kept in models/run.lite: .* with --resume"):
+        run(overwrite=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+def test_a_log_that_cannot_be_written_ends_and_not_the_training() -> None:
+    Path("models/run.lite").mkdir(parents=True)
+    Path("models/run.lite/log.txt").symlink_to("/dev/full")
+    warnings: list[str] = []
+    summary = train(tiny(), CPU, quiet=True, warn=warnings.append)
+    assert summary is not None
+    assert summary.steps == 4
+    assert warnings[-1].startswith("the log ends here: ")
+    assert len(warnings) == 2
+
+
+def test_content_that_goes_while_it_trains_is_skipped() -> None:
+    Path("photos").mkdir()
+    for number in range(3):
+        cv2.imwrite(f"photos/{number}.png", drawn.content("drawn:scenes")[number])
+
+    def remove(_message: str) -> None:  # of few steps: after the content was found, before the first step
+        Path("photos/0.png").unlink()
+        Path("photos/1.png").write_bytes(Path("photos/1.png").read_bytes()[:50])
+
+    summary = train(tiny(content="photos", steps=3), CPU, quiet=True, warn=remove)
+    assert summary is not None
+    assert summary.steps == 3
+    assert [Path(name).name for name in summary.skipped_pictures] == ["0.png", "1.png"]
+
+
+def test_the_time_limit_grows_to_the_least_share_of_the_steps() -> None:
+    summary = run(steps=30, seconds=1.0, least_share=1.0, learning_rate_decay="cosine")
+    assert (summary.steps, summary.planned_steps) == (30, 30)
+    summary = run(steps=100_000, seconds=1.0, least_share=1e-4, overwrite=True)
+    assert 10 <= summary.steps < summary.planned_steps == 100_000
+    assert read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}}).least_share == 0.1
+    assert read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}, "seconds": 9}).least_share == 0  # who says so means it
 
 
 def test_logs_for_tensorboard_and_for_the_eye() -> None:
@@ -457,7 +534,7 @@ def test_model_path_that_cannot_be_written() -> None:
 
 def test_broken_style_picture() -> None:
     Path("style.jpg").write_text("no picture")
-    with pytest.raises(TrainingError, match=r"cannot read the style picture .*style\.jpg"):
+    with pytest.raises(TrainingError, match=r"cannot read the style picture: .*style\.jpg"):
         run(styles={"one": "style.jpg"})
 
 

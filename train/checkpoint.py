@@ -6,6 +6,7 @@ A step counts only when both of its files are there, so a kill between the two l
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from livestyle.errors import TrainingError
+from livestyle.errors import OutputError, TrainingError
 from livestyle.style import write_atomically
 
 WEIGHTS, OPTIMIZER = "step-{:07d}.weights.safetensors", "step-{:07d}.optimizer.safetensors"
@@ -22,7 +23,7 @@ ADAM, MUON = ("exp_avg", "exp_avg_sq"), ("momentum",)  # what they keep, of the 
 
 def steps_in(folder: Path) -> list[int]:
     """The steps with both files, in order."""
-    matches = (re.fullmatch(r"step-(\d{7})\.weights\.safetensors", path.name) for path in folder.glob("step-*"))
+    matches = (re.fullmatch(r"step-(\d{7,})\.weights\.safetensors", path.name) for path in folder.glob("step-*"))
     steps = sorted(int(match[1]) for match in matches if match)
     return [step for step in steps if (folder / OPTIMIZER.format(step)).exists()]
 
@@ -41,7 +42,10 @@ def is_finite(model: nn.Module, optimizers: Iterable[Optimizer]) -> bool:
 
 
 def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:
-    """Write both files atomically, then delete the other steps. styles: the names of the model's rows, in order."""
+    """Write both files atomically, then delete the other steps. styles: the names of the model's rows, in order.
+
+    Raises OutputError, and leaves the other steps as they are, if the files cannot be written.
+    """
     state: dict[str, Tensor] = {}
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     for optimizer in optimizers:
@@ -49,9 +53,14 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
             for key, value in slots.items():
                 state[f"{names[parameter]}.{key}"] = value.reshape(-1) if key == "step" else value
     metadata = {"step": str(step), "styles": json.dumps(list(styles))}
-    for tensors, name in ((model.state_dict(), WEIGHTS), (state, OPTIMIZER)):
-        arrays = {key: value.detach().cpu().numpy() for key, value in tensors.items()}
-        write_atomically(arrays, metadata, folder / name.format(step))
+    try:
+        for tensors, name in ((model.state_dict(), WEIGHTS), (state, OPTIMIZER)):
+            arrays = {key: value.detach().cpu().numpy() for key, value in tensors.items()}
+            write_atomically(arrays, metadata, folder / name.format(step))
+    except OutputError:  # a full disk: half a checkpoint only makes it fuller
+        with suppress(OSError):
+            (folder / WEIGHTS.format(step)).unlink(missing_ok=True)
+        raise
     remove_checkpoints(folder, keep=step)
 
 
@@ -83,13 +92,16 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) 
             metadata = file.metadata() or {}
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a dict)
             trained = json.loads(metadata.get("styles", json.dumps(styles)))
+            if not isinstance(trained, list):
+                raise ValueError
             if found != dict(shapes) or trained != styles:
+                there = ", ".join(map(str, trained))
                 raise TrainingError(
-                    f"cannot go on from {path}: it is not of this conf file's network and styles, but of {', '.join(trained)}; "
+                    f"cannot go on from {path}: it is not of this conf file's network and styles, but of {there:.200}; "
                     "or of an older livestyle: then start anew with --overwrite"
                 )
             tensors = {name: file.get_tensor(name) for name in found}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"cannot go on from {path}: it is damaged; start anew with --overwrite") from error
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise TrainingError(f"cannot go on from {path}: it holds numbers that are not finite; start anew with --overwrite")

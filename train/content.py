@@ -1,7 +1,9 @@
 """The content pictures: crops of a folder of pictures, of a video, or of drawn scenes."""
 
+import os
 import signal
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -10,23 +12,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from livestyle.errors import TrainingError
+from livestyle.errors import LivestyleError, TrainingError
+from livestyle.sources import pictures
 from livestyle.sources.pictures import SUFFIXES
 from livestyle.train import drawn
 
-VIDEOS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,gif"  # containers; not playlists, which name other files
 VIDEO_FRAMES = 400  # at most kept of a video, spread over its length
 DRAWS = 10  # of a crop, before the picture counts as flat
 FLAT = 1.0  # grey levels of standard deviation
+NARROW = 20  # times as long as wide: enlarged until it is as wide as a crop, a strip fills the memory
 
 
 def read_picture(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 RGB, turned as its EXIF says; None if it cannot be read."""
+    """(H, W, 3) uint8 RGB, turned as its EXIF says; None if it cannot be read, is damaged, or is larger than the memory."""
     try:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)  # fromfile: names in any alphabet
-    except (OSError, cv2.error):
+        return pictures.read_picture(path).image
+    except (LivestyleError, OSError, MemoryError):
         return None
-    return None if picture is None else np.ascontiguousarray(picture[:, :, ::-1])
 
 
 def resize_short_side(picture: np.ndarray, short: int) -> np.ndarray:
@@ -53,7 +55,8 @@ def to_image(picture: Tensor) -> np.ndarray:
 
 
 class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
-    """Crop number i, (3, size, size) in [0, 1], and the numbers of the pictures passed over for it, unreadable or of one colour.
+    """Crop number i, (3, size, size) in [0, 1], and the numbers of the pictures that were skipped for it: they cannot be
+    read, are of one colour, or are strips.
 
     What crop i shows depends on the seed and on i alone: a run that goes on later sees what a run
     never stopped would have seen. Each epoch shows every picture once, in a new order.
@@ -61,13 +64,15 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
 
     def __init__(self, content: Path, size: int, zoom: float, seed: int) -> None:
         self.size, self.zoom, self.seed = size, zoom, seed
+        self.notes: list[str] = []
+        """What there is to say of a video."""
         self.pictures: Sequence[Path | np.ndarray]
         if drawn.is_drawn(content):
             self.pictures = drawn.content(content)
-        elif content.is_dir():
-            self.pictures = sorted(path for path in content.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        elif os.path.isdir(content):  # noqa: PTH112 (Path.is_dir raises in folders that are closed)
+            self.pictures = sorted(path for path in content.rglob("*") if path.suffix.lower() in SUFFIXES and _is_file(path))
         else:
-            self.pictures = _video_frames(content, round(size * zoom))
+            self.pictures = _video_frames(content, round(size * zoom), self.notes)
         if not self.pictures:
             raise TrainingError(
                 f"no content pictures in {content} ({', '.join(SUFFIXES)}); name a folder that holds "
@@ -77,6 +82,11 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def name(self, number: int) -> str:
+        """Of picture `number`."""
+        entry = self.pictures[number]
+        return str(entry) if isinstance(entry, Path) else f"picture {number + 1}"
+
     def __getitem__(self, index: int) -> tuple[Tensor, set[int]]:
         epoch, position = divmod(index, len(self))
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
@@ -84,7 +94,8 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
         for number in np.roll(order, -position).tolist():
             entry = self.pictures[number]
             picture = read_picture(entry) if isinstance(entry, Path) else entry
-            crop = None if picture is None else self._crop_with_contents(picture, np.random.default_rng((self.seed, index, 1)))
+            rng = np.random.default_rng((self.seed, index, 1))
+            crop = None if picture is None or _is_strip(picture) else self._crop_with_contents(picture, rng)
             if crop is not None:
                 return to_tensor(crop), unusable
             unusable.add(number)
@@ -123,20 +134,38 @@ def start_worker(_: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _video_frames(path: Path, short: int) -> list[np.ndarray]:
-    """Up to VIDEO_FRAMES frames, short side `short`, evenly thinned: every second one goes whenever there are too many."""
-    import av  # after cv2: the other way round, windows hang on Linux
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises in folders that are closed)
+
+
+def _is_strip(picture: np.ndarray) -> bool:
+    return bool(max(picture.shape[:2]) > NARROW * min(picture.shape[:2]))
+
+
+def _video_frames(path: Path, short: int, notes: list[str]) -> list[np.ndarray]:
+    """Up to VIDEO_FRAMES frames, short side at most `short`, evenly thinned: every second one goes whenever there are too many.
+
+    notes: gets what is said of the file.
+    """
+    from livestyle.sources.video import VideoFile  # imports av, after cv2: the other way round, windows hang on Linux
+
+    def size(width: int, height: int) -> tuple[int, int]:
+        factor = min(1.0, short / min(width, height))
+        return max(1, round(width * factor)), max(1, round(height * factor))
 
     frames: list[np.ndarray] = []
-    step = 1
+    step, number = 1, 0
     try:
-        with av.open(str(path), options={"format_whitelist": VIDEOS}) as container:
-            for number, frame in enumerate(container.decode(video=0)):
+        with closing(VideoFile(path, size=size)) as video:
+            while (frame := video.read()) is not None:
                 if number % step == 0:
-                    frames.append(resize_short_side(frame.to_ndarray(format="rgb24"), short))
+                    frames.append(frame.image)
                 if len(frames) > VIDEO_FRAMES:
                     frames, step = frames[::2], step * 2
-    except (OSError, ValueError, IndexError) as error:  # PyAV's errors are of these too; frames read before damage count
-        if not frames:
-            raise TrainingError(f"{path} is neither a folder of pictures nor a video that can be read") from error
+                number += 1
+            notes += [f"{path}: {note}" for note in video.notes + video.damage]
+    except LivestyleError as error:
+        if not frames:  # else frames read before damage count
+            raise TrainingError(f"{path} is neither a folder of pictures nor a video that can be read: {error}") from error
+        notes.append(f"{path}: {error}")
     return frames

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from livestyle.errors import OutputError
 
-NO_TENSORBOARD = "no TensorBoard logs, as it is not installed: pip install 'livestyle[tensorboard]'"
-
 
 class Log(Protocol):
     """Takes what there is to see of a run."""
@@ -38,7 +36,7 @@ class NoLog:
 
 
 class TensorBoardLog:
-    """Events for `tensorboard --logdir models`."""
+    """Events for `tensorboard --logdir FOLDER`."""
 
     def __init__(self, writer: Any) -> None:
         self.writer = writer
@@ -67,7 +65,7 @@ class FolderLog:
         try:
             self.text = (folder / "log.txt").open("a", encoding="utf-8", buffering=1)  # by the line
         except OSError as error:
-            raise OutputError(f"cannot write into {folder}: {error.strerror}") from error
+            raise OutputError(f"cannot write into {folder}: {error.strerror}; name another place with --model-path") from error
 
     def losses(self, step: int, means: Mapping[str, float]) -> None:
         self.text.write(f"step {step} " + " ".join(f"{name} {mean:.5g}" for name, mean in means.items()) + "\n")
@@ -86,6 +84,29 @@ class FolderLog:
     def close(self) -> None:
         self.text.close()
         self.events.close()
+
+
+class ForgivingLog:
+    """Passes all on to another log, until that cannot be written: a full disk ends the log, not the training."""
+
+    def __init__(self, log: Log, warn: Callable[[str], None]) -> None:
+        self.log, self.warn = log, warn
+
+    def losses(self, step: int, means: Mapping[str, float]) -> None:
+        self._try(lambda: self.log.losses(step, means))
+
+    def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None:
+        self._try(lambda: self.log.sample(step, pictures, measures))
+
+    def close(self) -> None:
+        self._try(self.log.close)
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (OSError, OutputError) as error:
+            self.log = NoLog()
+            self.warn(f"the log ends here: {error}")
 
 
 class WindowLog:
@@ -120,17 +141,20 @@ def _row(pictures: Tensor) -> np.ndarray:
 
 
 def open_log(folder: Path, first_step: int, window: bool, warn: Callable[[str], None]) -> Log:
-    """The run's log, with TensorBoard's events if it is installed; what they hold of later steps is hidden. window: shown too."""
+    """The run's log, with TensorBoard's events if it is installed; what they hold of later steps is hidden. window: shown too.
+
+    Raises OutputError if the folder cannot be written now; later, `warn` gets a line.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; name another place with --model-path") from error
+    files = FolderLog(folder, NoLog())
     try:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
-    except ImportError:
-        warn(NO_TENSORBOARD)
-        log = FolderLog(folder, NoLog())
+    except ImportError:  # an extra
+        pass
     else:
-        log = FolderLog(folder, NoLog())
-        log.events = TensorBoardLog(SummaryWriter(str(folder), purge_step=first_step + 1))
+        files.events = TensorBoardLog(SummaryWriter(str(folder), purge_step=first_step + 1))
+    log = ForgivingLog(files, warn)
     return WindowLog(log) if window else log

@@ -180,7 +180,7 @@ def _download(model: str, file: Path | None, network: LossNetwork) -> dict[str, 
         reason = " ".join(str(error).split())
         raise TrainingError(
             f"no weights for {model}: {looked}torchvision's download from {choice.url} failed ({reason}); bring a safetensors "
-            "file with torchvision's keys and name it with --loss-model-file, or take --loss-model random for a first try"
+            "file with torchvision's keys and name it with --loss-model-file, or use --loss-model own, which is bundled"
         ) from error
     state = {name: weights[key].float() for name, key in _keys(model, network).items()} | _caffe_normalisation()
     if model == "vgg_19":  # these take RGB / 255 over the ImageNet deviation: fold that into the first convolution

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from livestyle.errors import TrainingError
+from livestyle.errors import InputError, TooLargeError, TrainingError
+from livestyle.sources.pictures import read_picture
 from livestyle.train import drawn, losses
 from livestyle.train.config import Config, StyleSource
-from livestyle.train.content import ContentCrops, crop_middle, read_picture, resize_short_side, to_image, to_tensor
+from livestyle.train.content import ContentCrops, crop_middle, resize_short_side, to_image, to_tensor
 from livestyle.train.loss_network import LossNetwork
 from livestyle.train.steady_pass import Motion
 from livestyle.train.variations import variation
@@ -100,9 +101,10 @@ def style_picture(source: StyleSource, config: Config) -> Tensor:
 
     Raises TrainingError if it cannot be read, or holds nothing to learn.
     """
-    picture = drawn.style(source.picture) if drawn.is_drawn(source.picture) else read_picture(source.picture)
-    if picture is None:
-        raise TrainingError(f"cannot read the style picture {source.picture}: damaged, or no JPEG, PNG, WebP, BMP or TIFF")
+    try:
+        picture = drawn.style(source.picture) if drawn.is_drawn(source.picture) else read_picture(source.picture).image
+    except (InputError, TooLargeError) as error:
+        raise TrainingError(f"cannot read the style picture: {error}") from error
     check_picture(picture, f"the style picture {source.picture}")
     picture = resize_short_side(picture, config.style_size)
     return to_tensor(crop_middle(picture, config.style_size) if config.weighting == "absolute" else picture)

@@ -12,11 +12,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psutil
 import torch
 from torch import Tensor
 
 from livestyle.errors import TooLargeError, TrainingError
+from livestyle.memory import free_bytes
 from livestyle.train.losses import total_variation_loss
 from livestyle.train.yardstick import Grams, Yardstick
 
@@ -95,17 +95,17 @@ def noise_like(photo: Tensor, seed: int = 0) -> Tensor:
 
 
 def check_memory(yardstick: Yardstick, height: int, width: int, optimised: bool = True) -> None:
-    """Raises TooLargeError, with a --size that fits, before a picture is optimised, or measured, that is too large for the
+    """Raises TooLargeError, with a size that fits, before a picture is optimised, or measured, that is too large for the
     memory."""
     device = next(yardstick.network.parameters()).device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes()
     needed = (_bytes_per_pixel(yardstick) if optimised else MEASURED) * height * width
     if needed > free:
         factor = (free / needed) ** 0.5 * 0.95
         what = "optimised" if optimised else "measured"
         raise TooLargeError(
-            f"{width}x{height} needs about {needed / 2**30:.1f} GiB to be {what}, and {free / 2**30:.1f} GiB are free; "
-            f"use --size {max(1, int(width * factor))}x{max(1, int(height * factor))}"
+            f"{width}x{height} needs about {needed / 2**30:.1f} GiB to be {what}, and {free / 2**30:.1f} GiB are free",
+            (max(1, int(width * factor)), max(1, int(height * factor))),
         )
 
 

@@ -17,7 +17,7 @@ import click
 
 from livestyle import __version__
 from livestyle.cli.command import Group
-from livestyle.cli.options import print_line, write_json, writing_to_stdout
+from livestyle.cli.options import print_line, with_option, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
 
@@ -72,7 +72,8 @@ class Program(Group):
         """Run the command. With --json one object is printed, whatever happens."""
         words = ctx.args[: ctx.args.index("--")] if "--" in ctx.args else ctx.args
         as_json = "--json" in words
-        ctx.obj = summary = {}  # print_json fills it
+        summary: dict[str, Any] = {}
+        ctx.obj = summary  # print_json fills it
         try:
             if "" in ctx.args:
                 raise click.UsageError("an argument is empty; is a variable of the shell not set?")
@@ -164,19 +165,32 @@ def one_line(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        if not error.option_name.startswith("--"):
+            return f"there is no option {error.option_name}; before a name that starts with a dash write --"
         options = [name for option in error.ctx.command.params for name in option.opts if name.startswith("--")]
         return f"there is no option {error.option_name}; {near(error.option_name, options)}"
     if isinstance(error, click.ClickException):
-        return " ".join(error.format_message().split())
+        message = " ".join(error.format_message().split())
+        is_missing = isinstance(error, click.MissingParameter) and error.ctx is not None
+        return f"{message.rstrip('.')}; see {error.ctx.command_path} --help" if is_missing else message
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return str(error.__cause__ or error) or "interrupted"
     if isinstance(error, LivestyleError):
-        return str(error)
+        return with_option(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ImportError) and error.name and error.name.partition(".")[0] != "livestyle":
+        is_missing = isinstance(error, ModuleNotFoundError)
+        what = f"the package {error.name} is not installed" if is_missing else f"cannot import {error.name}: {first_line(error)}"
+        return f"{what}; `livestyle doctor` shows what works"
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller --size"
-    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where"
+    return f"unexpected {type(error).__name__}: {first_line(error)}; --debug shows where"
+
+
+def first_line(error: Exception) -> str:
+    """Libraries add pages of advice."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def near(word: str, known: list[str]) -> str:

@@ -68,12 +68,12 @@ def demo(
     if not names:
         raise StyleError("no styles were found; train one, or install livestyle again")
     started = time.monotonic()
-    with open_stylizer(names[0], model, device, strength, keep_colors, quiet) as stylizer:
+    with open_stylizer(names[0], model, device, strength, keep_colors, quiet, also=names) as stylizer:
         names = stylizer.load_all()
         width, height = video_size(WIDTH, HEIGHT, size)
         scene = DemoScene(width, height, seconds=SECONDS_A_STYLE * len(names))
-        sink = VideoWriter(output, scene.info, overwrite=may_replace)
         with ctrl_c_noted() as interrupted:
+            sink = VideoWriter(output, scene.info, overwrite=may_replace)
             try:
                 with (
                     Channel(paint_in_turn(scene, stylizer, names), capacity=4) as frames,

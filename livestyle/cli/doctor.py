@@ -123,7 +123,7 @@ def gpus() -> dict[str, Any]:
     try:
         choose_device(kind)
     except DeviceError as error:
-        return {"none": str(error).removeprefix(f"--device {kind}: ")}
+        return {"none": str(error).removeprefix(f"device {kind}: ")}
     if kind == "mps":
         return {"mps": processor_name()}
     from livestyle.engines.cuda import gpu_count, gpu_name

@@ -5,10 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
     SizeType,
@@ -19,6 +20,7 @@ from livestyle.cli.options import (
     open_stylizer,
     overwrite_options,
     print_json,
+    print_line,
     report_options,
     tell,
     torch_device,
@@ -37,19 +39,29 @@ CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # of what steadiness is measured on
 SHEET_PHOTOS = 10  # at most on a sheet, whose pictures are as large as they were painted: it is for looking at strokes
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "livestyle evaluate photos/ --pictures paintings/",
+        "livestyle evaluate photo.jpg --pictures paintings/ -s wave --steady -o report/",
+    ],
+)
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--pictures", required=True, type=click.Path(path_type=Path), help="The folder of the style pictures: NAME.jpg ...")
-@click.option("-s", "--style", "names", multiple=True, shell_complete=complete_style, help="May be repeated; default: all.")
+@click.option("--pictures", required=True, type=click.Path(path_type=Path), help="The folder with the style pictures, NAME.jpg.")
+@click.option(
+    "-s", "--style", "names", multiple=True, shell_complete=complete_style, help="A style; may be repeated. Default: all."
+)
 @click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Where to paint.")
-@click.option("--height", "heights", multiple=True, type=click.IntRange(16, 4320), help="To paint at; may be repeated.")
-@click.option("--size", "sizes", multiple=True, type=SizeType(), help="To paint at, exactly WxH; may be repeated.")
+@click.option("--height", "heights", multiple=True, type=click.IntRange(16, 4320), help="Paint at this height; may be repeated.")
+@click.option("--size", "sizes", multiple=True, type=SizeType(), help="Paint at this size, aspect not kept; may be repeated.")
 @loss_options
-@click.option("--iterations", is_flag=True, help="Also: how many of L-BFGS, the slow method, reach the same total loss.")
-@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Of iterations.")
-@click.option("--steady", is_flag=True, help="Also: warping error on drawn clips, flicker of the first photo with noise.")
-@click.option("--clip", "clips", multiple=True, type=click.Path(path_type=Path), help="And on this video; may be repeated.")
+@click.option("--iterations", is_flag=True, help="Also count the L-BFGS iterations that reach the same total loss.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Maximum of these iterations.")
+@click.option("--steady", is_flag=True, help="Also measure warping error and flicker.")
+@click.option(
+    "--clip", "clips", multiple=True, type=click.Path(path_type=Path), help="Measure them on this video too; may be repeated."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder for table.txt, table.json and sheet.jpg.")
 @overwrite_options
 @report_options
@@ -73,11 +85,11 @@ def evaluate(
     quiet: bool,
     debug: bool,
     **weights: float | None,
-) -> None:
+) -> int:
     """Paint PHOTOS, files or folders, in each style, and print the style and content loss.
 
-    The weights of the total loss, which --iterations needs, are those that a style was trained with, unless given.
-    Ctrl-C, or an error on the way, ends it with tables of the photos that are done.
+    The total loss of --iterations has the weights that a style was trained with, unless others are given.
+    After Ctrl-C or an error, the tables cover the photos that are done.
     """
     from tqdm import tqdm
 
@@ -95,15 +107,15 @@ def evaluate(
     paths = list(dict.fromkeys(find_pictures(list(photos))))
     style_images = read_style_pictures(pictures, names, quiet)
     yardstick = open_yardstick(loss_model, loss_model_file, torch_device(device))
-    for path in paths:
-        check_photo(path, asked, yardstick, iterations)
+    paths, skipped = usable_photos(paths, asked, yardstick, iterations)
+    tell([f"skipped: {note}" for note in skipped], quiet)
     moving = steadiness_clips(paths[0], clips) if steady or clips else []
 
     readings: list[Reading] = []
     steadiness: dict[str, list[Steadiness]] = {}
     rows: dict[Size | None, list[Row]] = {size: [] for size in asked}
     ended: KeyboardInterrupt | LivestyleError | None = None
-    with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet) as stylizer:
+    with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet, also=style_images) as stylizer:
         subjects = [subject(yardstick, stylizer, name, image, weights) for name, image in style_images.items()]
         total = len(asked) * len(paths) * len(subjects)
         with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
@@ -130,11 +142,16 @@ def evaluate(
     tables += [iterations_table(readings, subjects, limit)] if iterations else []
     tables += [steadiness_table(steadiness)] if steadiness else []
     text = "\n\n".join(map(str, tables))
-    report = {"tables": [table.as_dict() for table in tables], "readings": [asdict(reading) for reading in readings]}
+    report: dict[str, Any] = {
+        "tables": [table.as_dict() for table in tables],
+        "readings": [asdict(reading) for reading in readings],
+    }
+    report["skipped"] = skipped
     if as_json:
         print_json(report)
     else:
-        click.echo(text)
+        for line in text.split("\n"):
+            print_line(line)
     if output is not None:
         write_whole(output / "table.txt", f"{text}\n".encode())
         write_whole(output / "table.json", f"{json.dumps(report, ensure_ascii=False, indent=1)}\n".encode())
@@ -142,6 +159,7 @@ def evaluate(
             write_sheet(output / sheets[size], style_images, rows[size])
     if ended is not None:
         raise ended
+    return 1 if skipped else 0
 
 
 def label(size: Size | None) -> str:
@@ -149,6 +167,23 @@ def label(size: Size | None) -> str:
     if size is None:
         return "own"
     return str(size[1]) if size[0] is None else f"{size[0]}x{size[1]}"
+
+
+def usable_photos(
+    paths: Sequence[Path], sizes: "Sequence[Size | None]", yardstick: "Yardstick", optimised: bool
+) -> tuple[list[Path], list[str]]:
+    """The photos that can be measured, and a line on each other. Raises what `check_photo` raises if there is none."""
+    usable: list[Path] = []
+    errors: list[LivestyleError] = []
+    for path in paths:
+        try:
+            check_photo(path, sizes, yardstick, optimised)
+            usable.append(path)
+        except LivestyleError as error:
+            errors.append(error)
+    if not usable:
+        raise errors[0]
+    return usable, [str(error) for error in errors]
 
 
 def check_photo(path: Path, sizes: "Sequence[Size | None]", yardstick: "Yardstick", optimised: bool) -> None:
@@ -187,7 +222,10 @@ def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dic
 
     if not folder.is_dir():
         raise InputError(f"--pictures {folder} is not a folder; name the one that holds the style pictures, wave.jpg ...")
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror}") from error
     found: dict[str, Image] = {}
     for name in names or Gallery().names:
         stem = Path(name).name.split(".")[0]

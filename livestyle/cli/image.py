@@ -1,5 +1,6 @@
 """livestyle image"""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from livestyle.cli.command import Command
 from livestyle.cli.options import (
     Size,
     fit_size,
@@ -15,34 +17,54 @@ from livestyle.cli.options import (
     open_stylizer,
     overwrite_options,
     print_json,
+    print_line,
     refuse_same_file,
     report_options,
     size_option,
     style_option,
     tell,
 )
-from livestyle.errors import InputError, LivestyleError, OutputError
+from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeError
 
 if TYPE_CHECKING:
+    from livestyle.frame import Image
     from livestyle.sources.pictures import Picture
     from livestyle.stylizer import Stylizer
 
+Job = tuple[Path, Path]  # a photo, and the file for its painting
+
 STDIO = Path("-")
-SHEET_HEIGHT = 360  # pixels a photo, unless told
+DEFAULT_FOLDER = Path("generated")
+FINE_STROKES = 2400  # pixels of the shorter side, from which on --stroke-size is advised
+SHEET_SIZE = (4 * 360, 360)  # of a photo on a sheet, unless --size is given: fitted inside, in pixels
 
 
-@click.command()
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file, a folder for several, - for stdout.")
+@click.command(
+    cls=Command,
+    examples=[
+        "livestyle image photo.jpg painted.jpg --style scream",
+        "livestyle image photos/ -o painted/ --stroke-size 3 --skip-existing",
+    ],
+)
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO... [OUTPUT]", type=click.Path(path_type=Path))
+@click.option("-o", "--output", help="Output file for one photo, folder (FOLDER/) for several, or - for stdout.")
 @style_option
-@click.option("--all-styles", is_flag=True, help="One sheet: a row a photo, a column a style.")
+@click.option("--all-styles", is_flag=True, help="Paint one sheet: a row for each photo, a column for each style.")
 @look_options
 @size_option
+@click.option(
+    "--stroke-size",
+    type=click.FloatRange(1, 20),
+    metavar="TIMES",
+    help="Strokes this many times as large, with the detail of the photo kept; 3 suits a phone's photo.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Paint the photos in subfolders too.")
+@click.option("--skip-existing", is_flag=True, help="Skip photos whose output exists.")
 @overwrite_options
 @report_options
 def image(
     photos: tuple[Path, ...],
-    output: Path | None,
+    output: str | None,
     style: str,
     all_styles: bool,
     model: str,
@@ -50,141 +72,347 @@ def image(
     strength: float,
     keep_colors: bool,
     size: Size | None,
+    stroke_size: float | None,
+    recursive: bool,
+    skip_existing: bool,
     overwrite: bool | None,
     as_json: bool,
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Paint PHOTOS: files, folders, or - for stdin.
+    """Paint photos: PHOTO OUTPUT, or several photos or folders with -o FOLDER. PHOTO can be - for stdin.
 
-    Without -o a photo goes to generated/res_[style]_[photo].jpg.
+    Without an output, photos are painted to generated/res_[style]_[photo].jpg. Date, camera and place (EXIF) are kept in JPEG,
+    PNG and WebP; color profiles are converted to sRGB.
     """
     from livestyle.gallery import parse_blend
-    from livestyle.sources.pictures import find_pictures
 
     started = time.monotonic()
-    paths = [path for photo in photos for path in ([photo] if photo == STDIO else find_pictures([photo]))]
+    summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}
+    print_json(summary)  # its lists are filled while it runs
+    inputs, output = split_output(list(photos), output)
+    sources = list_photos(inputs, Path(output or DEFAULT_FOLDER), recursive)
     if all_styles:
         from livestyle.gallery import Gallery
 
-        target = output or Path("generated/sheet.jpg")
-        check_target(target, paths, overwrite)
+        target = sheet_target(output)
+        check_stdout([target], as_json)
+        check_targets([(path, target) for path, _ in sources], overwrite)
         first = next(iter(Gallery().names), style)
         with open_stylizer(first, model, device, strength, keep_colors, quiet) as stylizer:
-            written, failed = paint_sheet(paths, target, stylizer, size or (None, SHEET_HEIGHT))
+            paint_sheet([path for path, _ in sources], target, stylizer, size or SHEET_SIZE, stroke_size or 1, summary, quiet)
     else:
         label = "+".join(Path(name).name.split(".")[0] for name in parse_blend(style))
-        targets = [choose_target(path, output, len(paths), label) for path in paths]
-        if len(set(targets)) < len(targets):
-            raise OutputError("several photos would be written to one file; give them different names, or paint them one by one")
-        for target in targets:
-            if target != STDIO:
-                check_target(target, paths, overwrite)
-        with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
-            written, failed = paint_each(paths, targets, stylizer, size, quiet)
-    tell(stylizer.engine.notes, quiet)
-    seconds = time.monotonic() - started
-    summary: dict[str, Any] = {"written": [str(path) for path in written], "failed": failed, "seconds": round(seconds, 3)}
-    if as_json and STDIO not in written:
-        print_json(summary)
-    elif not quiet and STDIO not in written:
-        click.echo(f"{', '.join(map(str, written[:3]))}{' ...' if len(written) > 3 else ''} in {seconds:.1f} s", err=True)
-    return 1 if failed else 0
+        jobs = plan(sources, output, label, several=len(sources) > 1 or any(path.is_dir() for path in inputs))
+        check_stdout([target for _, target in jobs], as_json)
+        skips = skip_existing or (overwrite is False and len(jobs) > 1)
+        all_jobs, jobs = jobs, [job for job in jobs if not (skips and os.path.lexists(job[1]))]
+        check_targets(jobs, overwrite)
+        summary["skipped"] = [str(target) for path, target in all_jobs if (path, target) not in jobs]
+        if len(photos) == 2 == len(inputs) and output is None and photos[1].is_file() and not photos[0].is_dir():
+            tell([f"{photos[1]} exists, so it is painted as a second photo; to write to it, use -o {photos[1]}"], quiet)
+        if jobs:
+            with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
+                paint_each(jobs, stylizer, size, stroke_size, summary, quiet)
+    if jobs_done := summary["written"]:
+        tell(stylizer.engine.notes, quiet)
+    summary["seconds"] = round(time.monotonic() - started, 3)
+    print_json(summary)
+    if not quiet and not as_json and str(STDIO) not in jobs_done:
+        print_line(summary_line(summary), err=True)
+    if summary["failed"] and not summary["written"]:
+        return 2
+    return 1 if summary["failed"] or any(file["damage"] for file in summary["files"]) else 0
 
 
-def choose_target(path: Path, output: Path | None, count: int, label: str) -> Path:
-    """Where a photo's painting goes."""
-    if output is None:
-        return STDIO if path == STDIO else Path("generated") / f"res_{label}_{path.stem}.jpg"
-    if count > 1 or output.is_dir() or str(output).endswith("/"):
-        if output == STDIO:
+def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], str | None]:
+    """The photos, and the output: -o, or the second of two names. A photo that exists is not taken for an output."""
+    from livestyle.sinks.pictures import SUFFIXES
+
+    if output == "":
+        raise OutputError("-o is empty; name a file or a folder")
+    if output is None and len(photos) == 2 and photos[0] == STDIO:
+        return photos[:1], str(photos[1])
+    if output is None and len(photos) == 2 and photos[1] != STDIO and not os.path.lexists(photos[1]):
+        if photos[1].suffix.lower() in SUFFIXES:
+            return photos[:1], str(photos[1])
+        if photos[0].exists():
+            raise InputError(f"there is no photo {photos[1]}; to paint into a folder of that name, use -o {photos[1]}/")
+    return photos, output
+
+
+def list_photos(inputs: list[Path], output: Path, recursive: bool) -> list[tuple[Path, Path]]:
+    """Every photo, with its path inside the folder that was named. What is in the output folder is no photo."""
+    from livestyle.sources.pictures import find_pictures
+
+    found: list[tuple[Path, Path]] = []
+    for path in inputs:
+        if path == STDIO:
+            found.append((path, Path("stdin.jpg")))
+        elif not path.is_dir():
+            found.append((path, Path(path.name)))
+        else:
+            inside = find_pictures([path], recursive)
+            if recursive and path.resolve() in output.resolve().parents:
+                inside = [entry for entry in inside if output.resolve() not in entry.resolve().parents]
+            found += [(entry, entry.relative_to(path)) for entry in inside]
+    if not found:
+        raise InputError(f"there are no photos but those in the output folder {output}")
+    return found
+
+
+def plan(sources: list[tuple[Path, Path]], output: str | None, label: str, several: bool) -> list[Job]:
+    """Where each photo's painting goes. several: also where a folder holds one photo.
+
+    Raises OutputError for an output that does not fit the photos.
+    """
+    from livestyle.sinks.pictures import SUFFIXES
+
+    if output is not None and output != str(STDIO):
+        is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+        is_picture = Path(output).suffix.lower() in SUFFIXES and not is_folder
+        if is_picture and len(sources) > 1:
+            raise OutputError(
+                f"{output} is one file for {len(sources)} photos; name a folder with -o, or use --all-styles for a sheet"
+            )
+        if is_picture or (Path(output).suffix and not is_folder and not several):
+            return [(sources[0][0], Path(output))]
+    jobs = [(path, choose_target(path, inside, output, label)) for path, inside in sources]
+    sources_of: dict[Path, Path] = {}
+    for path, target in jobs:
+        if target in sources_of and target == STDIO:
             raise OutputError("several photos cannot all go to stdout; name a folder with -o")
-        if output.suffix and not output.is_dir() and count > 1:
-            raise OutputError(f"{output} is one file for {count} photos; name a folder with -o, or use --all-styles for a sheet")
-        return output / (path.name if path != STDIO else "stdin.jpg")
-    return output
+        if target in sources_of:
+            raise OutputError(
+                f"{sources_of[target]} and {path} would both be written to {target}; give them different names, "
+                "or paint them one by one"
+            )
+        sources_of[target] = path
+    return jobs
+
+
+def choose_target(path: Path, inside: Path, folder: str | None, label: str) -> Path:
+    """inside: the photo's path inside the folder that was named, or the file's name."""
+    from livestyle.sinks.pictures import SUFFIXES
+
+    if folder is None:
+        return STDIO if path == STDIO else DEFAULT_FOLDER / inside.parent / f"res_{label}_{inside.stem}.jpg"
+    if folder == str(STDIO):
+        return STDIO
+    if inside.suffix.lower() not in SUFFIXES:  # read, but not written
+        inside = inside.with_suffix(".png" if inside.suffix.lower() == ".gif" else ".jpg")
+    return Path(folder) / inside
+
+
+def sheet_target(output: str | None) -> Path:
+    if output is None:
+        return DEFAULT_FOLDER / "sheet.jpg"
+    return Path(output) / "sheet.jpg" if output.endswith(("/", os.sep)) or Path(output).is_dir() else Path(output)
+
+
+def check_stdout(targets: list[Path], as_json: bool) -> None:
+    """Raises OutputError if a picture is to be written to a stdout that cannot take it."""
+    if STDIO not in targets:
+        return
+    if as_json:
+        raise OutputError("--json and the picture would both be written to stdout; name a file with -o")
+    if sys.stdout is None:
+        raise OutputError("cannot write to stdout: it is closed")
+    if sys.stdout.isatty():
+        raise OutputError("stdout is a terminal; name a file with -o, or redirect: > painted.jpg")
+
+
+def check_targets(jobs: list[Job], overwrite: bool | None) -> None:
+    """Refuse all that can be refused before a network is loaded, and create the folders. Raises OutputError."""
+    from livestyle.sinks.pictures import check_format
+
+    targets = list(dict.fromkeys(target for _, target in jobs if target != STDIO))
+    inputs = {identity(path): path for path, _ in jobs if path.is_file()}
+    for target in targets:
+        try:
+            check_format(target.suffix)
+        except OutputError as error:
+            raise OutputError(f"cannot write {target}: {error}") from error
+        if target.is_file() and (source := inputs.get(identity(target))):
+            refuse_same_file(source, target)
+    existing = [target for target in targets if target.exists()]
+    if len(existing) > 1 and not overwrite:
+        says = f"{len(existing)} of {len(jobs)} outputs exist, for example {existing[0]}"
+        if overwrite is False or not sys.stdin.isatty() or not click.confirm(f"{says}. Overwrite them?", err=True):
+            raise OutputError(f"{says}; use -y to overwrite them, or --skip-existing")
+    elif existing:
+        may_write(existing[0], overwrite)
+    for folder in dict.fromkeys(target.parent for target in targets):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"cannot write into the folder {folder}: it is not writable")
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """The same for two names of one file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def check_target(target: Path, sources: list[Path], overwrite: bool | None) -> None:
-    """Everything that can be refused before a network is loaded. Raises OutputError."""
-    from livestyle.sinks.pictures import SUFFIXES
-
-    if target.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"cannot write {target}: pictures are written as {', '.join(SUFFIXES)}")
-    for source in sources:
-        refuse_same_file(source, target)
-    may_write(target, overwrite)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {target.parent}: {error.strerror}") from error
+    """As check_targets, for one output of several inputs."""
+    check_targets([(source, target) for source in sources], overwrite)
 
 
 def read(path: Path) -> "Picture":
     """A file, or stdin."""
-    from livestyle.sources.pictures import decode_picture, read_picture
+    from livestyle.sources.pictures import read_picture, read_stream
 
-    return decode_picture(sys.stdin.buffer.read(), "stdin") if path == STDIO else read_picture(path)
+    if path != STDIO:
+        return read_picture(path, salvage=True)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("there is no picture on stdin; pipe one: livestyle image - < photo.jpg")
+    return read_stream(sys.stdin.buffer, "stdin", salvage=True)
+
+
+def write(target: Path, painted: "Image", alpha: "Image | None", exif: bytes) -> None:
+    """To a file, or to stdout as JPEG, or with transparency as PNG. Raises OutputError."""
+    from livestyle.sinks.pictures import encode_picture, write_picture
+
+    if target != STDIO:
+        write_picture(target, painted, alpha, exif)
+        return
+    data = encode_picture(painted, ".jpg" if alpha is None else ".png", alpha, exif=exif)
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever read it has gone
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to stdout: {error.strerror}") from error
 
 
 def paint_each(
-    paths: list[Path], targets: list[Path], stylizer: "Stylizer", size: Size | None, quiet: bool
-) -> tuple[list[Path], list[str]]:
-    """Paint and write one after another; a broken photo among several is told, and the others go on."""
-    from livestyle.sinks.pictures import encode_picture, write_picture
-    from livestyle.sources.pictures import resize
+    jobs: list[Job], stylizer: "Stylizer", size: Size | None, stroke_size: float | None, summary: dict[str, Any], quiet: bool
+) -> None:
+    """Paint and write one after another, into the summary. Of several, one that fails does not keep the others from it."""
+    from tqdm import tqdm
 
-    written: list[Path] = []
-    failed: list[str] = []
-    for path, target in zip(paths, targets, strict=True):
-        try:
-            picture = read(path)
-            width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
-            painted = stylizer(resize(picture.image, width, height))
-            alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
-            if target == STDIO:
-                sys.stdout.buffer.write(encode_picture(painted, ".jpg" if alpha is None else ".png", alpha))
-                sys.stdout.buffer.flush()
+    short_side = 0  # the largest of the photos' shorter sides
+    with tqdm(total=len(jobs), disable=quiet or len(jobs) == 1 or None, unit="photo", dynamic_ncols=True, file=sys.stderr) as bar:
+        for path, target in jobs:
+            try:
+                file = paint_one(path, target, stylizer, size, stroke_size or 1)
+            except (InputError, OutputError, TooLargeError) as error:
+                summary["failed"].append(str(error))
+                if len(jobs) == 1:
+                    raise
+                bar.clear()
+                print_line(f"livestyle: {error}", err=True)
+            except KeyboardInterrupt:
+                done = len(summary["written"])
+                raise KeyboardInterrupt(f"interrupted; {done} of {len(jobs)} photos are painted") from None
             else:
-                write_picture(target, painted, alpha)
-        except InputError as error:
-            if len(paths) == 1:
-                raise
-            failed.append(str(error))
-            click.echo(f"livestyle: {error}", err=True)
-        else:
-            written.append(target)
-    if not written:
-        raise InputError("none of the photos could be read")
-    return written, failed
+                summary["written"].append(str(target))
+                summary["files"].append(file)
+                bar.clear()
+                report(file, quiet)
+                short_side = max(short_side, min(file["width"], file["height"]))
+            bar.update()
+    if stroke_size is None and short_side >= FINE_STROKES:
+        tell([f"the strokes are fine on photos this large; --stroke-size {round(short_side / 1000)} makes them larger"], quiet)
+    if not summary["written"]:
+        print_line("livestyle: none of the photos could be painted", err=True)
 
 
-def paint_sheet(paths: list[Path], target: Path, stylizer: "Stylizer", size: Size) -> tuple[list[Path], list[str]]:
-    """Every photo in every style, on one sheet."""
+def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:
+    """Read, paint and write one photo; what the summary says of it."""
+    from livestyle.sinks.pictures import WITH_ALPHA, check_format
+    from livestyle.sources.pictures import check_size, resize
+    from livestyle.strokes import BYTES_PER_PIXEL, paint_larger
+
+    try:
+        picture = read(path)
+        width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
+        if size is not None or stroke_size > 1:
+            check_size(width, height, f"{path}, as it would be painted,", BYTES_PER_PIXEL)
+        if target != STDIO:
+            check_format(target.suffix, width, height)
+        painted = paint_larger(stylizer, resize(picture.image, width, height), stroke_size)
+        alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
+        write(target, painted, alpha, picture.exif)
+    except MemoryError as error:
+        raise TooLargeError(f"{path} takes more memory than there is; use a smaller --size") from error
+    notes = list(picture.notes)
+    if alpha is not None and target != STDIO and target.suffix.lower() not in WITH_ALPHA and alpha.min() < 255:
+        notes.append(f"{target} has no transparency, and is black there; use {target.with_suffix('.png')}")
+    return {
+        **{"input": str(path), "output": str(target), "width": width, "height": height},
+        **{"notes": notes, "damage": picture.damage},
+    }
+
+
+def report(file: dict[str, Any], quiet: bool) -> None:
+    """A photo's notes and damage, on stderr."""
+    tell(file["notes"], quiet)
+    for line in file["damage"]:
+        print_line(f"damaged: {file['input']}: {line}", err=True)
+
+
+def summary_line(summary: dict[str, Any]) -> str:
+    """a.jpg, b.jpg in 1.2 s; 3 skipped, 1 failed"""
+    written, skipped, failed = summary["written"], len(summary["skipped"]), len(summary["failed"])
+    names = f"{', '.join(written[:3])}{f' ... ({len(written)} files)' if len(written) > 3 else ''}"
+    line = f"{names} in {summary['seconds']:.1f} s" if written else "nothing painted"
+    rest = [f"{skipped} skipped, as their outputs exist"] * bool(skipped) + [f"{failed} failed"] * bool(failed)
+    return "; ".join([line, *rest])
+
+
+def paint_sheet(
+    paths: list[Path],
+    target: Path,
+    stylizer: "Stylizer",
+    size: Size,
+    stroke_size: float,
+    summary: dict[str, Any],
+    quiet: bool,
+) -> None:
+    """Every photo in every style, on one sheet, into the summary."""
+    from tqdm import tqdm
+
     from livestyle.sheet import make_sheet
-    from livestyle.sinks.pictures import encode_picture, write_picture
-    from livestyle.sources.pictures import resize
+    from livestyle.sinks.pictures import check_format
+    from livestyle.sources.pictures import check_size, resize
+    from livestyle.strokes import paint_larger
 
+    check_format(".jpg" if target == STDIO else target.suffix, 1, len(paths) * size[1])
     names = stylizer.load_all()
-    rows, failed = [], []
-    for path in paths:
-        try:
-            photo = read(path).image
-        except InputError as error:
-            failed.append(str(error))
-            click.echo(f"livestyle: {error}", err=True)
-            continue
-        photo = resize(photo, *fit_size(photo.shape[1], photo.shape[0], size))
-        paintings = []
-        for name in names:
-            stylizer.style = name
-            paintings.append(stylizer(photo))
-        rows.append((path.name, [photo, *paintings]))
+    rows, damage, notes = [], [], []
+    with tqdm(total=len(paths), disable=quiet or len(paths) == 1 or None, unit="photo", dynamic_ncols=True) as bar:
+        for path in paths:
+            bar.update()
+            try:
+                picture = read(path)
+                width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
+                check_size(width * (len(names) + 1), height * len(paths), "the sheet")
+                photo = resize(picture.image, width, height)
+                paintings = []
+                for name in names:
+                    stylizer.style = name
+                    paintings.append(paint_larger(stylizer, photo, stroke_size))
+            except (InputError, TooLargeError) as error:
+                summary["failed"].append(str(error))
+                bar.clear()
+                print_line(f"livestyle: {error}", err=True)
+                continue
+            notes += picture.notes
+            damage += [f"{path}: {line}" for line in picture.damage]
+            rows.append((path.name, [photo, *paintings]))
     if not rows:
-        raise LivestyleError("none of the photos could be read")
+        raise LivestyleError("none of the photos could be painted")
     sheet = make_sheet(["", *names], rows)
-    if target == STDIO:
-        sys.stdout.buffer.write(encode_picture(sheet, ".jpg"))
-    else:
-        write_picture(target, sheet)
-    return [target], failed
+    write(target, sheet, None, b"")
+    summary["written"].append(str(target))
+    height, width = sheet.shape[:2]
+    summary["files"].append({"output": str(target), "width": width, "height": height, "notes": notes, "damage": damage})
+    tell(notes, quiet)
+    for line in damage:
+        print_line(f"damaged: {line}", err=True)

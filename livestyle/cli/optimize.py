@@ -3,17 +3,20 @@
 import itertools
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from livestyle.cli.command import Command
 from livestyle.cli.image import check_target
 from livestyle.cli.options import (
     Size,
+    counted,
     fit_size,
     loss_options,
     overwrite_options,
     print_json,
+    print_line,
     report_options,
     size_option,
     tell,
@@ -26,15 +29,25 @@ if TYPE_CHECKING:
 MOST_SIDE = 512  # pixels, unless told: it is slow
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "livestyle optimize photo.jpg --style-image painting.jpg -o painted.jpg",
+        "livestyle optimize photo.jpg --style-image painting.jpg -o painted.jpg --size 720 --iterations 400",
+    ],
+)
 @click.argument("photo", type=click.Path(path_type=Path))
-@click.option("--style-image", required=True, type=click.Path(path_type=Path), help="The picture whose style it gets.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The painted picture.")
+@click.option("--style-image", required=True, type=click.Path(path_type=Path), help="The picture to take the style from.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write.")
 @size_option
 @loss_options
-@click.option("--iterations", type=click.IntRange(1), default=200, show_default=True, help="Of L-BFGS, one pass each.")
-@click.option("--style-size", type=click.IntRange(32, 2048), default=256, show_default=True, help="Its picture's short side.")
-@click.option("--from", "start", type=click.Choice(["photo", "noise"]), default="photo", show_default=True, help="The start.")
+@click.option("--iterations", type=click.IntRange(1), default=200, show_default=True, help="Number of L-BFGS iterations.")
+@click.option(
+    "--style-size", type=click.IntRange(32, 2048), default=256, show_default=True, help="Short side of the style picture, pixels."
+)
+@click.option(
+    "--from", "start", type=click.Choice(["photo", "noise"]), default="photo", show_default=True, help="What to start from."
+)
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")
 @overwrite_options
 @report_options
@@ -55,9 +68,9 @@ def optimize(
     debug: bool,
     **weights: float | None,
 ) -> None:
-    """Paint PHOTO in the style of any picture, slowly: by optimising the picture itself (Gatys et al. 2016).
+    """Paint PHOTO in the style of any picture, slowly: by optimising the pixels themselves (Gatys et al. 2016).
 
-    A larger photo is shrunk into 512x512 unless --size says otherwise. Ctrl-C writes what there is.
+    Larger photos are scaled down to fit 512x512 unless --size is given. Ctrl-C writes the best picture so far.
     """
     from tqdm import tqdm
 
@@ -95,17 +108,17 @@ def optimize(
                 break
     assert best is not None  # islice gives one at least
     painted = (best.picture[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()  # (H, W, 3)
-    write_picture(output, painted, None if picture.alpha is None else resize(picture.alpha, width, height))
-    if step.iteration < iterations:
-        raise KeyboardInterrupt(f"stopped after iteration {step.iteration} of {iterations}; {output} holds what there was")
+    alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
+    write_picture(output, painted, alpha, picture.exif)
     seconds = time.monotonic() - started
     losses = {name: getattr(best, name) for name in ("style", "content", "total")}
-    summary: dict[str, Any] = {"written": str(output), "iterations": step.iteration, "losses": losses}
     if as_json:
-        print_json(summary | {"seconds": round(seconds, 1)})
-    elif not quiet:
+        print_json({"written": str(output), "iterations": step.iteration, "losses": losses, "seconds": round(seconds, 1)})
+    if step.iteration < iterations:
+        raise KeyboardInterrupt(f"stopped after iteration {step.iteration} of {iterations}; {output} is the best so far")
+    if not (as_json or quiet):
         shown = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        click.echo(f"{output}: {shown} after {step.iteration} iterations, {seconds:.0f} s", err=True)
+        print_line(f"{output}: {shown} after {counted(step.iteration, 'iteration')}, {seconds:.0f} s", err=True)
 
 
 def shrunk(width: int, height: int, size: Size | None) -> tuple[int, int]:

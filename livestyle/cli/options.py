@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from livestyle.errors import OutputError
+from livestyle.errors import LivestyleError, OutputError, TooLargeError
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         return width, height
 
 
-UNITS = {"h": 3600, "m": 60, "s": 1, "ms": Fraction(1, 1000)}  # in seconds
+UNITS = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}  # in seconds
 NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
 
 
@@ -199,12 +199,16 @@ def video_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
     return width, height
 
 
-def open_stylizer(style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False) -> "Stylizer":
-    """The stylizer for the shared options, its gallery's notes told."""
+def open_stylizer(
+    style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False, also: Iterable[str] = ()
+) -> "Stylizer":
+    """The stylizer for the shared options. Prints its gallery's notes. also: the styles that it will paint with later."""
+    from livestyle.gallery import parse_blend
     from livestyle.stylizer import Stylizer
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)
-    tell(stylizer.gallery.notes, quiet)
+    used = dict.fromkeys([*parse_blend(style), *also])
+    tell(stylizer.gallery.notes + stylizer.gallery.shadowed(used, stylizer.model), quiet)
     return stylizer
 
 
@@ -216,6 +220,13 @@ def torch_device(name: str) -> "torch.device":
 
     chosen = choose_device(name)
     return torch.device("cpu" if chosen == "openvino" else chosen)
+
+
+def with_option(error: LivestyleError) -> str:
+    """An error's message, with the option that helps."""
+    if isinstance(error, TooLargeError) and error.fits:
+        return f"{error}; use --size {error.fits[0]}x{error.fits[1]}"
+    return str(error)
 
 
 def tell(notes: list[str], quiet: bool) -> None:

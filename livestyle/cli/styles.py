@@ -1,6 +1,7 @@
 """livestyle styles [show|rename|remove|export]"""
 
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -8,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livestyle.cli.options import complete_style, may_write, overwrite_options, print_json, refuse_same_file, tell
+from livestyle.cli.command import Group
+from livestyle.cli.options import (
+    complete_style,
+    may_write,
+    overwrite_options,
+    print_json,
+    print_line,
+    printable,
+    refuse_same_file,
+    tell,
+)
 from livestyle.errors import OutputError, StyleError
 
 if TYPE_CHECKING:
@@ -16,20 +27,23 @@ if TYPE_CHECKING:
     from livestyle.style import Header
 
 LINE = 300  # characters at most of what a file says of itself
+TITLE = 80  # the same, in the list
 
 style_argument = click.argument("style", metavar="STYLE", shell_complete=complete_style)
-json_option = click.option("--json", "as_json", is_flag=True, help="A machine-readable summary on stdout.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
-@click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="A machine-readable list on stdout.")
+@click.group(cls=Group, invoke_without_command=True, examples=["livestyle styles", "livestyle styles show wave"])
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON on stdout.")
 @debug_option
 @click.pass_context
 def styles(context: click.Context, as_json: bool, debug: bool) -> None:
-    """List the styles: which networks each is there for, after which picture, and where it lies.
+    """List the styles: name, networks and title of each.
 
-    They are looked for in ./models, in your own data folder and among the bundled ones, in this order.
+    Styles are read from ./models, your own data folder (Linux: ~/.local/share/livestyle/models, macOS:
+    ~/Library/Application Support/livestyle/models, Windows: %LOCALAPPDATA%\\livestyle\\livestyle\\models) and the bundled
+    ones. If several have the same name and network, the first is used.
     """
     from livestyle.gallery import Gallery
 
@@ -38,21 +52,31 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
             raise click.UsageError(f"write --json after {context.invoked_subcommand}")
         return
     gallery = Gallery()
-    rows = [
-        header.info | {"style": name, "model": model, "file": str(header.path)}
-        for name in gallery.names
-        for model, header in sorted(gallery.models(name).items())
-    ]
+    notes = gallery.notes + gallery.shadowed(gallery.names)
     if as_json:
-        print_json({"styles": rows, "folders": [str(folder) for folder in gallery.folders], "notes": gallery.notes})
+        rows = [
+            header.info
+            | {"style": name, "model": model, "file": str(header.path), "training": settings(header.info.get("training", "{}"))}
+            for name in gallery.names
+            for model, header in sorted(gallery.models(name).items())
+        ]
+        print_json({"styles": rows, "folders": [str(folder) for folder in gallery.folders], "notes": notes})
         return
-    tell(gallery.notes, quiet=False)
-    for row in rows:
-        origin = printable(row.get("origin") or row.get("picture", ""))
-        click.echo(f"{row['style']:20} {row['model']:5} {origin:40} {row['file']}")
+    tell(notes, quiet=False)
+    width = max((len(printable(name)) for name in gallery.names), default=0)
+    for name in gallery.names:
+        models = dict(sorted(gallery.models(name).items()))
+        titles = dict.fromkeys(header.info.get("origin") or header.info.get("picture", "") for header in models.values())
+        title = in_one_line(" / ".join(filter(None, titles)), TITLE)
+        print_line(f"{printable(name):{width}}  {' '.join(models):9}  {title}".rstrip())
 
 
-@styles.command()
+@styles.command(
+    examples=[
+        "livestyle styles show wave",
+        "livestyle styles show autumn -o thumbnail.jpg",
+    ]
+)
 @style_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the style picture's thumbnail there.")
 @overwrite_options
@@ -74,15 +98,20 @@ def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool,
     if as_json:
         print_json({"style": name, "networks": list(models), "files": files, "thumbnail": str(output) if output else None})
         return
-    click.echo(f"{printable(name)}, for {' and '.join(models)}")
+    print_line(f"{printable(name)}, for {' and '.join(models)}")
     for file in files:
-        click.echo()
+        print_line("")
         for key, value in file.items():
             if line := readable(key, value):
-                click.echo(f"{'size' if key == 'bytes' else key:9}  {line}")
+                print_line(f"{'size' if key == 'bytes' else key:9}  {line}")
 
 
-@styles.command()
+@styles.command(
+    examples=[
+        "livestyle styles rename autumn october",
+        "livestyle styles rename models/wave.full.safetensors sea",
+    ]
+)
 @click.argument("old", shell_complete=complete_style)
 @click.argument("new")
 @json_option
@@ -100,11 +129,16 @@ def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
         print_json({"renamed": {str(path): str(target) for path, target in renamed.items()}})
         return
     for path, target in renamed.items():
-        click.echo(f"{path} is now {target}", err=True)
+        print_line(f"{path} is now {target}", err=True)
     tell(still_there(old), quiet=False)
 
 
-@styles.command()
+@styles.command(
+    examples=[
+        "livestyle styles remove autumn",
+        "livestyle styles remove autumn -y",
+    ]
+)
 @style_argument
 @click.option("-y", "yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -120,21 +154,26 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
 
     removal = plan_removal(Gallery(), style)
     doomed = ", ".join(str(path) for path in removal.files)
-    if not yes and not (sys.stdin.isatty() and click.confirm(f"Delete {doomed}?", err=True)):
+    if not yes and not (sys.stdin.isatty() and click.confirm(f"Delete {printable(doomed)}?", err=True)):
         raise OutputError(f"nothing was deleted; use -y to delete {doomed}")
     removal.do()
     if as_json:
         kept = {str(path): needed_by for path, needed_by in removal.kept.items()}
         print_json({"deleted": [str(path) for path in removal.files], "kept": kept})
         return
-    click.echo(f"deleted {doomed}", err=True)
+    print_line(f"deleted {doomed}", err=True)
     for path, needed_by in removal.kept.items():
         reason = f", which {printable(', '.join(needed_by))} will need" if needed_by else ""
-        click.echo(f"kept its body {path}{reason}", err=True)
+        print_line(f"kept its body {path}{reason}", err=True)
     tell(still_there(style), quiet=False)
 
 
-@styles.command()
+@styles.command(
+    examples=[
+        "livestyle styles export autumn",
+        "livestyle styles export wave --model lite -o models/sea.lite.safetensors",
+    ]
+)
 @style_argument
 @click.option("-o", "--output", type=click.Path(), help="A file or a folder; default: STYLE.MODEL.safetensors, here.")
 @click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network.")
@@ -147,22 +186,25 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
     STYLE is a name or a file. What is written holds the body too, and needs no other file.
     """
     from livestyle.gallery import SUFFIX, Gallery
+    from livestyle.style import check_name
     from livestyle.upkeep import export as export_file
 
     gallery = Gallery()
     header = choose_model(gallery.models(style), style, model)
-    target = Path(output or "").expanduser()
+    target = Path(os.path.expanduser(output or ""))  # noqa: PTH111 (Path.expanduser raises where there is no such user)
     if target.is_dir() or (output or "").endswith("/"):
         target = target / f"{header.name}.{header.architecture}{SUFFIX}"
     if target.suffix != SUFFIX:
         raise OutputError(f"cannot write {target}: a style's file ends in {SUFFIX}")
-    refuse_same_file(header.path, target)
+    check_name(target.name.split(".")[0])  # what the style is called there
+    for source in (header.path, gallery.body(header).path):
+        refuse_same_file(source, target)
     may_write(target, overwrite)
     export_file(gallery, header, target)
     if as_json:
         print_json({"written": str(target), "model": header.architecture, "bytes": target.stat().st_size})
         return
-    click.echo(f"{target}, {target.stat().st_size / 1000:.0f} kB", err=True)
+    print_line(f"{target}, {target.stat().st_size / 1000:.0f} kB", err=True)
 
 
 def choose_model(models: "dict[str, Header]", style: str, model: str) -> "Header":
@@ -205,8 +247,7 @@ def settings(text: str) -> dict[str, Any]:
     return {
         key: value
         for key, value in entries
-        if isinstance(value, single)
-        or (isinstance(value, dict) and all(isinstance(weight, single) for weight in value.values()))
+        if isinstance(value, single) or (isinstance(value, dict) and all(isinstance(weight, single) for weight in value.values()))
     }
 
 
@@ -217,13 +258,13 @@ def readable(key: str, value: Any) -> str:
     if key == "body" and value is None:
         return "not found; put its file beside this one"
     if key == "training":
-        line = printable(", ".join(f"{name} {listed(setting)}" for name, setting in value.items()), 5 * LINE)
+        line = in_one_line(", ".join(f"{name} {listed(setting)}" for name, setting in value.items()), 5 * LINE)
         indent = " " * 11
         wrapped = textwrap.fill(line, 110, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
         return wrapped.removeprefix(indent)  # the key stands there
     if key == "thumbnail":
         return "yes; -o writes it" if value else "none"
-    return "" if value is None else printable(str(value))
+    return "" if value is None else in_one_line(str(value))
 
 
 def listed(setting: Any) -> str:
@@ -233,7 +274,7 @@ def listed(setting: Any) -> str:
     return f"{setting:g}" if isinstance(setting, float) else str(setting)
 
 
-def printable(text: str, length: int = LINE) -> str:
+def in_one_line(text: str, length: int = LINE) -> str:
     """What a file says of itself, in one line and without what a terminal would obey."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: length + 1])
     return line if len(line) <= length else f"{line[: length - 4]} ..."

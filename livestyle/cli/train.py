@@ -1,41 +1,58 @@
 """livestyle train"""
 
 import re
+import shlex
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from livestyle.cli.options import print_json, torch_device
+from livestyle.cli.command import Command
+from livestyle.cli.options import counted, print_json, print_line, torch_device
 from livestyle.errors import TrainingError
 
+if TYPE_CHECKING:
+    from livestyle.train.loop import Summary
+
 MINUTE = Path("minute.yml")  # the bundled conf file for pictures without one
+NAMED_FILES = 3  # of skipped content pictures
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "livestyle train painting.jpg --name autumn",
+        "livestyle train -c conf/wave.yml --content folder/of/photos",
+    ],
+)
 @click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-c", "--conf", type=click.Path(path_type=Path), help="The conf file, or a bundled one's name.")
-@click.option("--name", "--naming", "naming", help="The style's name; default: the picture's.")
+@click.option("-c", "--conf", type=click.Path(path_type=Path), help="A conf file, or the name of a bundled one.")
+@click.option("--name", "--naming", "naming", help="The style's name; default: that of the picture.")
 @click.option("--content", type=click.Path(path_type=Path), help="A folder of photos, or a video.")
-@click.option("--finetune", type=click.Choice(["rows", "all"]), help="Train the styles' rows alone, or the body too.")
-@click.option("--style-weight", type=click.FloatRange(0), help="More: the photo drowns. Less: it shows through.")
+@click.option("--finetune", type=click.Choice(["rows", "all"]), help="Train the rows of the styles only, or the body too.")
+@click.option("--style-weight", type=click.FloatRange(0), help="Higher: more of the painting, less of the photo.")
 @click.option("--loss-model", help="own (bundled), vgg_16, vgg_19, vgg_19_sixteenth or random.")
 @click.option("--loss-model-file", type=click.Path(path_type=Path), help="Its weights, safetensors; VGG: for RGB 0-255.")
-@click.option("--steps", type=click.IntRange(1), help="How many steps; takes the place of epoch.")
-@click.option("--seconds", type=click.FloatRange(1), help="How long to train, at most.")
-@click.option("--model", type=click.Choice(["full", "lite"]), help="The network to train.")
+@click.option("--steps", type=click.IntRange(1), help="Number of steps; replaces epoch.")
+@click.option("--seconds", type=click.FloatRange(1), help="Time limit of the training.")
+@click.option("--model", type=click.Choice(["full", "lite"]), help="The network to train: lite for CPUs, full for GPUs.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.")
-@click.option("--model-path", type=click.Path(path_type=Path), help="Where the style and the checkpoints go.")
+@click.option(
+    "--model-path",
+    type=click.Path(path_type=Path),
+    help="The folder for the style and its checkpoints; default: your own styles, see `livestyle styles --help`.",
+)
 @click.option(
     "--preview",
     type=click.Choice(["none", "file", "window"]),
     default="none",
     show_default=True,
-    help="Show a picture getting painted: in a window, or in the run's sample.jpg.",
+    help="Show progress on a sample photo: in sample.jpg, or in a window too.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
-@click.option("-y", "--overwrite", is_flag=True, help="Start anew over an earlier run.")
-@click.option("--json", "as_json", is_flag=True, help="A machine-readable summary on stdout.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
+@click.option("-y", "--overwrite", is_flag=True, help="Start again, replacing an earlier run.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no summary.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def train(
@@ -50,12 +67,16 @@ def train(
     debug: bool,
     **overrides: Any,
 ) -> None:
-    """Train new styles: from PICTURES in a minute, or as a conf file says.
+    """Train new styles, from PICTURES in a minute, or as a conf file says.
 
-    With PICTURES alone, one style each, the bundled body learns them with the bundled loss network: no conf file, no
-    photos and no download needed. The options take the place of the conf file's keys. Conf files of the original
-    TensorFlow program run as they are. Ctrl-C saves, and keeps the best so far; --resume goes on. For several
-    GPUs: torchrun --nproc-per-node N -m livestyle train -c CONF
+    With PICTURES alone, one style each, the bundled body learns them with the bundled loss network: no conf file,
+    photos or download needed. Options replace the keys of the conf file. Conf files of the original TensorFlow
+    program work unchanged. Ctrl-C saves the best so far; --resume continues.
+
+    The loss curves go to log.txt in the folder that the command prints, and to TensorBoard if that is installed
+    (pip install 'livestyle[tensorboard]'): tensorboard --logdir FOLDER
+
+    Several GPUs: torchrun --nproc-per-node N -m livestyle train -c CONF
     """
     if not pictures and conf is None:
         raise click.UsageError("name a picture to learn: livestyle train painting.jpg --name autumn; or a conf file with -c")
@@ -69,14 +90,78 @@ def train(
     from livestyle.train.loop import train as run
 
     config = read_config(conf or MINUTE, overrides)
-    summary = run(config, torch_device(device), resume=resume, overwrite=overwrite, quiet=quiet, preview=preview)
+    try:
+        summary = run(config, torch_device(device), resume=resume, overwrite=overwrite, quiet=quiet, preview=preview)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"{stop}: {resume_command()}" if str(stop) else "") from stop
     if summary is None:  # one of several processes, and not the first
         return
     if as_json:
-        styles = {name: str(path) for name, path in summary.styles.items()}
-        print_json({"styles": styles, "steps": summary.steps, "seconds": round(summary.seconds, 1), "losses": summary.losses})
+        print_json(
+            {
+                "styles": {name: str(path) for name, path in summary.styles.items()},
+                "model": summary.model,
+                "folder": str(summary.folder),
+                "steps": summary.steps,
+                "planned_steps": summary.planned_steps,
+                "finished": summary.steps == summary.planned_steps,
+                "seconds": round(summary.seconds, 1),
+                "losses": summary.losses,
+                "skipped": list(summary.skipped_pictures),
+            }
+        )
     elif not quiet:
-        click.echo(str(summary), err=True)
+        for line in [*outcome(summary), *next_steps(summary)]:
+            print_line(line, err=True)
+
+
+def resume_command() -> str:
+    """What was typed, with --resume."""
+    words = [word for word in sys.argv[1:] if word not in ("-y", "--overwrite", "--resume")]
+    return shlex.join(["livestyle", *words, "--resume"])
+
+
+def outcome(summary: "Summary") -> list[str]:
+    """What a training came to."""
+    lines = [f"{name}: {path}" for name, path in summary.styles.items()]
+    time = f"{summary.seconds:.0f} s" if summary.seconds < 100 else f"{summary.seconds / 60:.1f} minutes"
+    if summary.steps < summary.planned_steps:
+        lines.append(f"{summary.steps} of {counted(summary.planned_steps, 'step')}, {time}; unfinished, as the time was up")
+        lines.append(f"continue with: {resume_command()}")
+    else:
+        lines.append(f"{counted(summary.steps, 'step')}, {time}")
+    if skipped := summary.skipped_pictures:
+        more = f" and {len(skipped) - NAMED_FILES} more" if len(skipped) > NAMED_FILES else ""
+        lines.append(
+            f"skipped {len(skipped)} of {counted(summary.content_pictures, 'content picture')}, unreadable, of one colour or "
+            f"far too narrow: {', '.join(skipped[:NAMED_FILES])}{more}"
+        )
+    return lines
+
+
+def next_steps(summary: "Summary") -> list[str]:
+    """How to paint with what was trained, and which other styles of the same names are there."""
+    from livestyle.gallery import Gallery, user_folder
+
+    gallery, model = Gallery(), summary.model
+    lines: list[str] = []
+    commands: list[str] = []
+    for name, path in summary.styles.items():
+        there = gallery.models(name) if name in gallery.names else {}
+        found = there.get(model)
+        if found is None or not found.path.samefile(path):
+            if found is not None:
+                lines.append(f"the name {name} stands for {found.path} ({model}); to use the new style, write its path")
+            commands.append(shlex.quote(str(path)))
+            continue
+        others = {other: header.path for other, header in there.items() if other != model}
+        for other, other_path in others.items():
+            lines.append(f"{name} exists for {other} too ({other_path}); --model {model} selects the new one")
+        lines += gallery.shadowed([name], model)
+        commands.append(f"{shlex.quote(name)} --model {model}" if others else shlex.quote(name))
+    if next(iter(summary.styles.values())).parent.resolve() != user_folder().resolve():
+        lines.append(f"to use it by its name in every folder, copy the files to {user_folder()}")
+    return [*lines, f"try it: livestyle image photo.jpg --style {commands[0]}"]
 
 
 def styles_of(pictures: tuple[Path, ...], name: str | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from livestyle.cli.options import (
     style_option,
     tell,
     video_size,
+    with_option,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
 from livestyle.output_file import is_partial
@@ -40,7 +42,10 @@ if TYPE_CHECKING:
     from livestyle.smoothing import Smoothing
     from livestyle.stylizer import Stylizer
 
-SUFFIXES = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
+SUFFIXES = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
+    *(".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
 """What counts as a video in a folder; a file that is named is tried whatever it is called."""
 
 POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed while no frame comes
@@ -61,6 +66,7 @@ POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed while no frame comes
 @size_option
 @click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start here: 90, 1:30 or 1m30s.")
 @click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this much.")
+@click.option("--no-deinterlace", is_flag=True, help="Keep interlaced video as it is.")
 @click.option("--codec", help="h264, hevc, av1 or vp9; default: h264, in WebM vp9.")
 @click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better and larger.")
 @click.option("--preset", help="Preset of the encoder, for example veryfast, medium, slow.")
@@ -80,6 +86,7 @@ def video(
     size: Size | None,
     start: Fraction,
     duration: Fraction | None,
+    no_deinterlace: bool,
     codec: str | None,
     crf: int,
     preset: str | None,
@@ -97,7 +104,7 @@ def video(
     """
     from livestyle.sinks.video import VideoWriter
     from livestyle.smoothing import smoothing
-    from livestyle.sources.video import VideoFile
+    from livestyle.sources.video import is_animated_webp, open_video
 
     jobs = plan(list(paths), output)
     if skip_existing:
@@ -113,36 +120,36 @@ def video(
             try:
                 refuse_same_file(source_path, target)
                 may_replace = may_write(target, overwrite)
-                source = VideoFile(
+                make_folder(target.parent) if output else None
+                source = open_video(
                     source_path,
                     start_seconds=start,
                     duration_seconds=duration,
+                    deinterlace=not no_deinterlace,
                     size=lambda width, height: video_size(width, height, size),
                     for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
+                    gpu=stylizer.engine.gpu,
                 )
-                try:
-                    make_folder(target.parent) if output else None
-                    sink = VideoWriter(
-                        target,
-                        source.info,
-                        sound_from=source_path,
-                        codec=codec,
-                        crf=crf,
-                        preset=preset,
-                        pix_fmt=pix_fmt,
-                        duration_seconds=duration,
-                        on_gpu=stylizer.engine.takes_nv12,
-                        overwrite=may_replace,
-                    )
-                except BaseException:
-                    source.close()
-                    raise
-                summary = paint_file(source, stylizer, sink, quiet, smoothing(smooth))
+                open_sink = partial(
+                    VideoWriter,
+                    target,
+                    source.info,
+                    sound_from=None if is_animated_webp(source_path) else source_path,
+                    codec=codec,
+                    crf=crf,
+                    preset=preset,
+                    pix_fmt=pix_fmt,
+                    duration_seconds=duration,
+                    on_gpu=stylizer.engine.takes_nv12,
+                    gpu=stylizer.engine.gpu,
+                    overwrite=may_replace,
+                )
+                summary = paint_file(source, stylizer, open_sink, quiet, smoothing(smooth))
             except LivestyleError as error:
                 failed.append(f"{source_path}: {error}")
                 if len(jobs) == 1:
                     raise
-                print_line(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {with_option(error)}", err=True)
                 continue
             summaries.append({"input": str(source_path), "output": str(target), **summary})
             tell(summary["notes"], quiet)
@@ -261,20 +268,29 @@ def make_folder(path: Path) -> None:
 
 
 def paint_file(
-    source: "Source", stylizer: "Stylizer", sink: "VideoWriter", quiet: bool, smoothing: "Smoothing | None" = None
+    source: "Source",
+    stylizer: "Stylizer",
+    open_sink: "Callable[[], VideoWriter]",
+    quiet: bool,
+    smoothing: "Smoothing | None" = None,
 ) -> dict[str, Any]:
-    """Paint one file and return the summary. After an error or Ctrl-C what was painted stays, playable, as `sink.kept`."""
+    """Paint one file, close it, and return the summary.
+
+    After an error or Ctrl-C what was painted stays, playable, under the partial name, which the message tells.
+    """
     from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
     from livestyle.pipeline import Pipeline, offline
 
     started = time.monotonic()
     info = source.info
     frames = 0
-    with ctrl_c_noted() as interrupted:  # to the end: Ctrl-C while the file is completed loses nothing
+    sink: VideoWriter | None = None
+    with ctrl_c_noted() as interrupted:  # from the partial file's creation to its completion: Ctrl-C leaves or loses nothing
         try:
+            sink = open_sink()
             with tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar:
                 with ctrl_c_raised():  # it may take long, and nothing was written yet
-                    batch = stylizer.best_batch(info.frame_shape)
+                    batch = stylizer.best_batch(info.frame_shape, info.frame_count)
                 with Pipeline(source, stylizer, offline(batch), smoothing) as pipeline:
                     bar.set_description("painting")
                     for frame in polled(pipeline, interrupted):
@@ -284,6 +300,8 @@ def paint_file(
             sink.close()
         except BaseException as error:
             source.close()
+            if sink is None:
+                raise
             sink.close(error)
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(f"interrupted; {sink.remains}") from None

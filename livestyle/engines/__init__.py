@@ -18,12 +18,10 @@ from livestyle.style import Body, Floats
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 KNOWN = "auto, cpu, openvino, cuda, cuda:N or mps"
 
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO's: forks processes that send usage data
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Look:
-    """All that decides how a frame is painted. Never changed: a new look takes its place."""
+    """All that decides how a frame is painted. Never changed: a new look takes its place. Equal to one that paints the same."""
 
     body: Body
     rows: Floats
@@ -32,6 +30,18 @@ class Look:
     """0 the photo, 1 the painting."""
     keep_colors: bool = False
     """The painting's lightness, the photo's colours."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Look):
+            return NotImplemented
+        same_mix = (self.strength, self.keep_colors) == (other.strength, other.keep_colors)
+        return same_mix and np.array_equal(self.rows, other.rows) and self.body == other.body
+
+    def __hash__(self) -> int:
+        return hash((self.strength, self.keep_colors, self.body, float(self.rows.sum())))
+
+    def __repr__(self) -> str:
+        return f"Look({self.body!r}, strength={self.strength}, keep_colors={self.keep_colors})"
 
     @cached_property
     def mixing(self) -> Floats | None:
@@ -60,6 +70,8 @@ class Engine(Protocol):
     """How many frames may be worth painting together offline; which one is best is for measurement to say."""
     takes_nv12: bool
     """Whether frames may be NV12 too: painted, they come back as such."""
+    gpu: int
+    """Which NVIDIA GPU paints, as CUDA counts, so that it decodes and encodes too; 0 elsewhere."""
     notes: list[str]
     """What a person should know: painted in strips, no compiler."""
 
@@ -101,15 +113,15 @@ def choose_device(name: str) -> str:
             return "cuda:0"
         return "mps" if _has_mps() else "openvino" if _has_openvino() else "cpu"
     if kind == "openvino" and not _has_openvino():
-        raise DeviceError(f"--device {name}: OpenVINO is not installed; pip install openvino, or use --device cpu")
+        raise DeviceError(f"device {name}: OpenVINO is not installed; pip install openvino, or use the device cpu")
     if kind == "mps" and not _has_mps():
-        raise DeviceError("--device mps: no Apple GPU is to be seen here; use --device cpu")
+        raise DeviceError("device mps: no Apple GPU is to be seen here; use the device cpu")
     if kind == "cuda":
         count = _gpus()
         if not count:
-            raise DeviceError(f"--device {name}: no CUDA GPU is to be seen here; use --device cpu, or install the NVIDIA driver")
+            raise DeviceError(f"device {name}: no CUDA GPU is to be seen here; use the device cpu, or install the NVIDIA driver")
         if int(index or 0) >= count:
-            raise DeviceError(f"--device {name}: the GPUs here are cuda:0 to cuda:{count - 1}")
+            raise DeviceError(f"device {name}: the GPUs here are cuda:0 to cuda:{count - 1}")
         return f"cuda:{int(index or 0)}"
     return kind
 
@@ -119,16 +131,20 @@ def _gpus() -> int:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # the driver's: without it there is no GPU
     except OSError:
         return 0
-    from livestyle.engines.cuda import gpu_count
-
+    try:
+        from livestyle.engines.cuda import gpu_count
+    except ImportError:  # no torch: OpenVINO paints
+        return 0
     return gpu_count()
 
 
 def _has_mps() -> bool:
     if sys.platform != "darwin":
         return False
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return False
     return torch.backends.mps.is_available()
 
 
@@ -146,6 +162,8 @@ def open_engine(device: str) -> Engine:
         from livestyle.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine()
-    from livestyle.engines.cpu import PlainEngine, PooledEngine
-
+    try:
+        from livestyle.engines.cpu import PlainEngine, PooledEngine
+    except ImportError as error:
+        raise DeviceError(f"device {device}: PyTorch cannot be imported ({error}); pip install torch") from error
     return PooledEngine() if device == "cpu" else PlainEngine(device)

@@ -1,15 +1,15 @@
 """Painting with torch on the CPU, and on devices that need no more than a copy."""
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from livestyle.engines import Done, Look, Ticket, cores
-from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole, strips_note
+from livestyle.engines.memory import MainMemory, strips_note
 from livestyle.engines.painting import paint
 from livestyle.engines.strips import paint_in_strips
 from livestyle.frame import Image
@@ -48,10 +48,12 @@ class PlainEngine:
 
     batches: tuple[int, ...] = (1,)
     takes_nv12 = False
+    gpu = 0
 
     def __init__(self, device: str, dtype: torch.dtype = torch.float32) -> None:
         self.name, self.precision = device, str(dtype).removeprefix("torch.")
         self.notes: list[str] = []
+        self._memory = MainMemory(self.precision)
         self._networks = Networks(device, dtype)
         self._exact = Networks(device, torch.float32)
 
@@ -69,13 +71,30 @@ class PlainEngine:
 
     def is_whole(self, frame: Image, count: int, look: Look) -> bool:
         """Whether so many frames are painted whole; if not, says so."""
-        whole = fits_whole(look.body.architecture, frame, count, psutil.virtual_memory().available, CPU_MOST_BYTES)
+        whole = self._memory.fits_whole(look.body.architecture, frame, count)
         if not whole and (note := strips_note(frame)) not in self.notes:
             self.notes.append(note)
         return whole
 
     def close(self) -> None:
         pass
+
+
+_counting = threading.Lock()  # or a thread would take the 1 of another one for the process's count
+
+
+def compute_alone() -> None:
+    """Make this thread compute without others.
+
+    torch.set_num_threads is for the thread that calls it, and also for every one that computes for the first time later: for
+    those a thread that does nothing else puts the count back.
+    """
+    with _counting:
+        count = torch.get_num_threads()
+        torch.set_num_threads(1)
+        restoring = threading.Thread(target=torch.set_num_threads, args=(count,), name="livestyle-restore")
+        restoring.start()
+        restoring.join()
 
 
 class Painting:
@@ -97,7 +116,7 @@ class PooledEngine(PlainEngine):
     def __init__(self) -> None:
         super().__init__("cpu", cpu_precision())
         self.batches = (1, cores())
-        self._pool = ThreadPoolExecutor(cores(), "livestyle-paint", initializer=torch.set_num_threads, initargs=(1,))
+        self._pool = ThreadPoolExecutor(cores(), "livestyle-paint", initializer=compute_alone)
 
     def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         if len(frames) == 1 or not self.is_whole(frames[0], min(len(frames), cores()), look):

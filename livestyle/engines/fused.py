@@ -151,7 +151,7 @@ class FusedOps:
         return Lazy(y.contiguous(memory_format=torch.channels_last))
 
     def norm(self, x: Lazy) -> Lazy:
-        assert x.is_plain
+        x = Lazy(self._plain(x))
         n, channels, height, width = x.raw.shape
         pixels, padded = height * width, triton.next_power_of_2(channels)
         tiles = triton.cdiv(pixels, TILE)
@@ -170,15 +170,16 @@ class FusedOps:
         return replace(x, relu=True)
 
     def upsample(self, x: Lazy) -> Lazy:
-        return replace(x, doubled=True)
+        return replace(Lazy(x.written()) if x.doubled else x, doubled=True)
 
     def add(self, x: Lazy, y: Lazy) -> Lazy:
         return Lazy(x.written(plus=y.raw if y.is_plain else y.written()))
 
-    # on the picture itself, and on the last layer, which have few channels
-
     def _plain(self, x: Lazy) -> Tensor:
+        """All done."""
         return x.raw if x.is_plain else x.written()
+
+    # on the picture itself, and on the last layer, which have few channels
 
     def centre(self, x: Lazy) -> Lazy:
         return Lazy(self._torch.centre(self._plain(x)))

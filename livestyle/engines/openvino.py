@@ -3,21 +3,45 @@
 The style's rows are an input of the graph, so that a style change costs nothing.
 """
 
-from collections.abc import Sequence
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
-import openvino as ov
-import psutil
-from openvino import opset13 as op
 
 from livestyle.architecture import Border, mirrored
 from livestyle.engines import Done, Look, Ticket, cores
-from livestyle.engines.memory import CPU_MOST_BYTES, fits_whole
+from livestyle.engines.memory import MainMemory, strips_note
+from livestyle.errors import TooLargeError
 from livestyle.frame import Image
 from livestyle.style import Body, Floats
 
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """OpenVINO, when it is imported, forks a process that sends usage data; it does without where the module is not there.
+
+    Only meanwhile: the program that uses livestyle may want it.
+    """
+    name = "openvino_telemetry"
+    before = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # as if it were not installed
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+
+
+with _no_telemetry():
+    import openvino as ov
+    from openvino import opset13 as op
+
+MOST_COMPILED = 8  # graphs of one size, each with feature maps of its own: the one compiled first goes
 Node = Any  # OpenVINO's nodes carry no types
 
 
@@ -141,12 +165,14 @@ class OpenVinoEngine:
 
     name = "openvino"
     takes_nv12 = False
+    gpu = 0
 
     def __init__(self) -> None:
         self._core = core()
         self.precision = "bfloat16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
         self.batches: tuple[int, ...] = (1, cores())
         self.notes: list[str] = []
+        self._memory = MainMemory(self.precision, has_strips=importlib.util.find_spec("torch") is not None)
         self._compiled: dict[tuple[Any, ...], ov.CompiledModel] = {}
         self._strips: Any = None
 
@@ -157,12 +183,15 @@ class OpenVinoEngine:
         height, width = frame.shape[:2]
         mixed = look.mixing is not None
         key = (look.body, height, width, mixed, streams)
-        if key not in self._compiled:
-            for old in [old for old in self._compiled if old[1:3] != key[1:3]]:  # a folder of pictures has many sizes
-                del self._compiled[old]
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            # a folder of pictures has many sizes; another dictionary, as other threads may read the old one
+            kept = [(old, model) for old, model in self._compiled.items() if old[1:3] == key[1:3]][1 - MOST_COMPILED :]
+            self._compiled = dict(kept)  # their memory is wanted
             settings = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": cores(), "INFERENCE_PRECISION_HINT": self._hint}
-            self._compiled[key] = self._core.compile_model(build(look.body, height, width, mixed), "CPU", settings)
-        return self._compiled[key]
+            compiled = self._core.compile_model(build(look.body, height, width, mixed), "CPU", settings)
+            self._compiled = {**self._compiled, key: compiled}
+        return compiled
 
     @property
     def _hint(self) -> str:
@@ -170,7 +199,7 @@ class OpenVinoEngine:
 
     def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
         together = min(len(frames), cores())
-        if not fits_whole(look.body.architecture, frames[0], together, psutil.virtual_memory().available, CPU_MOST_BYTES):
+        if not self._memory.fits_whole(look.body.architecture, frames[0], together):
             return self._submit_strips(frames, look)
         compiled = self._compile(look, frames[0], together)
         shared = [look.rows] if look.mixing is None else [look.rows, look.mixing]
@@ -183,10 +212,16 @@ class OpenVinoEngine:
         return Requests(requests)
 
     def _submit_strips(self, frames: Sequence[Image], look: Look) -> Done:
-        """By torch, which is imported for that alone."""
-        from livestyle.engines.cpu import PooledEngine
-
+        """By torch, which is imported for that alone. Without it one by one, or raises TooLargeError."""
         if self._strips is None:
+            try:
+                from livestyle.engines.cpu import PooledEngine
+            except ImportError:
+                if len(frames) > 1:
+                    return Done([self.submit([frame], look).result()[0] for frame in frames])
+                raise TooLargeError(
+                    f"{strips_note(frames[0])}, by PyTorch, which is not installed; pip install torch, or take a smaller size"
+                ) from None
             self._strips = PooledEngine()
             self.notes = self._strips.notes
         return Done(self._strips.submit(frames, look).result())

@@ -78,8 +78,8 @@ class Copied:
         return iter(())
 
 
-class CopiedAdts(Copied):
-    """AAC as MPEG-TS holds it, with its format in each packet, copied to where only the header of the file says it.
+class CopiedAac(Copied):
+    """AAC. Outputs have one header for all of it, so ADTS headers of the packets (MPEG-TS) are taken off.
 
     Where the layout or the rate changes, the rest is decoded and encoded again like the beginning, said in `notes`.
     """
@@ -88,15 +88,16 @@ class CopiedAdts(Copied):
         super().__init__(stream, output, window)
         self._source = stream
         self._notes = notes
-        self._filter = BitStreamFilterContext("aac_adtstoasc", stream)
-        self._format: tuple[int, int] | None = None
+        header = stream.codec_context.extradata
+        self._filter = None if header else BitStreamFilterContext("aac_adtstoasc", stream)
+        self._first_format = _format_of_config(header) if header else None
         self._encoder: SoundEncoder | None = None
         self._since = Fraction(0)  # from when on it is encoded
 
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
-        if self._encoder is None and self._changes(bytes(packet)[:4]):
-            assert self._format is not None
-            self._encoder = SoundEncoder(_like(*self._format), self._window)
+        if self._encoder is None and self._changes(packet):
+            assert self._first_format is not None
+            self._encoder = SoundEncoder(_like(*self._first_format), self._window)
             since = packet.pts * packet.time_base if packet.pts is not None else Fraction(0)
             self._since = since - self._window.origin_seconds
             self._notes.append(
@@ -119,20 +120,38 @@ class CopiedAdts(Copied):
                 yield self._clock.set(packet, Fraction(0))
 
     def _unpack(self, packet: "Packet[Any]") -> "list[Packet[Any]]":
+        if self._filter is None:
+            return [packet]
         time_base = packet.time_base
         ready = self._filter.filter(packet)
         for unpacked in ready:
             unpacked.time_base = time_base
         return ready
 
-    def _changes(self, header: bytes) -> bool:
+    def _changes(self, packet: "Packet[Any]") -> bool:
         """Whether a packet has another format than the first one."""
-        if len(header) < 4 or header[0] != 0xFF or header[1] & 0xF0 != 0xF0:
-            return False  # no such header; the filter refuses it
-        found = ((header[2] >> 2) & 0xF, (header[2] & 1) << 2 | header[3] >> 6)  # (index of the rate, number of the layout)
-        if self._format is None:
-            self._format = found
-        return found != self._format
+        found = None
+        if self._filter is not None:
+            found = _format_of_adts(bytes(packet)[:4])
+        elif hasattr(packet, "has_sidedata") and packet.has_sidedata("new_extradata"):  # from PyAV 16 on
+            found = _format_of_config(bytes(packet.get_sidedata("new_extradata")))
+        if self._first_format is None:
+            self._first_format = found
+        return found is not None and found != self._first_format
+
+
+def _format_of_adts(header: bytes) -> tuple[int, int] | None:
+    """(Index of the rate, number of the layout), of a packet that begins with such a header."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xF0 != 0xF0:
+        return None
+    return (header[2] >> 2) & 0xF, (header[2] & 1) << 2 | header[3] >> 6
+
+
+def _format_of_config(config: bytes) -> tuple[int, int] | None:
+    """The same, of an AudioSpecificConfig (ISO 14496-3): 5 bits of the kind, 4 of the rate, 4 of the layout."""
+    if len(config) < 2:
+        return None
+    return (config[0] & 7) << 1 | config[1] >> 7, (config[1] >> 3) & 0xF
 
 
 def _like(rate: int, layout: int) -> AudioCodecContext:

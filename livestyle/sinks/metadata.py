@@ -32,6 +32,9 @@ HELD = {"mp4": HELD_BY_MP4, "mov": HELD_BY_MOV}
 
 MICROSECONDS = Fraction(1_000_000)
 
+LATEST_SECONDS = Fraction(1_000_000_000)
+"""Containers count in nanoseconds at most, in 64 bits: a header with later chapters would be refused."""
+
 CHAPTERS_OF_MATROSKA = b"\x10\x43\xa7\x70"
 
 ATTACHED_PICTURE = 0x400
@@ -141,7 +144,7 @@ def _tags(source: InputContainer) -> dict[str, str]:
     tags: dict[str, str] = {}
     for name, value in source.metadata.items():
         plain = name.lower().removeprefix(QUICKTIME)
-        if plain in OF_THE_INPUT.split(",") or plain.startswith("_statistics"):
+        if not plain or plain in OF_THE_INPUT.split(",") or plain.startswith("_statistics"):
             continue
         base, _, language = plain.rpartition("-")
         if len(language) == 3 and any(base == other.lower() for other in source.metadata):
@@ -160,7 +163,7 @@ def _chapters(source: InputContainer, origin: Fraction, last: Fraction | None) -
         start, end = (chapter[edge] * time_base for edge in ("start", "end"))
         if last is not None:
             end = min(end, last)
-        ticks = [max(0, round((time - origin) * MICROSECONDS)) for time in (start, end)]
+        ticks = [round(min(max(time - origin, Fraction(0)), LATEST_SECONDS) * MICROSECONDS) for time in (start, end)]
         if ticks[0] < ticks[1]:
             number = len(chapters) + 1
             place = {"id": number, "start": ticks[0], "end": ticks[1], "time_base": 1 / MICROSECONDS}
@@ -219,7 +222,7 @@ class Extras:
         if self._output.format.name == "matroska" and hasattr(self._output, "add_attachment"):
             self._output.add_attachment(name, stream.metadata.get("mimetype") or "application/octet-stream", stream.data)
         else:
-            self.notes.append(f"the attached file {name} is left out: {self._reason(16)}")
+            self.notes.append(f"the attached file {name[:60]} is left out: {self._reason(16)}")
 
     def _reason(self, version: int) -> str:
         if self._output.format.name in ("matroska", "mp4") and int(av.__version__.partition(".")[0]) < version:

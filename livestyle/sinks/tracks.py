@@ -16,11 +16,12 @@ from av.packet import Packet
 from av.stream import Stream
 
 from livestyle.media import open_media
-from livestyle.sinks.copied import Copied, CopiedAdts
+from livestyle.sinks.copied import Copied, CopiedAac
 from livestyle.sinks.cut import Window
 from livestyle.sinks.metadata import Extras, copy_metadata, copy_tags, is_chapter_track
 from livestyle.sinks.sound import ConvertedSound
 from livestyle.sinks.subtitles import TEXT_CODECS, ConvertedText
+from livestyle.timeline import Timeline, skip_to
 
 FIRST_PACKET_SECONDS = 1
 READ_ERRORS_IN_A_ROW = 100
@@ -79,8 +80,8 @@ class Tracks:
             wanted = {stream.index for stream in self._input.streams if stream.type in ("audio", "subtitle")}
             self._packets = self._read(self._input, wanted)
             streams = [stream for stream in self._input.streams if stream.type != "video"]
-            if window.origin_seconds and any(stream.type in ("audio", "subtitle") for stream in streams):
-                self._input.seek(int(window.origin_seconds * av.time_base))
+            if wanted:
+                skip_to(self._input, window.origin_seconds)
             prompt = None if late else self._prompt_streams()
             for stream in streams:
                 if stream.type not in ("audio", "subtitle"):
@@ -121,8 +122,8 @@ class Tracks:
         name = _name(stream)
         try:
             if codec is not None and self._copies(codec, stream):
-                if codec == "aac" and not stream.codec_context.extradata:  # as MPEG-TS holds it
-                    return CopiedAdts(cast(AudioStream, stream), self._output, window, self.notes)
+                if codec == "aac":
+                    return CopiedAac(cast(AudioStream, stream), self._output, window, self.notes)
                 return Copied(stream, self._output, window)
             if stream.type == "audio":
                 return self._converted_sound(cast(AudioStream, stream), sound, window)
@@ -168,8 +169,7 @@ class Tracks:
         """The first frame of a stream that can be decoded, and how many packets before it cannot."""
         undecodable = 0
         with open_media(self._path) as media:
-            if window.origin_seconds:
-                media.seek(int(window.origin_seconds * av.time_base))
+            skip_to(media, window.origin_seconds)
             decoder = cast(AudioStream, media.streams[index]).codec_context
             for packet in chain(self._read(media, {index}), (None,)):  # None: what is still in the decoder
                 try:
@@ -216,14 +216,14 @@ class Tracks:
                 self._reasons[index] = getattr(error, "strerror", None) or str(error)
 
     def _read(self, source: InputContainer, wanted: set[int]) -> Iterator["Packet[Any]"]:
-        """Packets of these streams."""
-        streams = [stream for stream in source.streams if stream.index in wanted]
+        """Packets of these streams, at the times at which the source's pictures are."""
+        timeline = Timeline(source.format.name)
         failures = 0
-        while streams and failures < READ_ERRORS_IN_A_ROW:
+        while wanted and failures < READ_ERRORS_IN_A_ROW:
             try:
-                for packet in source.demux(streams):
-                    if packet.size:
-                        failures = 0
+                for packet in timeline.demux(source):
+                    failures = 0
+                    if packet.size and packet.stream.index in wanted:
                         yield packet
                 return
             except av.FFmpegError as error:

@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -84,6 +84,10 @@ class Encoder:
     options: Callable[[int, str, int], dict[str, str]]
     """(crf, preset, frames that may be inside it) -> the library's options"""
 
+    def on(self, gpu: int) -> "Encoder":
+        """The same on that GPU."""
+        return replace(self, options=lambda crf, preset, delay: self.options(crf, preset, delay) | {"gpu": str(gpu)})
+
 
 def _x264(crf: int, preset: str, delay: int) -> dict[str, str]:
     if not delay:
@@ -145,6 +149,7 @@ class VideoWriter:
     pix_fmt: FFmpeg's name; None for yuv420p, where odd sizes are made even by repeating the last row or column.
     duration_seconds: cut the sound this long after the first frame; None keeps all of it.
     on_gpu: encode on an NVIDIA GPU that has an encoder for it, unless the preset or pix_fmt is asked for.
+    gpu: which one, as CUDA counts.
     overwrite: whether a file that has this name at the end may be replaced.
 
     Frames are RGB, or NV12 of the writer's own size. After an error, or where `close` gets one, what was written stays,
@@ -163,6 +168,7 @@ class VideoWriter:
         pix_fmt: str | None = None,
         duration_seconds: Fraction | int | None = None,
         on_gpu: bool = False,
+        gpu: int = 0,
         overwrite: bool = True,
     ) -> None:
         self.notes: list[str] = []
@@ -188,14 +194,16 @@ class VideoWriter:
             self.notes.append(f"{info.width}x{info.height} became {even} by repeating the last row or column")
         self._cpu_encoder = self._encoder
         if on_gpu and preset is None and pix_fmt is None:
-            gpu_encoder = GPU_ENCODERS.get(name)
-            if gpu_encoder is not None and _opens(gpu_encoder.library, self._layout, self._rate):
+            gpu_encoder = GPU_ENCODERS[name].on(gpu) if name in GPU_ENCODERS else None
+            if gpu_encoder is not None and _opens(gpu_encoder, self._layout, self._rate):
                 self._encoder = gpu_encoder
             self.notes.append(f"encoded by {self._encoder.library}")
         self._crf, self._preset = crf, preset
         self._is_hevc = name == "hevc"
         self._first_ticks: int | None = None
         self._last_ticks = 0
+        self._last_seconds = 1 / self._rate
+        """How long the last picture is shown."""
         self._nudged = 0
         self._held: Packet[Any] | None = None
         self._muxed = 0
@@ -234,6 +242,7 @@ class VideoWriter:
             ticks = self._last_ticks + 1
             self._nudged += 1
         self._last_ticks = ticks
+        self._last_seconds = frame.duration_seconds or 1 / self._rate
         try:
             self._mux(self._video.encode(self.to_yuv(frame, ticks)))
         except (av.FFmpegError, OSError) as error:
@@ -263,7 +272,7 @@ class VideoWriter:
             self.notes += self._tracks.notes
             self.damage += self._tracks.damage
         if self._nudged:
-            self.notes.append(f"{self._nudged} pictures had times that did not grow; each is shown one tick after the last")
+            self.notes.append(f"times that did not grow: {self._nudged}; each such picture is shown one tick after the last")
 
     # opening
 
@@ -355,7 +364,12 @@ class VideoWriter:
                     self._mux_one(self._held)
                 self._held = packet
             else:
+                if not self._container.fragmented and packet.pts == self._last_ticks:
+                    packet.duration = self._last_duration(packet.time_base)
                 self._mux_one(packet)
+
+    def _last_duration(self, time_base: Fraction) -> int:
+        return max(1, round(self._last_seconds / time_base))
 
     def _mux_one(self, packet: "Packet[Any]") -> None:
         self._write_tracks(_ticks(packet) * packet.time_base)
@@ -373,7 +387,7 @@ class VideoWriter:
         """Write what is still inside the encoder."""
         self._mux(self._video.encode(None))
         if self._held is not None:
-            self._held.duration = max(1, round(1 / (self._rate * self._time_base)))
+            self._held.duration = self._last_duration(self._time_base)
             self._mux_one(self._held)
             self._held = None
 
@@ -411,7 +425,7 @@ class VideoWriter:
                     continue
                 self._write_tracks(_ticks(packet) * packet.time_base)
                 packet.stream = video
-                packet.duration = max(1, round(1 / (self._rate * packet.time_base)))  # counts for the last one only
+                packet.duration = self._last_duration(packet.time_base)  # counts for the last one only
                 output.mux(packet)
                 count += 1
             self._write_tracks(None)
@@ -484,21 +498,17 @@ def _choose_encoder(codec: str | None, container: Container, path: Path) -> tupl
 def encoders_here() -> dict[str, bool]:
     """FFmpeg's name of each encoder that is used where it is there -> whether it opens on this machine."""
     layout = VideoFormat("yuv420p", 640, 360)
-    encoders = (*ENCODERS.values(), *GPU_ENCODERS.values())
-    return {
-        encoder.library: _opens(encoder.library, layout, Fraction(30), encoder.options(18, encoder.preset, 0))
-        for encoder in encoders
-    }
+    return {encoder.library: _opens(encoder, layout, Fraction(30)) for encoder in (*ENCODERS.values(), *GPU_ENCODERS.values())}
 
 
-def _opens(library: str, layout: VideoFormat, rate: Fraction, options: dict[str, str] | None = None) -> bool:
+def _opens(encoder: Encoder, layout: VideoFormat, rate: Fraction) -> bool:
     """Whether the encoder is there and takes such pictures; a GPU's needs the GPU."""
     try:
-        context = cast(VideoCodecContext, CodecContext.create(library, "w"))
+        context = cast(VideoCodecContext, CodecContext.create(encoder.library, "w"))
+        context.options = encoder.options(18, encoder.preset, 0)
         context.width, context.height, context.pix_fmt = layout.width, layout.height, layout.name
         context.framerate = rate.limit_denominator(65_535)  # without, NVENC takes the time base for it
         context.time_base = ANY_TIME_BASE
-        context.options = options or {}
         context.open()
     except (av.FFmpegError, ValueError):
         return False

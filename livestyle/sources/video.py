@@ -1,12 +1,13 @@
 """Frames from a video file, by PyAV: upright, in RGB, at the exact times that the file gives them."""
 
 import struct
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
@@ -21,9 +22,12 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from livestyle.errors import InputError
-from livestyle.frame import Frame, Image, StreamInfo
+from livestyle.frame import Frame, Image, Source, StreamInfo
 from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, open_media, scaling
+from livestyle.sources.deinterlacing import deinterlaced
+from livestyle.sources.losses import HAS_DENSE_PACKETS, Losses
 from livestyle.sources.tone_mapping import ToneMapper
+from livestyle.timeline import JUMPING, Timeline
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """swscale's number of a matrix by the number that a stream is tagged with (ISO 23091-2)."""
@@ -34,14 +38,32 @@ HDR = {16: "PQ", 18: "HLG"}
 ONE_PACKET_ONE_PICTURE = {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9"}
 """In MP4 and Matroska. Where it holds, packets without a picture are lost pictures, errors or not."""
 
-ATTACHED_PICTURE = 0x400
-"""FFmpeg's disposition of a cover."""
+DEFAULT, ATTACHED_PICTURE = 0x1, 0x400
+"""FFmpeg's dispositions of the stream that is to be shown, and of a cover."""
 
-LISTED_DURATION = ("mov", "matroska", "avi")
+LISTED_DURATION = ("mov", "matroska", "avi", "flv")
 """Containers whose header says how long they are; others are guessed from the size or the end of the file."""
 
-LONGEST_TAIL_SECONDS = 1
-"""A file may end this much before its declared end without having been cut off: declared ends are rounded."""
+LONGEST_TAIL_SECONDS = Fraction(1, 2)
+"""Such a file may end this much before its declared end without having been cut off: declared ends are rounded."""
+
+LARGEST_INDEX, LARGEST_TRAILER = 0.05, 0.5
+"""Which part of a file after its last packet may be an index, and which may be that with all sorts of attachments."""
+
+MOST_HIDDEN_PICTURES = 4
+"""An MP4's list of edits may hide so many after the first picture that is shown: those that another one is decoded from."""
+
+HIGHEST_RATE = 1000
+"""What is said to have more frames a second is mistaken."""
+
+LEAST_DELAY_SECONDS = Fraction(1, 100)
+"""What begins within this time of 0 begins at 0: Matroska rounds the end of a sound's priming to milliseconds."""
+
+LONGEST_SKIP_SECONDS = Fraction(1, 10)
+"""If the first picture after the start comes later than this, the one that is on the screen at the start is shown before it."""
+
+LONGEST_GROUP = 2000
+"""Packets that are held while looking for the keyframe before the start."""
 
 READ_ERRORS_IN_A_ROW = 100
 """A demuxer that fails this often without a packet in between has nothing more to give."""
@@ -52,23 +74,71 @@ class Tally:
     """What was met while reading, from the first picture that is kept on."""
 
     packets: int = 0
+    seen: int = 0
+    """Packets of pictures, with those that are not to be shown."""
+    hidden: int = 0
+    """Packets after the first shown one that are not to be shown."""
     pictures: int = 0
+    interlaced: int = 0
     undecodable: int = 0
     corrupt: int = 0
     resized: int = 0
     read_errors: int = 0
+    first_key: Fraction | None = None
+    """The time of the first keyframe. Pictures before it that come after it in the file need others, from before a cut."""
     end_seconds: Fraction = Fraction(0)
     """Of the last packet of any stream."""
+    pictures_end_seconds: Fraction = Fraction(0)
+    """Of the last packet of the pictures."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture, and when it is shown, in the file's time."""
+
+    time: Fraction
+    duration: Fraction | None
+    picture: VideoFrame
+
+
+def open_video(
+    path: Path,
+    *,
+    start_seconds: Fraction | int = 0,
+    duration_seconds: Fraction | int | None = None,
+    size: Callable[[int, int], tuple[int, int]] | None = None,
+    for_gpu: bool = False,
+    gpu: int = 0,
+    deinterlace: bool = True,
+) -> Source:
+    """The frames of a video file or of an animated picture, GIF, APNG or WebP. The options are those of VideoFile."""
+    if is_animated_webp(path):
+        from livestyle.sources.webp import AnimatedWebP
+
+        return AnimatedWebP(path, start_seconds=start_seconds, duration_seconds=duration_seconds, size=size)
+    return VideoFile(
+        path,
+        start_seconds=start_seconds,
+        duration_seconds=duration_seconds,
+        size=size,
+        for_gpu=for_gpu,
+        gpu=gpu,
+        deinterlace=deinterlace,
+    )
 
 
 class VideoFile:
-    """Reads the first video stream of a file.
+    """Reads a video file's default video stream.
 
-    start_seconds: leave out what is earlier, counted from the file's beginning; the first picture left becomes pts 0,
-        and info.origin_seconds is its time in the file. 0 leaves all times as they are.
+    The file's beginning, where its picture or its sound begins, becomes pts 0; info.origin_seconds is its time in the file.
+    Where the file's clock jumps, a Timeline corrects its times.
+
+    start_seconds: leave out what is earlier, counted from the file's beginning. Then the first picture left becomes pts 0,
+        or, in a still stretch, the one that is on the screen at the start.
     duration_seconds: how much to read from the first picture on, None for all.
+    deinterlace: make whole pictures of interlaced ones.
     size: (width, height) -> (width, height), asked once with the size of the upright pictures; may refuse by raising.
-    for_gpu: decode on the GPU where it can, and give NV12 where that is what the file has.
+    for_gpu: decode on the GPU where it can, and give NV12 where that is what the file has. gpu: which one, as CUDA counts.
     """
 
     def __init__(
@@ -79,51 +149,61 @@ class VideoFile:
         duration_seconds: Fraction | int | None = None,
         size: Callable[[int, int], tuple[int, int]] | None = None,
         for_gpu: bool = False,
+        gpu: int = 0,
+        deinterlace: bool = True,
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
         self._path = path
-        self._container = open_media(path, hardware=for_gpu)
+        self._container = open_media(path, hardware=for_gpu, gpu=gpu)
         try:
             self._stream = self._choose_stream()
             self._decoder = _decoder(self._stream)
             self._reformatter = VideoReformatter()
             self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
-            self._tally = Tally()
+            self._deinterlace = deinterlace
             self._assessed = False
             self._last_time: Fraction | None = None
-            self._begin = self._beginning() + start_seconds if start_seconds > 0 else None
-            self._decoded = self._decode() if self._begin is None else self._decode_from(self._begin)
-            first = self._next_kept()
+            beginning = self._beginning()
+            self._begin = beginning + start_seconds if start_seconds > 0 else None
+            self._timeline, self._tally, self._losses = self._start_over(from_the_beginning=True)
+            self._decoded = self._decode(self._packets()) if self._begin is None else self._decode_from(self._begin)
+            self._waiting: deque[Shown] = deque()
+            first = self._first_kept()
             if first is None and self._last_time is not None:
                 raise InputError(f"{path} has no picture at or after {float(start_seconds):g} s")
             if first is None:
                 raise InputError(f"not one picture of {path} could be decoded; the file is damaged or cut off")
-            self._waiting: tuple[Fraction, VideoFrame] | None = first
-            self._end = None if duration_seconds is None else first[0] + duration_seconds
-            self.info = self._describe(*first, size or (lambda width, height: (width, height)))
+            self._waiting.appendleft(first)
+            self._end = None if duration_seconds is None else first.time + duration_seconds
+            # a recording of a broadcast begins with pictures that cannot be decoded
+            alone = self._container.format.name in JUMPING and not self._container.streams.audio
+            origin = first.time if self._begin is not None or alone else min(beginning, first.time)
+            self.info = self._describe(first, origin, size or (lambda width, height: (width, height)))
             if for_gpu:
-                self.info = replace(self.info, is_nv12=self._is_nv12(first[1]))
-                on_gpu = _is_on_gpu(self._decoder) and first[1].format.name in ("nv12", "p010le", "p016le")
+                self.info = replace(self.info, is_nv12=self._is_nv12(first.picture))
+                on_gpu = _is_on_gpu(self._decoder) and first.picture.format.name in ("nv12", "p010le", "p016le")
                 self.notes.append("decoded on the GPU" if on_gpu else "decoded on the CPU: the GPU has no decoder for it")
         except BaseException:
             self._container.close()
             raise
 
     def read(self) -> Frame | None:
-        kept, self._waiting = self._waiting or self._next_kept(), None
+        kept = self._waiting.popleft() if self._waiting else self._next_kept()
         if kept is None:
             self._assess(complete=True)
             return None
-        time, picture = kept
-        if self._end is not None and time >= self._end:
-            self._decoded.close()
-            self._assess(complete=False)
-            return None
-        return Frame(self._to_image(picture), time - self.info.origin_seconds)
+        lasts = kept.duration
+        if self._end is not None:
+            if kept.time >= self._end:
+                self._decoded.close()
+                self._assess(complete=False)
+                return None
+            lasts = lasts and min(lasts, self._end - kept.time)
+        return Frame(self._to_image(kept.picture), kept.time - self.info.origin_seconds, duration_seconds=lasts)
 
     def close(self) -> None:
-        self._waiting = None
+        self._waiting.clear()
         self._assessed = True  # the container cannot be asked any more
         self._decoded.close()
         self._container.close()
@@ -134,20 +214,25 @@ class VideoFile:
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
         if not streams:
             raise InputError(f"{self._path} has no video stream")
-        for other in streams[1:]:
-            self.notes.append(f"video stream {other.index} is left out: the first one is painted")
-        return streams[0]
+        chosen = next((stream for stream in streams if _is_default(stream)), streams[0])
+        reason = "the first one" if chosen is streams[0] else f"stream {chosen.index}, the default one,"
+        for other in streams:
+            if other is not chosen:
+                self.notes.append(f"video stream {other.index} is left out: {reason} is painted")
+        return chosen
 
     def _beginning(self) -> Fraction:
-        """Where the file begins: at 0, or later where all of it is shifted (MPEG-TS). A sound's priming is before that."""
+        """Where picture or sound begins. A sound's priming, before 0, does not count."""
         starts = [
             stream.start_time * stream.time_base
-            for stream in self._container.streams
-            if stream.type in ("video", "audio") and stream.start_time is not None and stream.time_base is not None
+            for stream in (self._stream, *self._container.streams.audio)
+            if stream.start_time is not None and stream.time_base is not None
         ]
-        return max(Fraction(0), min(starts, default=Fraction(0)))
+        first = min(starts, default=Fraction(0))
+        return first if first >= LEAST_DELAY_SECONDS else Fraction(0)
 
-    def _describe(self, time: Fraction, picture: VideoFrame, size: Callable[[int, int], tuple[int, int]]) -> StreamInfo:
+    def _describe(self, first: Shown, origin: Fraction, size: Callable[[int, int], tuple[int, int]]) -> StreamInfo:
+        picture = first.picture
         self._transposed, self._flip_rows, self._flip_columns = _turn(picture)
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         width, height = picture.width, picture.height
@@ -165,16 +250,22 @@ class VideoFile:
         if _has_alpha(picture):
             self.notes.append("transparency is composed over black")
 
-        rate = self._stream.average_rate or self._stream.guessed_rate or None
+        rate = self._rate(first.duration)
         return StreamInfo(
             width=width,
             height=height,
             rate=rate,
-            frame_count=self._expected_count(time, rate),
+            frame_count=self._expected_count(first.time, rate),
             time_base=self._stream.time_base,
-            origin_seconds=Fraction(0) if self._begin is None else time,
+            origin_seconds=origin,
             pixel_aspect=aspect,
         )
+
+    def _rate(self, picture_seconds: Fraction | None) -> Fraction | None:
+        """Average frames a second: as the file says, or as its first picture lasts if what it says cannot be."""
+        measured = None if picture_seconds is None else 1 / picture_seconds
+        rates = (self._stream.average_rate, self._stream.guessed_rate, measured)
+        return next((Fraction(rate) for rate in rates if rate and rate <= HIGHEST_RATE), None)
 
     def _expected_count(self, time: Fraction, rate: Fraction | None) -> int | None:
         if self._begin is None and self._end is None and self._stream.frames and "avi" not in self._container.format.name:
@@ -197,16 +288,26 @@ class VideoFile:
 
     # reading
 
+    def _start_over(self, from_the_beginning: bool) -> tuple[Timeline, Tally, Losses]:
+        name = self._container.format.name
+        begins_anywhere = not from_the_beginning or name in JUMPING
+        rate = self._rate(None)
+        return Timeline(name), Tally(), Losses(name, 1 / rate if rate else None, begins_anywhere, self._begin)
+
     def _decode_from(self, begin: Fraction) -> Generator[VideoFrame]:
         """Decode from the last keyframe at or before `begin`."""
         assert self._stream.time_base is not None
+        if self._container.format.name in JUMPING:
+            yield from self._decode(self._packets_from(begin))
+            return
         back = Fraction(0)  # containers without an index land between keyframes, or after the one that is needed: then earlier
         while True:
             target = max(begin - back, Fraction(0))
             with suppress(av.FFmpegError):  # not every container can seek; then all is decoded up to there
                 self._container.seek(int(target / self._stream.time_base), stream=self._stream)
                 self._decoder.flush_buffers()
-            decoded = self._decode()
+            self._timeline, self._tally, self._losses = self._start_over(from_the_beginning=False)
+            decoded = self._decode(self._packets())
             first = next(decoded, None)
             if target == 0 or (first is not None and self._time(first) <= begin):
                 break
@@ -216,49 +317,125 @@ class VideoFile:
             yield first
             yield from decoded
 
-    def _decode(self) -> Generator[VideoFrame]:
-        """Pictures from where the container stands to its end. Reads past damage, and counts it."""
-        tally = self._tally = Tally()
-        for packet in self._packets():
+    def _packets_from(self, begin: Fraction) -> "Iterator[Packet[Any]]":
+        """Read from the file's beginning, and give the packets from the last keyframe at or before `begin` on."""
+        packets = self._packets()
+        group: list[Packet[Any]] = []
+        for packet in packets:
             if packet.stream.index != self._stream.index:
                 continue
-            kept = self._begin is None or packet.pts is None or packet.pts * packet.time_base >= self._begin
-            tally.packets += kept and not packet.is_discard
+            time = None if packet.pts is None else packet.pts * packet.time_base
+            if packet.is_keyframe and time is not None and time <= begin:
+                group.clear()
+            group.append(packet)
+            if (time is not None and time >= begin) or len(group) > LONGEST_GROUP:
+                break
+        yield from group
+        yield from packets
+
+    def _decode(self, packets: "Iterator[Packet[Any]]") -> Generator[VideoFrame]:
+        """Pictures of these packets. Reads past damage, and counts it."""
+        pictures = self._decode_each(packets)
+        if not self._deinterlace:
+            yield from pictures
+            return
+        yield from deinterlaced(pictures, self._stream.time_base or Fraction(1, 1000))
+
+    def _decode_each(self, packets: "Iterator[Packet[Any]]") -> Generator[VideoFrame]:
+        tally = self._tally
+        for packet in packets:
+            if packet.stream.index != self._stream.index:
+                continue
+            time = None if packet.pts is None else packet.pts * packet.time_base
+            if tally.first_key is None and packet.is_keyframe:
+                tally.first_key = time
+            kept = self._begin is None or time is None or time >= self._begin
+            leads = time is not None and tally.first_key is not None and time < tally.first_key
+            tally.hidden += packet.is_discard and tally.packets > 0
+            tally.seen += 1
+            tally.packets += kept and not leads and not packet.is_discard
             try:
                 pictures = self._decoder.decode(packet)
             except av.FFmpegError:
-                tally.undecodable += kept
+                tally.undecodable += kept and not leads and not packet.is_discard
                 continue
-            yield from pictures
+            for picture in pictures:
+                self._count(picture)
+                yield picture
         with suppress(av.FFmpegError):  # an error now is of a packet that is missed in the tally
-            yield from self._decoder.decode(None)
+            for picture in self._decoder.decode(None):
+                self._count(picture)
+                yield picture
+        self._losses.end(tally.end_seconds)
+
+    def _count(self, picture: VideoFrame) -> None:
+        if picture.interlaced_frame:
+            if not self._tally.interlaced and self._deinterlace:
+                self.notes.append("interlaced pictures are deinterlaced")
+            self._tally.interlaced += 1
+        if picture.pts is not None:
+            self._losses.picture(self._time(picture), self._duration(picture))
 
     def _packets(self) -> "Iterator[Packet[Any]]":
         """Of all streams: where the last of them ends shows whether the file is whole."""
         failures = 0
         while failures < READ_ERRORS_IN_A_ROW:
             try:
-                for packet in self._container.demux():
-                    if not packet.size:  # PyAV's call to flush a decoder
-                        continue
+                for packet in self._timeline.demux(self._container):
                     failures = 0
+                    is_picture = packet.stream.index == self._stream.index
                     if packet.pts is not None:
                         end = (packet.pts + (packet.duration or 0)) * packet.time_base
                         self._tally.end_seconds = max(self._tally.end_seconds, end)
-                    yield packet
+                        if is_picture:
+                            self._tally.pictures_end_seconds = max(self._tally.pictures_end_seconds, end)
+                    self._losses.packet(packet, is_picture, self._timeline.jumped)
+                    if packet.size:
+                        yield packet
                 return
             except av.FFmpegError:
                 failures += 1
                 self._tally.read_errors += 1
 
-    def _next_kept(self) -> tuple[Fraction, VideoFrame] | None:
+    def _first_kept(self) -> Shown | None:
+        """The first picture to give; what is shown at the start of a still stretch."""
+        before: Shown | None = None
         for picture in self._decoded:
-            time = self._last_time = self._time(picture)
-            if self._begin is None or time >= self._begin:
-                self._tally.pictures += 1
-                self._tally.corrupt += picture.is_corrupt
-                return time, picture
+            shown = Shown(self._time(picture), self._duration(picture), picture)
+            self._last_time = shown.time
+            if self._begin is not None and shown.time < self._begin:
+                before = shown
+                continue
+            self._keep(shown)
+            if before is None or self._begin is None or shown.time - self._begin <= LONGEST_SKIP_SECONDS:
+                return shown
+            self._waiting.append(shown)
+            return self._still(before, shown.time)
+        if before is None or before.duration is None:
+            return None
+        end = before.time + before.duration
+        return self._still(before, end) if self._begin is not None and end > self._begin else None
+
+    def _still(self, before: Shown, end: Fraction) -> Shown:
+        assert self._begin is not None
+        tick = self._stream.time_base or Fraction(1, 1000)
+        begin = max(self._begin // tick * tick, before.time)
+        still = Shown(begin, end - begin, before.picture)
+        self._keep(still)
+        return still
+
+    def _next_kept(self) -> Shown | None:
+        for picture in self._decoded:
+            shown = Shown(self._time(picture), self._duration(picture), picture)
+            self._last_time = shown.time
+            if self._begin is None or shown.time >= self._begin:
+                self._keep(shown)
+                return shown
         return None
+
+    def _keep(self, shown: Shown) -> None:
+        self._tally.pictures += 1
+        self._tally.corrupt += shown.picture.is_corrupt
 
     def _time(self, picture: VideoFrame) -> Fraction:
         if picture.pts is not None and self._stream.time_base is not None:
@@ -267,28 +444,79 @@ class VideoFile:
             return Fraction(0)
         return self._last_time + 1 / Fraction(self._stream.average_rate or 25)  # a bare stream, without times
 
+    def _duration(self, picture: VideoFrame) -> Fraction | None:
+        if not picture.duration or self._stream.time_base is None:
+            return None
+        return picture.duration * self._stream.time_base
+
     def _assess(self, complete: bool) -> None:
         """Fill `damage`, once. complete: the file was read to its end."""
         if self._assessed:
             return
         self._assessed = True
         tally, name = self._tally, self._container.format.name
-        lost = tally.undecodable
-        if complete and self._decoder.name in ONE_PACKET_ONE_PICTURE and ("mov" in name or "matroska" in name):
-            lost = max(lost, tally.packets - tally.pictures)
-        if lost:
-            self.damage.append(f"{_count(lost, 'packet')} could not be decoded")
+        undecodable = tally.undecodable
+        one_each = self._decoder.name in ONE_PACKET_ONE_PICTURE and ("mov" in name or "matroska" in name)
+        if complete and one_each and not tally.interlaced:  # a packet may hold one field
+            undecodable = max(undecodable, tally.packets - tally.pictures)
+        missing = self._losses.lost
+        if complete and "avi" in name:
+            missing = max(missing, self._uncounted())
+        if missing > undecodable:
+            self.damage.append(f"{_count(missing, 'picture')} of the file {'is' if missing == 1 else 'are'} missing")
+        elif undecodable:
+            self.damage.append(f"{_count(undecodable, 'packet')} could not be decoded")
         if tally.corrupt:
             self.damage.append(f"{_count(tally.corrupt, 'picture')} could be decoded only in part")
         if tally.read_errors:
             self.damage.append(f"{_count(tally.read_errors, 'part')} of the file could not be read")
-        end = self._declared_end()
-        if complete and end is not None and self._says_its_duration():
-            missing = end - tally.end_seconds
-            if missing > LONGEST_TAIL_SECONDS or ("mov" in name and _lacks_data(self._path)):
-                self.damage.append(f"the file is cut off: it ends at {float(tally.end_seconds):.2f} s of {float(end):.2f} s")
+        if complete:
+            self._assess_end()
         if tally.resized:
             self.notes.append(f"{_count(tally.resized, 'picture')} of another size scaled to the first one's")
+
+    def _assess_end(self) -> None:
+        tally, name = self._tally, self._container.format.name
+        end = self._declared_end() if self._says_its_duration() else None
+        each = 1 / self.info.rate if self.info.rate else Fraction(0)
+        cut_off = _is_cut_off(self._path, name)
+        size = self._path.stat().st_size
+        unread = max(0, size - self._losses.read_to) / size
+        if "mov" in name:
+            longest_tail = Fraction(-1) if cut_off else Fraction(1)
+        elif cut_off:
+            longest_tail = each / 2
+        else:
+            longest_tail = each * 3 / 2 if unread > LARGEST_INDEX else LONGEST_TAIL_SECONDS
+        edits = self._assess_edits(each) if "mov" in name and self._begin is None and not (cut_off or self.damage) else None
+        if edits is not None:
+            self.damage.append(edits)
+        elif end is not None and end - tally.end_seconds > longest_tail:
+            self.damage.append(f"the file is cut off: it ends at {float(tally.end_seconds):.2f} s of {float(end):.2f} s")
+        elif any(container in name for container in HAS_DENSE_PACKETS) and unread > LARGEST_TRAILER:
+            self.damage.append(f"the last {unread:.0%} of the file were not read")
+
+    def _assess_edits(self, each: Fraction) -> str | None:
+        """Which pictures an MP4's times or its list of edits hide. What is hidden before the first one was cut on purpose."""
+        tally, stream = self._tally, self._stream
+        hidden = tally.hidden + max(0, stream.frames - tally.seen)
+        if hidden > MOST_HIDDEN_PICTURES:
+            return f"the file's times hide {_count(hidden, 'picture')} of {max(stream.frames, tally.seen)}"
+        if not stream.duration or not stream.time_base or self._last_time is None:
+            return None
+        end = ((stream.start_time or 0) + stream.duration) * stream.time_base
+        last = max(self._last_time + each, tally.pictures_end_seconds)
+        if end - last <= max(LONGEST_TAIL_SECONDS / 2, 3 * each):
+            return None
+        return f"the file's pictures end at {float(last):.2f} s of {float(end):.2f} s"
+
+    def _uncounted(self) -> int:
+        """How many pictures more an AVI says that it has: it has no times that would show a gap."""
+        stream = self._stream
+        if not stream.frames or not stream.time_base:
+            return 0
+        missing = stream.frames - round(self._tally.pictures_end_seconds / stream.time_base)
+        return missing if missing > (0 if self._losses.skipped else 1) else 0
 
     def _is_nv12(self, picture: VideoFrame) -> bool:
         """Whether the picture is shown as it is coded: in 8 bits, 4:2:0, limited range, its size's matrix."""
@@ -357,26 +585,67 @@ class VideoFile:
         return cast(VideoFrame, self._filter[1].pull())
 
 
+def is_animated_webp(path: Path) -> bool:
+    """Whether it says that it is one, which has no sound. False for what cannot be read."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 0x02)
+
+
 def _is_cover(stream: VideoStream) -> bool:
     if hasattr(stream, "disposition"):
         return bool(stream.disposition.value & ATTACHED_PICTURE)
     return stream.average_rate is None  # PyAV 14.0 does not say; a single picture has no rate
 
 
-def _lacks_data(path: Path) -> bool:
+def _is_default(stream: VideoStream) -> bool:
+    return hasattr(stream, "disposition") and bool(stream.disposition.value & DEFAULT)
+
+
+def _is_cut_off(path: Path, container: str) -> bool:
+    """Whether the file is shorter than its header says, as far as the container says that."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if "mov" in container:
+            return _lacks_data(file, size)
+        head = file.read(64)
+        if "flv" in container:  # a tag's size follows it
+            file.seek(max(0, size - 4))
+            last = int.from_bytes(file.read(4))
+            file.seek(max(0, size - 4 - last))
+            tag = file.read(4)
+            return tag[:1] not in (b"\x08", b"\x09", b"\x12") or int.from_bytes(tag[1:]) + 11 != last
+    if "avi" in container:
+        promised = int.from_bytes(head[4:8], "little") + 8
+        return size < promised < 0xFFFF_FFFF
+    if "matroska" in container:
+        begin = head.find(b"\x18\x53\x80\x67") + 4  # the segment, after a short header
+        if begin < 4 or begin >= len(head) or not head[begin]:
+            return False
+        length = 9 - head[begin].bit_length()
+        value = int.from_bytes(head[begin : begin + length]) & ((1 << 7 * length) - 1)
+        return value < (1 << 7 * length) - 1 and begin + length + value > size  # all ones: not known
+    return False
+
+
+def _lacks_data(file: BinaryIO, size_of_file: int) -> bool:
     """Whether an MP4 ends inside a box with pictures and sound. (PyAV shows its index, to compare with, only from 17 on.)"""
     end = 0
-    with path.open("rb") as file:
-        while len(header := file.read(16)) >= 8:
-            size, kind = int.from_bytes(header[:4]), header[4:8]
-            if size == 1:
-                size = int.from_bytes(header[8:])
-            if size < 8:  # 0: up to the end of the file; others are no box
-                return False
-            end += size
-            if end > path.stat().st_size:
-                return kind in (b"mdat", b"moof")
-            file.seek(end)
+    while len(header := file.read(16)) >= 8:
+        size, kind = int.from_bytes(header[:4]), header[4:8]
+        if size == 1:
+            size = int.from_bytes(header[8:])
+        if size < 8:  # 0: up to the end of the file; others are no box
+            return False
+        end += size
+        if end > size_of_file:
+            return kind in (b"mdat", b"moof")
+        file.seek(end)
     return False
 
 

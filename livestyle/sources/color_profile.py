@@ -1,0 +1,40 @@
+"""The ICC profile of a picture, as a transform to sRGB."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageCms
+
+MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
+"""A profile's colour space -> Pillow's mode."""
+
+
+def srgb_transform(picture: Pillow.Image) -> tuple[str, ImageCms.ImageCmsTransform] | None:
+    """The mode that a picture's colours are to be in, and the transform from there to RGB in sRGB.
+
+    None where the picture has no profile, or one of sRGB. Raises ValueError for a profile that is broken or of another kind of
+    picture.
+    """
+    data = picture.info.get("icc_profile")
+    if not data:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(data))
+        mode = MODES.get(profile.profile.xcolor_space, "")
+        grey = picture.mode.startswith(("1", "L", "I")) and picture.mode != "LAB"
+        kind = picture.mode if picture.mode in ("CMYK", "LAB") else "RGB"
+        if mode != kind and not (mode == "L" and grey):
+            raise ValueError(f"it is for {profile.profile.xcolor_space.strip()}, the picture is {picture.mode}")
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    return None if mode == "RGB" and _changes_nothing(transform) else (mode, transform)
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether it moves no colour by more than rounding: 9 levels of red, green and blue, each with each."""
+    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
+    colors = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)  # (1, 729, 3)
+    changed = np.asarray(ImageCms.applyTransform(Pillow.fromarray(colors), transform))
+    return bool(np.abs(changed.astype(int) - colors).max() <= 1)

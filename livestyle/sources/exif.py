@@ -1,0 +1,90 @@
+"""EXIF of pictures: which way is up, and what is kept with a painting."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from PIL import Image as Pillow
+from PIL.ExifTags import GPS, IFD, Base
+from PIL.TiffImagePlugin import IFDRational
+
+KEPT = (Base.ImageDescription, Base.Make, Base.Model, Base.DateTime, Base.Artist, Base.Copyright)
+KEPT_OF_CAMERA = (
+    *(Base.ExposureTime, Base.FNumber, Base.ExposureProgram, Base.ISOSpeedRatings, Base.ExposureBiasValue, Base.MeteringMode),
+    *(Base.DateTimeOriginal, Base.DateTimeDigitized, Base.OffsetTime, Base.OffsetTimeOriginal, Base.OffsetTimeDigitized),
+    *(Base.SubsecTime, Base.SubsecTimeOriginal, Base.SubsecTimeDigitized, Base.Flash, Base.FocalLength),
+    *(Base.FocalLengthIn35mmFilm, Base.LensSpecification, Base.LensMake, Base.LensModel),
+)
+"""Not the thumbnail, which shows the photo, nor what describes its file, nor makers' notes, whose offsets would be wrong."""
+
+VALUE_CAP_BYTES = 4096
+INCH, CENTIMETRE = 2, 3  # EXIF's resolution units
+
+
+def read_exif(picture: Pillow.Image) -> Pillow.Exif:
+    """The picture's EXIF; empty where it is damaged."""
+    try:
+        return picture.getexif()
+    except Exception:  # parsers raise everything
+        return Pillow.Exif()
+
+
+def orientation(exif: Pillow.Exif) -> int:
+    """1 to 8, 1 where it is not said."""
+    value = exif.get(Base.Orientation, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def kept_exif(exif: Pillow.Exif, dots_per_inch: Any) -> bytes:
+    """EXIF for the painting: date, camera, place and resolution.
+
+    dots_per_inch: (horizontal, vertical), of the file's own header, which counts more than EXIF; None where it does not say.
+    """
+    kept = Pillow.Exif()
+    kept.update(_values(exif, KEPT))
+    for ifd, tags in ((IFD.Exif, KEPT_OF_CAMERA), (IFD.GPSInfo, GPS)):
+        try:
+            values = dict(_values(exif.get_ifd(ifd), tags))
+        except Exception:
+            values = {}
+        if values:
+            kept[ifd] = values
+    resolution = _resolution(dots_per_inch) or _resolution_of_exif(exif)
+    if resolution is not None:
+        resolution = resolution if orientation(exif) < 5 else resolution[::-1]  # turned with the picture
+        kept.update({Base.XResolution: resolution[0], Base.YResolution: resolution[1], Base.ResolutionUnit: INCH})
+    try:
+        return kept.tobytes() if kept else b""
+    except Exception:  # a value of a type that its tag does not have
+        return b""
+
+
+def _values(exif: Any, tags: Iterable[int]) -> Iterable[tuple[int, Any]]:
+    for tag in tags:
+        value = exif.get(tag)
+        if value is not None and _is_sound(value):
+            yield int(tag), value
+
+
+def _is_sound(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return 0 < len(value) <= 16 and all(map(_is_sound, value))
+    if isinstance(value, (str, bytes)):
+        return len(value) <= VALUE_CAP_BYTES
+    if isinstance(value, IFDRational):
+        return value.denominator != 0
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _resolution_of_exif(exif: Pillow.Exif) -> tuple[float, float] | None:
+    found = _resolution((exif.get(Base.XResolution), exif.get(Base.YResolution)))
+    centimetres = exif.get(Base.ResolutionUnit) == CENTIMETRE
+    return found and (found[0] * 2.54, found[1] * 2.54) if centimetres else found
+
+
+def _resolution(value: Any) -> tuple[float, float] | None:
+    try:
+        x, y = (float(number) for number in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 1 < x < 1e5 and 1 < y < 1e5 else None

@@ -1,0 +1,105 @@
+"""Frames from an animated WebP: FFmpeg before version 8.1 reads none of its pictures."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+from PIL.WebPImagePlugin import WebPImageFile
+
+from livestyle.errors import InputError
+from livestyle.frame import Frame, Image, StreamInfo
+
+MOST_PIXELS = 1 << 26
+DEFAULT_MS = 100
+"""How long a picture is shown that says 0, as in browsers."""
+
+
+class AnimatedWebP:
+    """Reads an animated WebP, its transparency over black.
+
+    start_seconds: leave out what is earlier; the picture that is on the screen then becomes the first, at pts 0.
+    duration_seconds: how much to read from the first picture on, None for all.
+    size: (width, height) -> (width, height), asked once; may refuse by raising.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        start_seconds: Fraction | int = 0,
+        duration_seconds: Fraction | int | None = None,
+        size: Callable[[int, int], tuple[int, int]] | None = None,
+    ) -> None:
+        self.notes: list[str] = []
+        self.damage: list[str] = []
+        try:
+            file = Pillow.open(path, formats=["WEBP"])
+        except (OSError, ValueError, UnidentifiedImageError, Pillow.DecompressionBombError) as error:
+            raise InputError(f"cannot read {path}: {error}") from None
+        assert isinstance(file, WebPImageFile)
+        self._file, self._next, self._time_ms = file, 0, 0
+        self._start_ms = int(start_seconds * 1000)
+        self._end_ms = None if duration_seconds is None else self._start_ms + round(duration_seconds * 1000)
+        try:
+            width, height = file.size
+            if width * height > MOST_PIXELS:
+                raise InputError(f"{path} is too large: {width}x{height}")
+            width, height = (size or (lambda width, height: (width, height)))(width, height)
+            if file.mode == "RGBA":
+                self.notes.append("transparency is composed over black")
+            count = file.n_frames if not start_seconds and duration_seconds is None else None
+            origin = Fraction(self._start_ms, 1000)
+            self.info = StreamInfo(width, height, None, count, time_base=Fraction(1, 1000), origin_seconds=origin)
+            self._first = self._read()
+            if self._first is None:
+                raise InputError(f"{path} has no picture at or after {float(start_seconds):g} s")
+        except BaseException:
+            file.close()
+            raise
+
+    def read(self) -> Frame | None:
+        first, self._first = self._first, None
+        return first or self._read()
+
+    def close(self) -> None:
+        self._first = None
+        self._next = self._file.n_frames
+        self._file.close()
+
+    def _read(self) -> Frame | None:
+        count = self._file.n_frames
+        while self._next < count:
+            begin_ms = self._time_ms
+            if self._end_ms is not None and begin_ms >= self._end_ms:
+                return None
+            try:
+                self._file.seek(self._next)
+                self._file.load()
+            except (OSError, ValueError, EOFError):
+                self.damage.append(f"{count - self._next} of {count} pictures could not be decoded")
+                self._next = count
+                return None
+            self._next += 1
+            self._time_ms += int(self._file.info.get("duration") or 0) or DEFAULT_MS
+            if self._time_ms > self._start_ms:
+                begin_ms = max(begin_ms, self._start_ms)
+                end_ms = self._time_ms if self._end_ms is None else min(self._time_ms, self._end_ms)
+                time, duration = (Fraction(ms, 1000) for ms in (begin_ms - self._start_ms, end_ms - begin_ms))
+                return Frame(self._image(), time, duration_seconds=duration)
+        return None
+
+    def _image(self) -> Image:
+        """(H, W, 3) uint8, scaled."""
+        picture = np.asarray(self._file.convert("RGBA"))
+        over_black = (picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255  # (H, W, 3)
+        image = over_black.astype(np.uint8)
+        size = self.info.width, self.info.height
+        if size == self._file.size:
+            return image
+        smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
+        return cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))

@@ -1,0 +1,108 @@
+"""Times where a file's clock jumps."""
+
+import itertools
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from livestyle.sinks.video import VideoWriter
+from livestyle.sources.video import VideoFile
+from livestyle.timeline import Timeline
+
+Clip = Callable[..., Path]
+
+
+def corrected(path: Path, container: str, times: list[Fraction | None]) -> list[float]:
+    """Seconds of pictures with those times, by a Timeline."""
+    timeline = Timeline(container)
+    result = []
+    with av.open(str(path)) as clip:
+        packets = [packet for packet in clip.demux(video=0) if packet.size]
+        for packet, time in zip(itertools.cycle(packets), times, strict=False):
+            if len(result) == len(times):
+                break
+            packet.pts = packet.dts = None if time is None else round(time / packet.time_base)
+            packet.duration = round(Fraction(1, 10) / packet.time_base)
+            timeline.correct(packet)
+            result.append(-1 if packet.pts is None else float(packet.pts * packet.time_base))
+    return result
+
+
+def tenths(*numbers: int) -> list[Fraction | None]:
+    return [Fraction(number, 10) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("container", "times", "expected"),
+    [
+        ("mpegts", (14, 15, 16, 14, 15, 16), (14, 15, 16, 17, 18, 19)),
+        ("mpegts", (14, 15, 16, 14, 15, 16, 14, 15), (14, 15, 16, 17, 18, 19, 20, 21)),
+        ("matroska,webm", (0, 1, 2, 0, 1, 2), (0, 1, 2, 3, 4, 5)),
+        ("mpegts", (0, 1, 2, 36000, 36001), (0, 1, 2, 3, 4)),  # another clock, ahead
+        ("matroska,webm", (0, 1, 2, 36000, 36001), (0, 1, 2, 36000, 36001)),  # a still stretch
+        ("mpegts", (0, 1, 2, 90, 91), (0, 1, 2, 90, 91)),  # a pause
+        ("mpegts", (0, 1, 2, 36000, 4, 5), (0, 1, 2, 3, 4, 5)),  # one wrong time
+        ("mpegts", (954436, 954437, 0, 1), (954436, 954437, 954438, 954439)),  # 33 bits at 90 kHz
+    ],
+)
+def test_times_keep_growing(make_clip: Clip, container: str, times: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    found = corrected(make_clip("clip.ts", options={"bf": "0"}), container, tenths(*times))
+    assert found == pytest.approx([tick / 10 for tick in expected])
+
+
+def test_without_times_nothing_changes(make_clip: Clip) -> None:
+    assert corrected(make_clip(options={"bf": "0"}), "mpegts", [None, None]) == [-1, -1]
+
+
+def sounds(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [float(packet.pts * packet.time_base) for packet in container.demux(audio=0) if packet.pts is not None]
+
+
+def copy(path: Path, target: Path, **options: Any) -> VideoFile:
+    source = VideoFile(path, **options)
+    sink = VideoWriter(target, source.info, sound_from=path, preset="ultrafast")
+    while (frame := source.read()) is not None:
+        sink.write(frame)
+    source.close()
+    sink.close()
+    return source
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+@pytest.mark.parametrize("late", [0, 40_000], ids=["same clock", "first part late"])
+def test_joined_recordings_follow_each_other(make_clip: Clip, tmp_path: Path, suffix: str, late: int) -> None:
+    codecs = {"codec": "mpeg2video", "sound": "mp2"} if suffix == "mpg" else {"codec": "libx264", "sound": "aac"}
+    rate = {"time_base": Fraction(1, 25)}
+    first = make_clip(f"first.{suffix}", ticks=range(late, late + 25), sound_seconds=(late / 25, late / 25 + 1), **rate, **codecs)
+    second = make_clip(f"second.{suffix}", ticks=range(25), **rate, **codecs)
+    joined = tmp_path / f"joined.{suffix}"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    output = tmp_path / "out.mkv"
+    source = copy(joined, output)
+    assert source.damage == []
+    with av.open(str(output)) as container:
+        times = sorted(float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.pts is not None)
+    assert len(times) == 50
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    assert all(0.03 < step < 0.15 for step in steps)
+    assert times[0] < 0.1
+    sound = sounds(output)
+    assert sound[0] < 0.1
+    assert sound[-1] == pytest.approx(times[-1], abs=0.2)
+    assert all(-0.1 < after - before < 0.15 for before, after in itertools.pairwise(sound))
+
+
+def test_start_in_the_second_of_two_joined_recordings(make_clip: Clip, tmp_path: Path) -> None:
+    clip = make_clip("clip.ts", ticks=range(20), sound="aac", sound_seconds=(0, 2), options={"g": "5"})
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(clip.read_bytes() * 2)
+    source = copy(joined, tmp_path / "out.mkv", start_seconds=3)
+    assert source.info.origin_seconds == pytest.approx(source.info.origin_seconds, abs=0.1)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert len([packet for packet in container.demux(video=0) if packet.size]) == pytest.approx(10, abs=1)
+    assert sounds(tmp_path / "out.mkv")[-1] == pytest.approx(1, abs=0.15)

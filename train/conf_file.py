@@ -1,0 +1,156 @@
+"""YAML from a file that nobody has checked: text, numbers, lists and mappings; nothing that can grow, loop or run."""
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.reader import Reader
+
+from livestyle.errors import TrainingError
+
+MAX_BYTES = 128 * 2**10  # some seconds of PyYAML's time
+MAX_DEPTH = 8  # mappings in mappings
+MAX_NUMBER_LENGTH = 100  # characters; what int() does with 5,000 digits is an error of its own
+
+Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ConfFile:
+    """What a file holds. `lines` has the line of every key, and of every entry of a list: ("styles", "wave") -> 12."""
+
+    values: dict[str, Any]
+    lines: dict[Keys, int]
+
+
+def read_conf_file(path: Path) -> ConfFile:
+    """Read a mapping. Keys are text as written; values are text, int, float, bool, None, lists and mappings; dates are text.
+
+    Anchors, aliases, tags, merge keys and keys that are there twice are refused, and files that are large or nested
+    deep. Raises TrainingError that names the file, the line and what to write.
+    """
+    data = _read_bytes(path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise TrainingError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
+    if found := Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise TrainingError(f"{path}, line {line}: the character U+{ord(found[0]):04X} is not text; delete it")
+    return _Parser(path, text).document()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device may give bytes without end, or none
+            raise TrainingError(f"{path} is not a file; name a conf file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"cannot read the conf file {path}: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > MAX_BYTES:
+        raise TrainingError(f"{path} is larger than {MAX_BYTES >> 10} KiB; no conf file is")
+    return data
+
+
+class _Parser:
+    """Builds values from PyYAML's events, which come one by one: nothing is composed before it is checked."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path, self.lines = path, dict[Keys, int]()
+        self.loader = yaml.SafeLoader(text)
+
+    def document(self) -> ConfFile:
+        """The file's only document."""
+        self._next()  # StreamStart
+        if not isinstance(self._next(), yaml.DocumentStartEvent):
+            raise TrainingError(f"{self.path} is not a conf file: it has no keys")
+        values = self._value(self._next(), ())
+        self._next()  # DocumentEnd
+        event = self._next()
+        if not isinstance(event, yaml.StreamEndEvent):
+            raise self._error(event, "a second document begins; a conf file has one")
+        if not isinstance(values, dict):
+            raise TrainingError(f"{self.path} is not a conf file: it has no keys")
+        return ConfFile(values, self.lines)
+
+    def _next(self) -> Any:
+        try:
+            return self.loader.get_event()  # type: ignore[no-untyped-call]
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise self._error_at(mark, f"not YAML: {error.problem or error.context}") from error
+        except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # numbers in %YAML and in escapes
+            raise self._error_at(self.loader.get_mark(), "not YAML") from error
+
+    def _check(self, event: Any) -> None:
+        """Refuse what could grow or run."""
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise self._error(event, "anchors (&) and aliases (*) are not read; write the value out, or quote it")
+        if event.tag is not None:
+            raise self._error(event, f"the tag {event.tag.replace('tag:yaml.org,2002:', '!!')!r:.40} is not read; delete it")
+
+    def _value(self, event: Any, keys: Keys) -> Any:
+        self._check(event)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
+        if len(keys) >= MAX_DEPTH:
+            raise self._error(event, f"nested deeper than {MAX_DEPTH}; no conf file is")
+        return self._list(keys) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(keys)
+
+    def _list(self, keys: Keys) -> list[Any]:
+        entries: list[Any] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            inside = (*keys, str(len(entries)))
+            self.lines[inside] = event.start_mark.line + 1
+            entries.append(self._value(event, inside))
+        return entries
+
+    def _mapping(self, keys: Keys) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            self._check(event)
+            line: int = event.start_mark.line + 1
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self._error(event, "a key has to be text; put quotes around what begins with a bracket")
+            key = self._text(event)
+            if key == "<<" and event.style is None:
+                raise self._error(event, "merge keys (<<) are not read; write the keys out")
+            if key in entries:
+                first = self.lines[*keys, key]
+                raise self._error(event, f"{key!r:.60} is there twice, first in line {first}; delete one")
+            self.lines[*keys, key] = line
+            entries[key] = self._value(self._next(), (*keys, key))
+        return entries
+
+    def _text(self, event: Any) -> str:
+        text: str = event.value
+        if found := Reader.NON_PRINTABLE.search(text):  # written as an escape, "\0"
+            raise self._error(event, f"the character U+{ord(found[0]):04X} cannot be part of a value")
+        return text
+
+    def _scalar(self, event: Any) -> Any:
+        text = self._text(event)
+        if not event.implicit[0]:  # quoted
+            return text
+        node = yaml.ScalarNode("", text, event.start_mark, event.end_mark)
+        tag = self.loader.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
+        kind = tag.rpartition(":")[2]
+        if kind not in ("int", "float"):
+            return {"null": None, "bool": yaml.SafeLoader.bool_values.get(text.lower())}.get(kind, text)
+        try:
+            if len(text) > MAX_NUMBER_LENGTH:
+                raise ValueError
+            read = self.loader.construct_yaml_int if kind == "int" else self.loader.construct_yaml_float
+            return read(node)
+        except (ValueError, OverflowError) as error:
+            raise self._error(event, f"{text!r:.40} is no number that can be read") from error
+
+    def _error(self, event: Any, message: str) -> TrainingError:
+        return self._error_at(event.start_mark, message)
+
+    def _error_at(self, mark: Any, message: str) -> TrainingError:
+        return TrainingError(f"{self.path}, line {mark.line + 1 if mark else 1}: {message}")
