@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from livestyle.channel import Channel
+from livestyle.cli.options import print_line
 from livestyle.errors import LivestyleError, OutputError, OutputInUseError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.output_file import partial_files, write_whole
@@ -189,7 +190,7 @@ class Session:
         self.meter = Meter(clock)
         self.pictures: list[Path] = []
         self.errors: list[str] = []
-        """What failed while the run went on."""
+        """What failed after the run began."""
         self._stylizer, self._styles, self._source = stylizer, styles, source
         self._screen, self._recorder, self._folder, self._clock = screen, recorder, folder, clock
         self._running = True
@@ -224,14 +225,14 @@ class Session:
         try:
             self._recorder.write(frame)
         except OutputError as error:
-            self._fail(str(error))
+            self.fail(str(error))
 
     def finish(self) -> None:
         """Complete the recording, if there is one."""
         try:
             self._recorder.stop()
         except OutputError as error:
-            self._fail(str(error))
+            self.fail(str(error))
 
     def press(self, key: str) -> None:
         """Do what KEYS says; other keys do nothing. An error is shown, and does not end the run."""
@@ -240,11 +241,14 @@ class Session:
                 try:
                     entry.action(self, key)
                 except LivestyleError as error:
-                    self._fail(str(error))
+                    self.fail(str(error))
 
-    def _fail(self, error: str) -> None:
-        self._say(error.split("; ")[0], ERROR_SECONDS)  # in a line that can be read; the whole is printed at the end
-        self.errors += [error] if error not in self.errors else []
+    def fail(self, error: str) -> None:
+        """Show an error on the screen, print it, and have it in the exit code."""
+        self._say(error.split("; ")[0], ERROR_SECONDS)  # in a line that can be read; the whole is printed
+        if error not in self.errors:
+            self.errors.append(error)
+            print_line(f"livestyle: {error}", err=True)
 
     def _show(self, frame: Frame) -> None:
         self._screen.title = f"livestyle: {self._stylizer.style}"

@@ -164,7 +164,11 @@ def webcam(
 
     with closing(screen), ctrl_c_noted() as interrupted:
         with Channel(open_parts(), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as loading:
-            parts = load(loading, screen, interrupted)
+            try:
+                parts = load(loading, screen, interrupted)
+            except Exception:
+                report(NOTHING_SHOWN)
+                raise
         if parts is None:
             code = report(NOTHING_SHOWN)
         else:
@@ -201,7 +205,7 @@ def _show(
         return report(_summary(parts, session, recorder, pipeline), *print_object)
 
     def end_process() -> NoReturn:
-        session.errors.append("the display has closed the connection; does its server still run?")
+        session.fail("the display has closed the connection; does its server still run?")
         code = end(write_json)  # at once: the command will not return
         sys.stdout.flush()
         os._exit(code)
@@ -217,7 +221,7 @@ def _show(
             raise
         if debug:
             traceback.print_exc()
-        session.errors.append(one_line(error))
+        session.fail(one_line(error))
     finally:
         if pipeline is None or not pipeline.is_stuck:
             parts.close()
@@ -292,8 +296,6 @@ def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], No
     tell(summary["notes"], quiet)
     for line in summary["damage"]:
         print_line(f"damaged: {line}", err=True)
-    for line in summary["errors"]:
-        print_line(f"livestyle: {line}", err=True)
     if print_object is not None:
         print_object(summary)
     elif summary["captured"] and not quiet:
