@@ -28,7 +28,7 @@ QUIET = {
 
 def main() -> None:
     """Run the command line as a process of its own, and exit."""
-    on_signals(lambda number, frame: end("\ninterrupted\n" if os.isatty(2) else "interrupted\n", 130))  # nothing has begun
+    on_signals(lambda number, frame: end_before_work())
     atexit.register(on_signals, signal.SIG_IGN)  # as the last: from then on Python would let signals kill it
     if "--debug" not in sys.argv:
         for name, value in QUIET.items():
@@ -41,9 +41,9 @@ def main() -> None:
 
     open_standard_streams()
     code = run()
-    on_signals(lambda number, frame: end("", code))  # all is written
+    on_signals(lambda number, frame: end(code))  # all is written
     if code == 130 or is_any_left_behind():
-        end("", code)  # what is half imported, or still inside a library, would make the interpreter stumble as it ends
+        end(code)  # what is half imported, or still inside a library, would make the interpreter stumble as it ends
     try:
         sys.stdout.flush()
     except OSError:  # said already; the interpreter would try again, and say so too
@@ -58,10 +58,16 @@ def on_signals(handler: "Callable[[int, FrameType | None], object] | signal.Hand
             signal.signal(number, handler)
 
 
-def end(message: str, code: int) -> None:
-    """End the process here and now."""
+def end_before_work() -> None:
+    """End where nothing has begun. On a terminal ^C stands in front of the line."""
+    end(130, '{"error": "interrupted"}\n' if "--json" in sys.argv else "", "\ninterrupted\n" if os.isatty(2) else "interrupted\n")
+
+
+def end(code: int, output: str = "", message: str = "") -> None:
+    """End the process here and now, with these last lines on stdout and stderr."""
     try:
         if sys.stdout is not None:
+            sys.stdout.write(output)
             sys.stdout.flush()
         os.write(2, message.encode())
     except (OSError, RuntimeError, ValueError):  # RuntimeError: it was just being flushed

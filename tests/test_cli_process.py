@@ -47,7 +47,7 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 def importing(folder: Path, module: str, body: str) -> subprocess.CompletedProcess[str]:
     """`livestyle styles` where importing the module does that."""
     (folder / f"{module}.py").write_text("import atexit, os, signal, time\n" + body)
-    return shell("LIVESTYLE styles", folder, PYTHONPATH=str(folder))
+    return shell("LIVESTYLE styles --json", folder, PYTHONPATH=str(folder))
 
 
 @posix
@@ -55,6 +55,7 @@ def importing(folder: Path, module: str, body: str) -> subprocess.CompletedProce
 def test_a_signal_while_modules_are_imported_is_one_line(tmp_path: Path, module: str, sent: str) -> None:
     done = importing(tmp_path, module, f"os.kill(os.getpid(), signal.{sent})\ntime.sleep(30)\n")
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+    assert json.loads(done.stdout) == {"error": "interrupted"}
 
 
 @posix
@@ -78,6 +79,21 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGHUP)\nraise ImportError('went on')\n")
     done = shell("trap '' HUP; LIVESTYLE styles", tmp_path, PYTHONPATH=str(tmp_path))  # as nohup does
     assert "went on" in done.stderr
+
+
+@posix
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')", "the package torch is not installed"),
+        ("raise ImportError('libc10.so: no\\nIMPORTANT: read this', name='torch')", "cannot import torch: libc10.so: no"),
+    ],
+)
+def test_a_missing_or_broken_package_is_one_line(tmp_path: Path, body: str, says: str) -> None:
+    photo(tmp_path / "a.png")
+    (tmp_path / "torch.py").write_text(body)
+    done = shell("LIVESTYLE image a.png -o b.png --device cpu", tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (2, f"livestyle: {says}; `livestyle doctor` shows what works\n")
 
 
 # standard streams

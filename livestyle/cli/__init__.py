@@ -179,9 +179,18 @@ def _message(error: BaseException) -> str:
         return with_option(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ImportError) and error.name and error.name.partition(".")[0] != "livestyle":
+        is_missing = isinstance(error, ModuleNotFoundError)
+        what = f"the package {error.name} is not installed" if is_missing else f"cannot import {error.name}: {first_line(error)}"
+        return f"{what}; `livestyle doctor` shows what works"
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller --size"
-    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where"
+    return f"unexpected {type(error).__name__}: {first_line(error)}; --debug shows where"
+
+
+def first_line(error: Exception) -> str:
+    """Libraries add pages of advice."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def near(word: str, known: list[str]) -> str:
