@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -317,18 +318,26 @@ def test_video_smooth(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) 
     assert any(not np.array_equal(*pair) for pair in zip(most, plain, strict=True))
 
 
+def test_interlaced_video(run: Run, make_clip: Callable[..., Path]) -> None:
+    make_clip("in.ts", range(4), options={"flags": "+ildct+ilme", "x264-params": "tff=1"})
+    note = "note: interlaced pictures are deinterlaced"
+    assert note in run("video", "in.ts", "out.mp4").err
+    assert note not in run("video", "in.ts", "whole.mp4", "--no-deinterlace").err
+
+
 def test_several_videos_and_skip_existing(run: Run, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     (tmp_path / "in").mkdir()
     for name in ("in/a.mp4", "in/b.mkv"):
         make_clip(name, range(3))
+    make_clip("in/c.VOB", range(3), codec="mpeg2video", time_base=Fraction(1, 25), rate=25)
     for name in ("in/a.partial.mp4", "in/c.partial-2.mp4", "in/._a.mp4"):  # of killed runs, and what macOS leaves
         (tmp_path / name).write_bytes(b"no video")
     assert run("video", "in", "-o", "out").code == 0
-    assert files(tmp_path / "out") == ["a.mp4", "b.mkv"]
+    assert files(tmp_path / "out") == ["a.mp4", "b.mkv", "c.mp4"]
     (tmp_path / "out/a.mp4").unlink()
     old = (tmp_path / "out/b.mkv").stat().st_mtime_ns
     assert run("video", "in", "-o", "out", "--skip-existing").code == 0
-    assert files(tmp_path / "out") == ["a.mp4", "b.mkv"]
+    assert files(tmp_path / "out") == ["a.mp4", "b.mkv", "c.mp4"]
     assert (tmp_path / "out/b.mkv").stat().st_mtime_ns == old
 
 

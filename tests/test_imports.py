@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine": set(),
     "architecture": set(),
     "media": {"errors", "frame"},
+    "timeline": set(),
     "output_file": {"errors"},
     "style": {"architecture", "errors", "output_file"},
     "network": {"architecture", "style"},
@@ -34,8 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "stylizer": {"architecture", "engines", "errors", "frame", "gallery", "style"},
     "pipeline": {"channel", "engines", "errors", "frame", "smoothing"},
     "smoothing": {"engines", "frame", "motion"},
-    "sources": {"channel", "errors", "frame", "media", "memory", "output_file"},
-    "sinks": {"errors", "frame", "media", "output_file"},
+    "sources": {"channel", "errors", "frame", "media", "memory", "output_file", "timeline"},
+    "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "thumbnail": {"errors", "frame", "sinks", "sources", "style"},
     "upkeep": {"errors", "gallery", "style"},
     "train": {
@@ -59,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
 HOMES = {
     "av": {
         *("livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"),
+        *("livestyle/sources/deinterlacing.py", "livestyle/sources/losses.py", "livestyle/timeline.py"),
         *("livestyle/sinks/copied.py", "livestyle/sinks/sound.py", "livestyle/sinks/subtitles.py", "livestyle/sinks/metadata.py"),
     },
     "cv2": {
@@ -68,7 +70,7 @@ HOMES = {
     },
     "PIL": {
         *("livestyle/sources/pictures.py", "livestyle/sources/color_profile.py", "livestyle/sources/exif.py"),
-        "livestyle/sinks/pictures.py",
+        *("livestyle/sources/webp.py", "livestyle/sinks/pictures.py"),
     },
     "torch.cuda": {"livestyle/engines/cuda.py"},
     "openvino": {"livestyle/engines/openvino.py"},

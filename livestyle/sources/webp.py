@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
-import cv2
 import numpy as np
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
@@ -97,9 +95,5 @@ class AnimatedWebP:
         """(H, W, 3) uint8, scaled."""
         picture = np.asarray(self._file.convert("RGBA"))
         over_black = (picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255  # (H, W, 3)
-        image = over_black.astype(np.uint8)
-        size = self.info.width, self.info.height
-        if size == self._file.size:
-            return image
-        smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
-        return cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
+        image = Pillow.fromarray(over_black.astype(np.uint8))
+        return np.asarray(image.resize((self.info.width, self.info.height), Pillow.Resampling.BILINEAR)).copy()
