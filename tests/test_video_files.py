@@ -1017,3 +1017,29 @@ def test_the_default_stream_is_painted(tmp_path: Path) -> None:
     source, frames = read(path)
     assert source.notes == ["video stream 0 is left out: stream 1, the default one, is painted"]
     assert frames[0].image.mean() > 190
+
+
+CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="../shared is not here")
+@pytest.mark.parametrize(
+    ("name", "count", "rate", "seconds"),
+    [
+        ("01-starts-late.ts", 50, 25, 2.0),
+        ("02-joined.ts", 100, 25, 4.0),
+        ("08-last-picture-long.gif", 3, None, 5.0),
+        ("18-interlaced.mpg", 50, 25, 2.0),
+        ("33-field-pictures.mkv", 50, 25, 2.0),
+        ("40-raw.dv", 10, 25, 0.4),
+    ],
+)
+def test_cases_of_times(tmp_path: Path, name: str, count: int, rate: int | None, seconds: float) -> None:
+    source, frames = read(CASES / name)
+    assert source.damage == []
+    assert len(frames) == count
+    assert rate is None or source.info.rate == rate
+    assert frames[0].pts_seconds < 0.03
+    assert frames[-1].duration_seconds is not None
+    assert frames[-1].pts_seconds + frames[-1].duration_seconds == pytest.approx(seconds, abs=0.05)
+    assert all(before.pts_seconds < after.pts_seconds for before, after in itertools.pairwise(frames))
