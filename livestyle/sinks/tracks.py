@@ -218,12 +218,15 @@ class Tracks:
     def _read(self, source: InputContainer, wanted: set[int]) -> Iterator["Packet[Any]"]:
         """Packets of these streams, at the times at which the source's pictures are."""
         timeline = Timeline(source.format.name)
+        # where it is no use to seek, all is read from the beginning: what is left out must not wait in memory
+        begin = self._origin_seconds - FIRST_PACKET_SECONDS
         failures = 0
         while wanted and failures < READ_ERRORS_IN_A_ROW:
             try:
                 for packet in timeline.demux(source):
                     failures = 0
-                    if packet.size and packet.stream.index in wanted:
+                    left_out = begin > 0 and packet.stream.type == "audio" and _time(packet) < begin
+                    if packet.size and packet.stream.index in wanted and not left_out:
                         yield packet
                 return
             except av.FFmpegError as error:
