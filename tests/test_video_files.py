@@ -965,6 +965,7 @@ def test_interlaced_pictures_are_deinterlaced(make_clip: Clip, container: str) -
     assert source.notes == ["interlaced pictures are deinterlaced"]
     assert source.damage == []
     assert [frame.pts_seconds for frame in frames] == [Fraction(number, 25) for number in range(10)]
+    assert read(path, start_seconds=Fraction(1, 5))[0].notes == ["interlaced pictures are deinterlaced"]
     source, combed = read(path, deinterlace=False)
     assert source.notes == []
     assert [frame.pts_seconds for frame in combed] == [frame.pts_seconds for frame in frames]

@@ -54,6 +54,8 @@ LARGEST_INDEX, LARGEST_TRAILER = 0.05, 0.5
 MOST_HIDDEN_PICTURES = 4
 """An MP4's list of edits may hide so many after the first picture that is shown: those that another one is decoded from."""
 
+DEINTERLACED = "interlaced pictures are deinterlaced"
+
 HIGHEST_RATE = 1000
 """What is said to have more frames a second is mistaken."""
 
@@ -168,6 +170,7 @@ class VideoFile:
             self._deinterlace = deinterlace
             self._durations: dict[int, int] = {}
             """Of the latest packets, by the time of their pictures. (PyAV 14 does not give it with a picture.)"""
+            self._decoded_format = ""
             self._assessed = False
             self._last_time: Fraction | None = None
             beginning = self._beginning()
@@ -189,7 +192,7 @@ class VideoFile:
             self.info = self._describe(first, origin, size or (lambda width, height: (width, height)))
             if for_gpu:
                 self.info = replace(self.info, is_nv12=self._is_nv12(first.picture))
-                on_gpu = _is_on_gpu(self._decoder) and first.picture.format.name in ("nv12", "p010le", "p016le")
+                on_gpu = _is_on_gpu(self._decoder) and self._decoded_format in ("nv12", "p010le", "p016le")
                 self.notes.append("decoded on the GPU" if on_gpu else "decoded on the CPU: the GPU has no decoder for it")
         except BaseException:
             self._container.close()
@@ -394,10 +397,11 @@ class VideoFile:
         self._losses.end(tally.end_seconds)
 
     def _count(self, picture: VideoFrame) -> None:
+        self._decoded_format = picture.format.name
         if picture.interlaced_frame:
-            if not self._tally.interlaced and self._deinterlace:
-                self.notes.append("interlaced pictures are deinterlaced")
             self._tally.interlaced += 1
+            if self._deinterlace and DEINTERLACED not in self.notes:
+                self.notes.append(DEINTERLACED)
         if picture.pts is not None:
             self._losses.picture(self._time(picture), self._duration(picture))
 
