@@ -8,8 +8,10 @@ from typing import Any
 import av
 from av.container import InputContainer
 from av.filter import Graph
+from av.stream import Stream
 from av.video.format import VideoFormat
 from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
 
 from livestyle.errors import InputError
 from livestyle.frame import is_hd
@@ -23,6 +25,9 @@ DEMUXERS = (
 
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]")
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
+
+DEFAULT, ATTACHED_PICTURE = 0x1, 0x400
+"""FFmpeg's dispositions of the stream to show and of a cover."""
 
 EXACT = 0x2 | 0x40000 | 0x2000
 """swscale's bilinear + accurate_rnd + full_chroma_int: without its shortcuts, which darken every picture by a grey level or more.
@@ -67,6 +72,19 @@ def _open(path: Path, **options: Any) -> InputContainer:
         **options,
     )
     return container
+
+
+def videos(container: InputContainer) -> list[VideoStream]:
+    """The video streams that are no covers, the one to paint first: the default one, else the first in the file."""
+    found = [stream for stream in container.streams.video if not is_cover(stream)]
+    return sorted(found, key=lambda stream: not (hasattr(stream, "disposition") and stream.disposition.value & DEFAULT))
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream of type "video" is a single picture beside the video."""
+    if hasattr(stream, "disposition"):
+        return bool(stream.disposition.value & ATTACHED_PICTURE)
+    return stream.average_rate is None  # PyAV 14.0 does not say; a single picture has no rate
 
 
 def _what_it_is(head: bytes, error: Exception) -> str:

@@ -10,7 +10,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from livestyle.media import open_media
+from livestyle.media import ATTACHED_PICTURE, is_cover, open_media, videos
 from livestyle.sinks.cut import Window
 
 OF_THE_INPUT = (
@@ -36,11 +36,7 @@ LATEST_SECONDS = Fraction(1_000_000_000)
 """Containers count in nanoseconds at most, in 64 bits: a header with later chapters would be refused."""
 
 CHAPTERS_OF_MATROSKA = b"\x10\x43\xa7\x70"
-
-ATTACHED_PICTURE = 0x400
-"""FFmpeg's disposition of a cover."""
-
-DEFAULT, HEARING_IMPAIRED, CAPTIONS = 0x1, 0x80, 0x10000
+"""The identifier of that part of the file."""
 
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
@@ -63,6 +59,8 @@ FLAGS = {
 }
 """FFmpeg's dispositions of a track."""
 
+HEARING_IMPAIRED, CAPTIONS = 0x80, 0x10000
+
 HELD_FLAGS = {"mp4": 0x301CB, "mov": 0x1, "matroska": 0x201CF, "webm": 0x41}
 
 
@@ -79,7 +77,7 @@ def copy_metadata(path: Path, source: InputContainer, output: OutputContainer, w
     if lost:
         shown = ", ".join(name[:40] for name in lost[:5] if name.isprintable())
         notes.append(f"the output cannot hold {len(lost)} tag{'s' * (len(lost) > 1)} of the input: {shown}")
-    painted = painted_video(source)
+    painted = next(iter(videos(source)), None)
     if painted is not None and output.streams.video:
         notes += copy_tags(painted, output.streams.video[0])
     if hasattr(source, "chapters"):
@@ -114,13 +112,6 @@ def copy_tags(source: Stream, target: Stream) -> list[str]:
     return [f"flags of {source.type} stream {source.index} are not kept: {', '.join(lost)}"] if lost else []
 
 
-def painted_video(source: InputContainer) -> Stream | None:
-    """The default video stream, else the first one."""
-    videos = [stream for stream in source.streams.video if not is_cover(stream)]
-    defaults = [stream for stream in videos if hasattr(stream, "disposition") and stream.disposition.value & DEFAULT]
-    return next(iter(defaults or videos), None)
-
-
 def is_chapter_track(stream: Stream) -> bool:
     """Whether a stream of type "data" is MP4's way to write the chapters."""
     source = cast(InputContainer, stream.container)
@@ -131,13 +122,6 @@ def is_chapter_track(stream: Stream) -> bool:
 def _begins_with_chapters(path: Path) -> bool:
     with path.open("rb") as file:
         return CHAPTERS_OF_MATROSKA in file.read(1 << 20)
-
-
-def is_cover(stream: Stream) -> bool:
-    """Whether a stream of type "video" is a single picture beside the video."""
-    if hasattr(stream, "disposition"):
-        return bool(stream.disposition.value & ATTACHED_PICTURE)
-    return stream.type == "video" and stream.average_rate is None  # PyAV 14.0 does not say
 
 
 def _tags(source: InputContainer) -> dict[str, str]:

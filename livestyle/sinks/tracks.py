@@ -26,8 +26,12 @@ from livestyle.timeline import Timeline, skip_to
 FIRST_PACKET_SECONDS = 1
 READ_ERRORS_IN_A_ROW = 100
 
-PLAYED_IN_MP4 = ("aac", "ac3", "alac", "eac3", "flac", "mp3", "mp3float", "opus")
-"""Decoders of the sound that common players play in MP4. MOV is also for editing, where PCM is usual: it keeps that too."""
+DECODED_BEFORE_SECONDS = 1
+"""So much before the wanted sound is decoded, for decoders that need what came before."""
+
+PLAYED_IN_MP4 = ("aac", "ac3", "alac", "eac3", "flac", "mp3", "opus")
+PLAYED = {"mp4": PLAYED_IN_MP4, "mov": (*PLAYED_IN_MP4, "pcm_")}
+"""What the names of codecs begin with that common players play in a container. MOV is also for editing, where PCM is usual."""
 
 
 class Track(Protocol):
@@ -118,15 +122,12 @@ class Tracks:
         return found
 
     def _track(self, stream: Stream, sound: str, subtitles: str, window: Window) -> Track | None:
-        codec = stream.codec_context.name if stream.codec_context else None
-        name = _name(stream)
+        name, codec = _name(stream), _codec(stream)
         try:
-            if codec is not None and self._copies(codec, stream):
-                if codec == "aac":
-                    return CopiedAac(cast(AudioStream, stream), self._output, window, self.notes)
-                return Copied(stream, self._output, window)
             if stream.type == "audio":
-                return self._converted_sound(cast(AudioStream, stream), sound, window)
+                return self._sound(cast(AudioStream, stream), sound, window)
+            if codec and _holds(self._output.format.name, stream):
+                return Copied(stream, self._output, window)
             if codec in TEXT_CODECS and hasattr(self._output, "add_mux_stream"):  # from PyAV 17 on
                 self.notes.append(f"{name} is converted to {subtitles}, without its styling")
                 return ConvertedText(stream, self._output, subtitles, window)
@@ -137,32 +138,30 @@ class Tracks:
         self.notes.append(f"{name} is left out: {reason}")
         return None
 
-    def _copies(self, codec: str, stream: Stream) -> bool:
-        container = self._output.format.name
-        if stream.type == "audio" and container in ("mp4", "mov"):
-            played = codec in PLAYED_IN_MP4 or (container == "mov" and codec.startswith("pcm_"))
-            return played and _holds(container, stream)
-        return _holds(container, stream)
-
-    def _converted_sound(self, stream: AudioStream, codec: str, window: Window) -> ConvertedSound | None:
-        name = _name(stream)
-        if not stream.codec_context:
+    def _sound(self, stream: AudioStream, encoder: str, window: Window) -> Track | None:
+        name, codec, container = _name(stream), _codec(stream), self._output.format.name
+        if not codec:
             self.damage.append(f"{name} is left out: this build of FFmpeg cannot decode it")
             return None
+        played = container not in PLAYED or codec.startswith(PLAYED[container])
+        holds = _holds(container, stream)
         first, undecodable = self._first_sound(stream.index, window)
         if first is None and undecodable:
-            self.damage.append(f"{name} is left out: nothing of it could be decoded")
-            return None
+            what = "copied as it is" if played and holds else "left out"
+            self.damage.append(f"{name} is {what}: nothing of it could be decoded")
+        if played and holds and codec == "aac":
+            return CopiedAac(stream, self._output, window, self.notes)
+        if played and holds:
+            return Copied(stream, self._output, window)
         if first is None:
-            self.notes.append(f"{name} is left out: it holds nothing in this part")
+            if not undecodable:
+                self.notes.append(f"{name} is left out: it holds nothing in this part")
             return None
         before = first.layout
-        track = ConvertedSound(stream, self._output, codec, window, first)
+        track = ConvertedSound(stream, self._output, encoder, window, first)
         mixed = f", mixed from {before.name} to {track.layout}" if before.nb_channels != track.channels else ""
-        reason = ""
-        if self._output.format.name in ("mp4", "mov") and _holds(self._output.format.name, stream):
-            reason = f", as few players play {stream.codec_context.name} in {self._output.format.name.upper()}"
-        self.notes.append(f"{name} is converted to {codec}{mixed}{reason}")
+        reason = f", as few players play {codec} in {container.upper()}" if holds else ""
+        self.notes.append(f"{name} is converted to {encoder}{mixed}{reason}")
         return track
 
     def _first_sound(self, index: int, window: Window) -> tuple[AudioFrame | None, int]:
@@ -172,6 +171,8 @@ class Tracks:
             skip_to(media, window.origin_seconds)
             decoder = cast(AudioStream, media.streams[index]).codec_context
             for packet in chain(self._read(media, {index}), (None,)):  # None: what is still in the decoder
+                if packet is not None and _time(packet) < window.origin_seconds - DECODED_BEFORE_SECONDS:
+                    continue
                 try:
                     frames = decoder.decode(packet)
                 except av.FFmpegError:
@@ -248,6 +249,12 @@ def _time(packet: "Packet[Any]") -> Fraction:
     return Fraction(0) if ticks is None else ticks * packet.time_base
 
 
+def _codec(stream: Stream) -> str:
+    """FFmpeg's name, where PyAV has it of the codec, not of its decoder; empty where nothing decodes it."""
+    if not stream.codec_context:
+        return ""
+    return str(getattr(stream.codec_context.codec, "canonical_name", stream.codec_context.name))
+
+
 def _name(stream: Stream) -> str:
-    codec = stream.codec_context.name if stream.codec_context else stream.metadata.get("handler_name", "unknown")[:40]
-    return f"{stream.type} stream {stream.index} ({codec})"
+    return f"{stream.type} stream {stream.index} ({_codec(stream) or stream.metadata.get('handler_name', 'unknown')[:40]})"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, Source, StreamInfo
-from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, open_media, scaling
+from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, open_media, scaling, videos
 from livestyle.sources.cut_off import is_cut_off
 from livestyle.sources.deinterlacing import deinterlaced
 from livestyle.sources.losses import HAS_DENSE_PACKETS, Losses
@@ -38,9 +38,6 @@ HDR = {16: "PQ", 18: "HLG"}
 
 ONE_PACKET_ONE_PICTURE = {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9"}
 """In MP4 and Matroska. Where it holds, packets without a picture are lost pictures, errors or not."""
-
-DEFAULT, ATTACHED_PICTURE = 0x1, 0x400
-"""FFmpeg's dispositions of the stream that is to be shown, and of a cover."""
 
 LISTED_DURATION = ("mov", "matroska", "avi", "flv")
 """Containers whose header says how long they are; others are guessed from the size or the end of the file."""
@@ -227,14 +224,14 @@ class VideoFile:
     # opening
 
     def _choose_stream(self) -> VideoStream:
-        streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]
+        streams = videos(self._container)
         if not streams:
             raise InputError(f"{self._path} has no video stream")
-        chosen = next((stream for stream in streams if _is_default(stream)), streams[0])
-        reason = "the first one" if chosen is streams[0] else f"stream {chosen.index}, the default one,"
-        for other in streams:
-            if other is not chosen:
-                self.notes.append(f"video stream {other.index} is left out: {reason} is painted")
+        chosen = streams[0]
+        is_first = chosen.index == min(stream.index for stream in streams)
+        reason = "the first one" if is_first else f"stream {chosen.index}, the default one,"
+        for other in streams[1:]:
+            self.notes.append(f"video stream {other.index} is left out: {reason} is painted")
         return chosen
 
     def _beginning(self) -> Fraction:
@@ -626,16 +623,6 @@ def is_animated_webp(path: Path) -> bool:
     except OSError:
         return False
     return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 0x02)
-
-
-def _is_cover(stream: VideoStream) -> bool:
-    if hasattr(stream, "disposition"):
-        return bool(stream.disposition.value & ATTACHED_PICTURE)
-    return stream.average_rate is None  # PyAV 14.0 does not say; a single picture has no rate
-
-
-def _is_default(stream: VideoStream) -> bool:
-    return hasattr(stream, "disposition") and bool(stream.disposition.value & DEFAULT)
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
