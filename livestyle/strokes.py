@@ -22,14 +22,15 @@ def paint_larger(paint: Callable[[Image], Image], photo: Image, stroke_size: flo
     small_size = max(1, round(width / stroke_size)), max(1, round(height / stroke_size))
     if stroke_size <= 1 or small_size == (width, height):
         return paint(photo)
-    small = cv2.resize(photo, small_size, interpolation=cv2.INTER_AREA)  # (h, w, 3)
+    small = np.asarray(cv2.resize(photo, small_size, interpolation=cv2.INTER_AREA), np.uint8)  # (h, w, 3)
     painted = paint(small)
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)  # (H, W)
-    small_grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)  # (h, w)
-    detail = cv2.subtract(grey, _enlarged(small_grey, width, height), dtype=cv2.CV_16S)  # what the painter did not see
+    grey = np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8)  # (H, W)
+    small_grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)  # (h, w)
+    seen = _enlarged(small_grey, width, height)
+    detail = np.asarray(cv2.subtract(grey, seen, dtype=cv2.CV_16S), np.int16)  # (H, W), what the painter did not see
     gain = cv2.resize(_gain(small_grey, painted), (width, height), interpolation=cv2.INTER_LINEAR)
     kept = cv2.multiply(_without_grain(detail), gain, scale=1 / 128, dtype=cv2.CV_16S)  # (H, W)
-    del detail, gain, grey
+    del detail, gain, grey, seen
     enlarged = _enlarged(painted, width, height)
     return np.asarray(cv2.add(enlarged, cv2.merge([kept, kept, kept]), dtype=cv2.CV_8U), np.uint8)
 

@@ -335,8 +335,9 @@ def _finish(picture: PillowImage.Image, name: str, notes: list[str], damage: lis
         notes.append(f"{name}: its color profile cannot be used ({error}); its colors are read as sRGB")
         transform = None
     exif = read_exif(picture)
-    turn = TURNS.get(orientation(exif), lambda pixels: pixels)
-    pixels = turn(_rgb(picture, transform, name))  # (H, W, 3 or 4)
+    pixels = _rgb(picture, transform, name)  # (H, W, 3 or 4)
+    if turn := TURNS.get(orientation(exif)):
+        pixels = turn(pixels)
     alpha = np.ascontiguousarray(pixels[:, :, 3]) if pixels.shape[2] == 4 else None
     image = np.ascontiguousarray(pixels[:, :, :3])
     return Picture(image, alpha, kept_exif(exif, picture.info.get("dpi")), notes, damage)
@@ -372,11 +373,11 @@ def _rgb(picture: PillowImage.Image, transform: "tuple[str, ImageCmsTransform] |
             values = np.asarray(band).astype(np.uint32)  # 16 bits, grey
             band = PillowImage.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
         if transform is None:
-            band = band.convert("RGB")
+            colors = np.asarray(band.convert("RGB"))
         else:
             mode, to_srgb = transform
-            band = applyTransform(band.convert(mode), to_srgb)
-        pixels[top : top + rows, :, :3] = np.asarray(band)
+            colors = np.asarray(applyTransform(band.convert(mode), to_srgb))
+        pixels[top : top + rows, :, :3] = colors
     return pixels
 
 
