@@ -167,7 +167,8 @@ def messages(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         is_advice = isinstance(node, ast.keyword) and node.arg == "advice"
         if isinstance(node, ast.Assign):
-            is_advice = any(isinstance(target, ast.Name) and target.id in ("ADVICE", "advice", "export") for target in node.targets)
+            targets = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            is_advice = bool(targets & {"ADVICE", "advice", "export"})
         if is_advice or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             skipped |= {id(inner) for inner in ast.walk(node)}
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:

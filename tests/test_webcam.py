@@ -140,7 +140,7 @@ def test_no_display_names_record(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a display can be missing so")
 def test_a_dead_display_is_no_crash(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":4711")
-    with pytest.raises(DeviceError, match="display cannot be used .*recorded without"):
+    with pytest.raises(DeviceError, match=r"display cannot be used .*recorded without"):
         check_display()
 
 
