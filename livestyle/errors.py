@@ -25,7 +25,14 @@ def hide_passwords(text: str) -> str:
 
 
 class LivestyleError(Exception):
-    """Anything a person can act on. The message says what, where, and what to do."""
+    """Anything a person can act on. The message says what, where, and what to do.
+
+    advice: what helps at the command line, in its words; the command line prints it after the message.
+    """
+
+    def __init__(self, message: str = "", *, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class InputError(LivestyleError):

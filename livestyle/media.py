@@ -61,7 +61,8 @@ def open_media(path: Path, hardware: bool = False, gpu: int = 0) -> InputContain
     try:
         return _open(path)
     except (av.FFmpegError, ValueError) as error:
-        raise InputError(f"{path} {_what_it_is(head, error)}") from None
+        advice = "use: livestyle image" if _is_picture(head) else ""
+        raise InputError(f"{path} {_what_it_is(head, error)}", advice=advice) from None
 
 
 def _open(path: Path, **options: Any) -> InputContainer:
@@ -87,12 +88,16 @@ def is_cover(stream: Stream) -> bool:
     return stream.average_rate is None  # PyAV 14.0 does not say; a single picture has no rate
 
 
+def _is_picture(head: bytes) -> bool:
+    return head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
 def _what_it_is(head: bytes, error: Exception) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(PLAYLISTS):
         return "is a playlist that names other files; give the video file itself"
-    if head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
-        return "is a picture, not a video; use: livestyle image"
+    if _is_picture(head):
+        return "is a picture, not a video"
     if b"\0" not in text and sum(byte < 9 for byte in text) == 0:
         return "is text, not a video"
     reason = getattr(error, "strerror", None) or str(error)

@@ -5,6 +5,7 @@ The files are parsed, not run, so that imports inside functions count too.
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,6 +158,31 @@ def test_a_library_is_known_only_at_home(library: str) -> None:
         if part_of(path) != "train" and any(f"{name}.".startswith(f"{library}.") for name in names(path))
     }
     assert strangers <= HOMES[library]
+
+
+OPTION = re.compile(r"(?<![\w-])(?<!pip install )--[a-z]|\buse -[a-z]\b")
+
+
+def messages(path: Path) -> Iterator[str]:
+    """All text in a file but docstrings, and the advice for the command line."""
+    skipped: set[int] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        is_advice = isinstance(node, ast.keyword) and node.arg == "advice"
+        if isinstance(node, ast.Assign):
+            targets = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            is_advice = bool(targets & {"ADVICE", "advice", "export"})
+        if is_advice or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            skipped |= {id(inner) for inner in ast.walk(node)}
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            yield node.value
+
+
+COMMANDS = {"bench", "cli", "train", "__main__"}  # what is run from a command line alone
+
+
+@pytest.mark.parametrize("path", [path for path in files() if part_of(path) not in COMMANDS], ids=lambda path: path.name)
+def test_the_api_does_not_speak_of_options(path: Path) -> None:
+    assert [text for text in messages(path) if OPTION.search(text)] == []
 
 
 def test_help_waits_for_nothing_heavy() -> None:

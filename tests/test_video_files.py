@@ -370,7 +370,7 @@ def test_playlists_are_refused(make_clip: Clip, name: str, tmp_path: Path) -> No
         ("missing.mp4", None, "No such file"),
         ("empty.mp4", b"", "empty"),
         ("text.mp4", b"Dear diary, today I saw a wave.\n" * 50, "text"),
-        ("picture.mp4", b"\x89PNG\r\n\x1a\n" + bytes(100), "livestyle image"),
+        ("picture.mp4", b"\x89PNG\r\n\x1a\n" + bytes(100), "is a picture, not a video"),
         ("noise.mp4", bytes(range(256)) * 20, "not a video"),
     ],
 )

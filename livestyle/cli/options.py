@@ -224,9 +224,9 @@ def torch_device(name: str) -> "torch.device":
 
 def with_option(error: LivestyleError) -> str:
     """An error's message, with the option that helps."""
-    if isinstance(error, TooLargeError) and error.fits:
-        return f"{error}; use --size {error.fits[0]}x{error.fits[1]}"
-    return str(error)
+    fits = error.fits if isinstance(error, TooLargeError) else None
+    advice = f"use --size {fits[0]}x{fits[1]}" if fits else error.advice
+    return f"{error}; {advice}" if advice else str(error)
 
 
 def tell(notes: list[str], quiet: bool) -> None:

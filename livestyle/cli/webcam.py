@@ -125,7 +125,7 @@ def webcam(
         may_replace = may_write(record, overwrite)
     has_display = True
     try:
-        check_display()
+        check_display("to work without one, use --record out.mp4")
     except DeviceError as error:
         if record is None:
             raise

@@ -9,6 +9,7 @@ is known nothing is allocated on it.
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def fused(network: Transformer) -> Callable[[Tensor, Tensor], Tensor]:
 class Program:
     """One body for batches of one shape, recorded as a graph on buffers of its own.
 
-    pool: another program's, to share its memory for feature maps. Programs never run at once, and what one has painted is
+    pool: another program's, to share its memory for feature maps, or None. Programs never run at once, and what one has painted is
     copied away before the next one runs.
     """
 
@@ -80,7 +81,7 @@ class Program:
         mixed: bool,
         device: str,
         stream: torch.cuda.Stream,
-        pool: tuple[int, int] | None,
+        pool: Any,
     ) -> None:
         run = fused(network)
         self._graph = torch.cuda.CUDAGraph()
@@ -96,8 +97,8 @@ class Program:
         self._set: tuple[Floats | None, Floats | None] = None, None
 
     @property
-    def pool(self) -> tuple[int, int]:
-        """Of its feature maps' memory."""
+    def pool(self) -> Any:
+        """Torch's handle of its feature maps' memory."""
         return self._graph.pool()
 
     def set_look(self, look: Look) -> None:

@@ -24,7 +24,7 @@ WHITE, RED = (255, 255, 255), (235, 40, 40)  # RGB
 SMALLEST, LARGEST = (640, 360), (1280, 720)  # of a window when it opens
 KEY_NAMES = {27: "esc", 32: "space"} | {0xFFB0 + digit: str(digit) for digit in range(10)} | {0xFFAB: "+", 0xFFAD: "-"}
 """By cv2.waitKeyEx's code. Where OpenCV uses GTK the keypad's keys have codes of their own, those of X."""
-OTHERWISE = "to work without one, use --record out.mp4"
+OTHERWISE = "what is painted can be recorded without one"
 
 
 @dataclass(frozen=True)

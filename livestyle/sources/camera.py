@@ -19,6 +19,7 @@ URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 PATIENCE_SECONDS = 5
 """A camera that gives nothing for so long has stopped."""
 RETRY_SECONDS = 0.05
+ADVICE = "to try livestyle without a camera, use --camera demo"
 TIME_BASE = Fraction(1, 1_000_000)
 
 
@@ -161,7 +162,7 @@ def _open(camera: str) -> cv2.VideoCapture:
         with silent():
             capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
         if not capture.isOpened():
-            raise InputError(f"cannot open {name}: no answer, or no video there; check the address, or use --camera demo")
+            raise InputError(f"cannot open {name}: no answer, or no video there; check the address", advice=ADVICE)
         return capture
     with silent():
         try:
@@ -171,5 +172,5 @@ def _open(camera: str) -> cv2.VideoCapture:
     if not capture.isOpened():
         there = ", ".join(map(str, find_cameras()))
         found = f"cameras found: {there}" if there else "no camera found"
-        raise DeviceError(f"cannot open camera {camera}; {found}; without one, use --camera demo")
+        raise DeviceError(f"cannot open camera {camera}; {found}", advice=ADVICE)
     return capture
