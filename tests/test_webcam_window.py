@@ -343,11 +343,13 @@ def camera_that_stalls(stall: threading.Event) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.05])
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        stall.set()
-        ended.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            stall.set()
+            ended.set()
+            server.shutdown()
+            thread.join()
 
 
 def press_close_button(library: str, display: str, window: int) -> None:
