@@ -75,8 +75,6 @@ def parse_blend(words: str | os.PathLike[str] | Mapping[str, float]) -> dict[str
 
 
 def _meant_as_path(name: str) -> Path | None:
-    if "\0" in name:
-        return None
     try:
         path = Path(name).expanduser()
         return path if path.suffix == SUFFIX or len(path.parts) > 1 or path.is_file() else None

@@ -106,6 +106,8 @@ STILL = [*range(20), 60, 61, 62, 63, 64, 200, *range(300, 330)]
 @pytest.mark.parametrize("sound", [True, False])
 @pytest.mark.parametrize("ticks", [range(60), STILL], ids=["even", "screen recording"])
 def test_good_files_are_not_called_damaged(clip: Clip, suffix: str, sound: bool, ticks: Any) -> None:
+    if suffix == "wmv" and ticks is STILL and not hasattr(av.stream.Stream, "disposition"):
+        pytest.skip("PyAV 14.0 takes it for a cover")
     if suffix == "mpg" and ticks is STILL:
         pytest.skip("MPEG-2 has a fixed rate")
     assert read(clip(suffix, ticks, sound))[1] == []
@@ -143,6 +145,12 @@ def test_pictures_hidden_by_wrong_times(clip: Clip, box: bytes, offset: int, val
     count, damage = read(in_box(clip("mp4", sound=False), box, offset, value))
     assert count < 60
     assert any(f"hide {60 - count} pictures of 60" in line for line in damage) or missing(damage), damage
+
+
+def test_times_too_close_to_be_right(clip: Clip) -> None:
+    count, damage = read(in_box(clip("mp4", sound=False), b"mdhd", 16, 12_800_000))
+    assert count == 60
+    assert damage == ["the file's times are wrong: 60 pictures in 0.00236 s"]
 
 
 def test_pictures_hidden_by_negative_times(make_clip: Clip) -> None:

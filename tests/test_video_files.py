@@ -21,6 +21,7 @@ from av.video.frame import VideoFrame
 from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, Image, StreamInfo
 from livestyle.sinks.video import GPU_ENCODERS, Encoder, VideoWriter
+from livestyle.sources.deinterlacing import deinterlaced
 from livestyle.sources.video import VideoFile
 
 Clip = Callable[..., Path]
@@ -921,6 +922,8 @@ def test_the_last_picture_keeps_its_duration(
     sink.close()
     with av.open(str(tmp_path / f"out.{container}")) as written:
         assert written.duration == pytest.approx(1_500_000, abs=25_000)  # Matroska is shifted by the sound's priming
+    if container in ("mp4", "mov"):
+        assert read(tmp_path / f"out.{container}")[1][-1].duration_seconds == Fraction(4, 10)
 
 
 @pytest.mark.parametrize("name", ["clip.gif", "clip.apng"])
@@ -969,6 +972,30 @@ def test_interlaced_pictures_are_deinterlaced(make_clip: Clip, container: str) -
         np.abs(np.diff(frame.image[4:-4, :, 0].astype(int), axis=0)).mean() for some in (frames, combed) for frame in some[1:-1]
     ]
     assert max(steps[:8]) < min(steps[8:]) / 3
+
+
+@pytest.mark.parametrize(("layout", "planar"), [("nv12", "yuv420p"), ("yuv420p", "yuv420p"), ("yuv422p10le", "yuv422p10le")])
+def test_deinterlacing_what_a_gpu_decodes(layout: str, planar: str) -> None:
+    pictures = []
+    for number in range(4):
+        picture = combs(number).reformat(format=layout)
+        picture.pts, picture.time_base = 10 * number, Fraction(1, 250)
+        pictures.append(picture)
+    graph = av.filter.Graph()  # marks them as interlaced
+    chain = [
+        graph.add_buffer(width=64, height=48, format=pictures[0].format, time_base=Fraction(1, 250)),
+        graph.add("setfield", "tff"),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*chain).configure()
+    marked = []
+    for picture in pictures:
+        graph.push(picture)
+        marked.append(graph.pull())
+    whole = list(deinterlaced(iter(marked), Fraction(1, 250)))
+    assert [picture.pts for picture in whole] == [0, 10, 20, 30]
+    assert {picture.format.name for picture in whole} == {planar}
+    assert not any(picture.interlaced_frame for picture in whole)
 
 
 def test_the_default_stream_is_painted(tmp_path: Path) -> None:

@@ -54,5 +54,4 @@ def _through(graph: Graph, picture: VideoFrame | None) -> Iterator[VideoFrame]:
             whole = cast(VideoFrame, graph.pull())
             if whole.pts is not None:
                 whole.pts //= 2  # bwdif counts in half ticks
-            whole.duration //= 2
             yield whole

@@ -62,6 +62,9 @@ LEAST_DELAY_SECONDS = Fraction(1, 100)
 LONGEST_SKIP_SECONDS = Fraction(1, 10)
 """If the first picture after the start comes later than this, the one that is on the screen at the start is shown before it."""
 
+MOST_PACKETS_INSIDE = 256
+"""In a decoder and a filter."""
+
 LONGEST_GROUP = 2000
 """Packets that are held while looking for the keyframe before the start."""
 
@@ -162,6 +165,8 @@ class VideoFile:
             self._reformatter = VideoReformatter()
             self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
             self._deinterlace = deinterlace
+            self._durations: dict[int, int] = {}
+            """Of the latest packets, by the time of their pictures. (PyAV 14 does not give it with a picture.)"""
             self._assessed = False
             self._last_time: Fraction | None = None
             beginning = self._beginning()
@@ -175,6 +180,7 @@ class VideoFile:
             if first is None:
                 raise InputError(f"not one picture of {path} could be decoded; the file is damaged or cut off")
             self._waiting.appendleft(first)
+            self._stream_end = self._declared_stream_end()
             self._end = None if duration_seconds is None else first.time + duration_seconds
             # a recording of a broadcast begins with pictures that cannot be decoded
             alone = self._container.format.name in JUMPING and not self._container.streams.audio
@@ -194,6 +200,12 @@ class VideoFile:
             self._assess(complete=True)
             return None
         lasts = kept.duration
+        if self._stream_end is not None and not self._waiting:
+            following = self._next_kept()
+            if following is not None:
+                self._waiting.append(following)
+            else:  # with B-frames its packet is not the last one, and FFmpeg before 8 does not give that one's duration
+                lasts = max(lasts or Fraction(0), self._stream_end - kept.time) or None
         if self._end is not None:
             if kept.time >= self._end:
                 self._decoded.close()
@@ -283,6 +295,14 @@ class VideoFile:
         start = 0 if self._says_its_duration() else self._container.start_time or 0
         return Fraction(start + duration, av.time_base)
 
+    def _declared_stream_end(self) -> Fraction | None:
+        """Of the pictures, in MP4 and MOV."""
+        stream = self._stream
+        if "mov" not in self._container.format.name or not stream.duration or stream.time_base is None:
+            return None
+        end, whole = ((stream.start_time or 0) + stream.duration) * stream.time_base, self._declared_end()
+        return end if whole is None else min(end, whole)
+
     def _says_its_duration(self) -> bool:
         return any(container in self._container.format.name for container in LISTED_DURATION)
 
@@ -351,6 +371,10 @@ class VideoFile:
                 tally.first_key = time
             kept = self._begin is None or time is None or time >= self._begin
             leads = time is not None and tally.first_key is not None and time < tally.first_key
+            if packet.pts is not None and packet.duration:
+                self._durations[packet.pts] = packet.duration
+            if len(self._durations) > MOST_PACKETS_INSIDE:
+                del self._durations[next(iter(self._durations))]
             tally.hidden += packet.is_discard and tally.packets > 0
             tally.seen += 1
             tally.packets += kept and not leads and not packet.is_discard
@@ -411,9 +435,9 @@ class VideoFile:
                 return shown
             self._waiting.append(shown)
             return self._still(before, shown.time)
-        if before is None or before.duration is None:
+        if before is None:
             return None
-        end = before.time + before.duration
+        end = max(before.time + (before.duration or 0), self._declared_stream_end() or Fraction(0))
         return self._still(before, end) if self._begin is not None and end > self._begin else None
 
     def _still(self, before: Shown, end: Fraction) -> Shown:
@@ -445,9 +469,8 @@ class VideoFile:
         return self._last_time + 1 / Fraction(self._stream.average_rate or 25)  # a bare stream, without times
 
     def _duration(self, picture: VideoFrame) -> Fraction | None:
-        if not picture.duration or self._stream.time_base is None:
-            return None
-        return picture.duration * self._stream.time_base
+        ticks = self._durations.get(picture.pts or 0)
+        return ticks * self._stream.time_base if ticks and self._stream.time_base is not None else None
 
     def _assess(self, complete: bool) -> None:
         """Fill `damage`, once. complete: the file was read to its end."""
@@ -488,6 +511,9 @@ class VideoFile:
             longest_tail = each / 2
         else:
             longest_tail = each * 3 / 2 if unread > LARGEST_INDEX else LONGEST_TAIL_SECONDS
+        span = (self._last_time or Fraction(0)) - self.info.origin_seconds
+        if span * HIGHEST_RATE < tally.pictures - 1:
+            self.damage.append(f"the file's times are wrong: {_count(tally.pictures, 'picture')} in {float(span):.3g} s")
         edits = self._assess_edits(each) if "mov" in name and self._begin is None and not (cut_off or self.damage) else None
         if edits is not None:
             self.damage.append(edits)
@@ -502,9 +528,9 @@ class VideoFile:
         hidden = tally.hidden + max(0, stream.frames - tally.seen)
         if hidden > MOST_HIDDEN_PICTURES:
             return f"the file's times hide {_count(hidden, 'picture')} of {max(stream.frames, tally.seen)}"
-        if not stream.duration or not stream.time_base or self._last_time is None:
+        end = self._stream_end
+        if end is None or self._last_time is None:
             return None
-        end = ((stream.start_time or 0) + stream.duration) * stream.time_base
         last = max(self._last_time + each, tally.pictures_end_seconds)
         if end - last <= max(LONGEST_TAIL_SECONDS / 2, 3 * each):
             return None
