@@ -162,16 +162,16 @@ def test_a_url_where_nobody_answers(folder: Path) -> None:
 
 
 @pytest.fixture
-def stalled() -> threading.Event:
-    """Set when the server of /stall has given all its pictures."""
+def stall() -> threading.Event:
+    """To be set when the server of /stall shall give no more pictures."""
     return threading.Event()
 
 
 @pytest.fixture
-def served(tmp_path: Path, stalled: threading.Event) -> Iterator[str]:
+def served(tmp_path: Path, stall: threading.Event) -> Iterator[str]:
     """The address of a server that gives the files of the folder, and pictures of a camera.
 
-    /live: five; the connection then ends. /stall: 20 in a second; it then gives nothing more.
+    /live: five; the connection then ends. /stall: pictures until `stall`, and then nothing.
     /turned: 20, the last ten portrait. /mute: no answer at all.
     """
     ended = threading.Event()
@@ -184,12 +184,11 @@ def served(tmp_path: Path, stalled: threading.Event) -> Iterator[str]:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
                 self.end_headers()
-                for number in range(5 if self.path == "/live" else 20):
+                for number in range(5 if self.path == "/live" else 20 if self.path == "/turned" else 1000):
+                    if self.path == "/stall" and stall.wait(0.03):
+                        ended.wait(PATIENCE_SECONDS)
+                        break
                     self.send_picture(number, turned=self.path == "/turned" and number >= 10)
-                    ended.wait(0.05 if self.path == "/stall" else 0)
-                if self.path == "/stall":
-                    stalled.set()
-                    ended.wait(PATIENCE_SECONDS)
             else:
                 super().do_GET()
 
@@ -302,11 +301,10 @@ def test_ctrl_c_completes_the_recording(folder: Path, begin: Callable[..., Proce
     assert not (folder / "out.partial.mp4").exists()
 
 
-def test_ctrl_c_while_the_camera_stalls(
-    folder: Path, begin: Callable[..., Process], served: str, stalled: threading.Event
-) -> None:
+def test_ctrl_c_while_the_camera_stalls(folder: Path, begin: Callable[..., Process], served: str, stall: threading.Event) -> None:
     process = begin("--camera", f"{served}/stall", "--json")
-    process.until(stalled.is_set)
+    process.until(lambda: size_of(folder / "out.partial.mp4") > 0)
+    stall.set()
     pressed_at = time.monotonic()
     out, _ = process.interrupt()
     assert time.monotonic() - pressed_at < AT_ONCE_SECONDS

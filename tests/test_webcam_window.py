@@ -310,20 +310,20 @@ def test_the_window_opens_before_the_camera(display: Display, folder: Path) -> N
 
 
 def test_the_window_is_served_while_the_camera_stalls(start: Callable[..., Webcam], display: Display) -> None:
-    with camera_that_stalls() as address:
+    stall = threading.Event()
+    with camera_that_stalls(stall) as address:
         webcam = start("--camera", address)
+        stall.set()
         before = webcam.settled()
         webcam.press("h")
         until(lambda: display.look()[MIDDLE].mean() < before.mean() / 2, "the help page is there")
-        webcam.press("h")
-        until(lambda: np.array_equal(display.look()[MIDDLE], before), "the help page has gone")
         webcam.press("q")
         assert webcam.end()["errors"] == []
 
 
 @contextmanager
-def camera_that_stalls() -> Iterator[str]:
-    """The address of a camera that gives 20 equal pictures, and then nothing."""
+def camera_that_stalls(stall: threading.Event) -> Iterator[str]:
+    """The address of a camera that gives equal pictures until `stall` is set, and then nothing."""
     ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -332,11 +332,9 @@ def camera_that_stalls() -> Iterator[str]:
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
             self.end_headers()
             data = cv2.imencode(".jpg", np.full((96, 160, 3), 200, np.uint8))[1].tobytes()
-            for _ in range(20):
-                self.wfile.write(
-                    f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data + b"\r\n"
-                )
-                ended.wait(0.05)
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            while not stall.wait(0.03):
+                self.wfile.write(head.encode() + data + b"\r\n")
             ended.wait(PATIENCE_SECONDS)
 
         def log_message(self, *words: object) -> None:
@@ -345,10 +343,13 @@ def camera_that_stalls() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.05])
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        ended.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            stall.set()
+            ended.set()
+            server.shutdown()
+            thread.join()
 
 
 def press_close_button(library: str, display: str, window: int) -> None:
@@ -403,7 +404,7 @@ print("done")
 
 
 def test_training_shows_the_picture_getting_painted(display: Display, tmp_path: Path) -> None:
-    words = ["-c", "demo", "--steps", "100000", "--preview", "window", "--device", "cpu"]
+    words = ["-c", "demo", "--steps", "100000", "--preview", "window", "--device", "cpu", "--model-path", "models"]
     command = [sys.executable, "-m", "livestyle", "train", *words]
     process = subprocess.Popen(command, cwd=tmp_path, env=display.environment, stderr=subprocess.PIPE, text=True)
     try:
