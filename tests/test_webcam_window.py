@@ -403,7 +403,7 @@ print("done")
 
 
 def test_training_shows_the_picture_getting_painted(display: Display, tmp_path: Path) -> None:
-    words = ["-c", "demo", "--steps", "100000", "--preview", "window", "--device", "cpu"]
+    words = ["-c", "demo", "--steps", "100000", "--preview", "window", "--device", "cpu", "--model-path", "models"]
     command = [sys.executable, "-m", "livestyle", "train", *words]
     process = subprocess.Popen(command, cwd=tmp_path, env=display.environment, stderr=subprocess.PIPE, text=True)
     try:
