@@ -85,14 +85,14 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')", "the package torch is not installed"),
-        ("raise ImportError('libc10.so: no\\nIMPORTANT: read this', name='torch')", "cannot import torch: libc10.so: no"),
+        ("raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')", "the package cv2 is not installed"),
+        ("raise ImportError('libGL.so.1: no\\nIMPORTANT: read this', name='cv2')", "cannot import cv2: libGL.so.1: no"),
     ],
 )
 def test_a_missing_or_broken_package_is_one_line(tmp_path: Path, body: str, says: str) -> None:
     photo(tmp_path / "a.png")
-    (tmp_path / "torch.py").write_text(body)
-    done = shell("LIVESTYLE image a.png -o b.png --device cpu", tmp_path, PYTHONPATH=str(tmp_path))
+    (tmp_path / "cv2.py").write_text(body)
+    done = shell("LIVESTYLE image a.png -o b.png", tmp_path, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (2, f"livestyle: {says}; `livestyle doctor` shows what works\n")
 
 
@@ -199,5 +199,5 @@ def test_doctor_goes_on_where_a_part_fails(run: Run, monkeypatch: pytest.MonkeyP
     result = run("doctor")
     assert result.code == 0
     assert "error          ModuleNotFoundError: import of livestyle.sinks.video halted" in result.out
-    assert "cpu            error ModuleNotFoundError" in result.out
+    assert "cpu            error " in result.out
     assert "folders" in result.out
