@@ -595,7 +595,7 @@ def test_alone_it_prints_the_help(run: Run) -> None:
     assert all(f"\n{section}:\n" in result.out for section in ("Paint", "Styles", "Measure", "Shell", "Examples"))
 
 
-@pytest.mark.parametrize("command", ["video", "demo", "bench", "doctor", "completion"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_ends_with_two_examples(run: Run, command: str) -> None:
     _, _, examples = run(command, "--help").out.partition("\nExamples:\n")
     lines = examples.strip().splitlines()

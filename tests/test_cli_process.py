@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from livestyle import __version__
+from livestyle.cli import options
 from livestyle.cli.options import counted, printable
 from livestyle.gallery import bundled_folder
 from livestyle.sinks.pictures import write_picture
@@ -171,6 +172,12 @@ def test_any_name_is_printed_escaped_and_exact_in_json(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines() == [f"livestyle: {printable(name)} is text, not a video" for name in names]
     assert json.loads(done.stdout) == {"files": [], "failed": [f"{name}: {name} is text, not a video" for name in names]}
+
+
+def test_all_lines_of_commands_are_printed_escaped() -> None:
+    folder = Path(options.__file__).parent
+    users = {path.name for path in folder.glob("*.py") if "click.echo(" in path.read_text(encoding="utf-8")}
+    assert users <= {"__init__.py", "completion.py", "options.py"}  # the help, a script, and print_line itself
 
 
 def test_one_frame_and_two_frames() -> None:

@@ -171,8 +171,9 @@ def _message(error: BaseException) -> str:
         return f"there is no option {error.option_name}; {near(error.option_name, options)}"
     if isinstance(error, click.ClickException):
         message = " ".join(error.format_message().split())
-        is_missing = isinstance(error, click.MissingParameter) and error.ctx is not None
-        return f"{message.rstrip('.')}; see {error.ctx.command_path} --help" if is_missing else message
+        if isinstance(error, click.MissingParameter) and error.ctx is not None:
+            return f"{message.rstrip('.')}; see {error.ctx.command_path} --help"
+        return message
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return str(error.__cause__ or error) or "interrupted"
     if isinstance(error, LivestyleError):
@@ -188,7 +189,7 @@ def _message(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}: {first_line(error)}; --debug shows where"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Libraries add pages of advice."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
