@@ -581,11 +581,17 @@ def test_json_when_some_files_fail(run: Run, tmp_path: Path, make_clip: Callable
     report = json.loads(result.out)
     assert [file["input"] for file in report["files"]] == ["in.mp4"]
     assert report["failed"] == ["bad.mp4: bad.mp4 is text, not a video"]
+    assert "error" not in report
+    result = run("video", "bad.mp4", "nosuch.mp4", "-o", "out", "--json", "--quiet")
+    assert result.code == 2
+    assert json.loads(result.out)["error"] == "none of the 2 videos could be painted"
 
 
 def test_suggestions_only_where_a_name_is_near(run: Run) -> None:
     assert "did you mean video?" in run("vidoe").error
     assert "there are: video, image" in run("paint").error
+    assert "did you mean show?" in run("styles", "shwo").error
+    assert "there are: export, remove" in run("styles", "paint").error
 
 
 def test_alone_it_prints_the_help(run: Run) -> None:

@@ -3,7 +3,6 @@
 Each command is a file of this folder, imported when it is called: `livestyle --help` must not wait for torch.
 """
 
-import difflib
 import importlib
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from livestyle import __version__
-from livestyle.cli.command import Group
+from livestyle.cli.command import Group, near
 from livestyle.cli.options import print_line, with_option, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
@@ -56,11 +55,6 @@ class Program(Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"livestyle.cli.{cmd_name}"), cmd_name)
         return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command {args[0]!r}; {near(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
@@ -192,9 +186,3 @@ def _message(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """Libraries add pages of advice."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-
-
-def near(word: str, known: list[str]) -> str:
-    """What may have been meant, or all that there is."""
-    found = difflib.get_close_matches(word, known, n=3, cutoff=0.7)
-    return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"
