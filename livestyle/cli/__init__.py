@@ -139,7 +139,7 @@ def interrupting(came: list[int]) -> Iterator[None]:
 def explain(error: BaseException, interrupted: bool) -> int:
     """Print the error; the exit code for it."""
     if isinstance(error, (BrokenPipeError, SystemExit)):  # SystemExit: click's, for a broken pipe
-        return 2  # whoever read our output has gone
+        return 2  # whoever read the output has closed it
     if isinstance(error, (LivestyleError, click.ClickException)):
         print_line(f"livestyle: {one_line(error)}", err=True)
         return 2
