@@ -43,7 +43,7 @@ def main() -> None:
     code = run()
     on_signals(lambda number, frame: end(code))  # all is written
     if code == 130 or is_any_left_behind():
-        end(code)  # what is half imported, or still inside a library, would make the interpreter stumble as it ends
+        end(code)  # what is half imported, or still inside a library, would make the interpreter fail as it ends
     try:
         sys.stdout.flush()
     except OSError:  # said already; the interpreter would try again, and say so too

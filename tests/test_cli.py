@@ -505,7 +505,17 @@ def test_what_is_no_size(text: str) -> None:
     ("text", "seconds"),
     [
         *(("90", 90), ("12.5", 12.5), (".5", 0.5), ("1:30", 90), ("1:02:03.5", 3723.5)),
-        *(("1h", 3600), ("1h30m", 5400), ("1m30", None), ("1m30s", 90), ("90s", 90), ("500ms", 0.5), ("1h 5s", 3605)),
+        *(
+            ("1h", 3600),
+            ("1h30m", 5400),
+            ("1m30", 90),
+            ("1h30", 5400),
+            ("1s30", None),
+            ("1m30s", 90),
+            ("90s", 90),
+            ("500ms", 0.5),
+            ("1h 5s", 3605),
+        ),
         *(("2min", 120), ("2 hours", 7200), ("1.5h", 5400), ("3 sec", 3), ("1H2M3.5S", 3723.5), ("0", 0)),
         *(("", None), ("h", None), ("1s1h", None), ("1x", None), ("-1", None), ("1h1h", None), ("1e3", None), ("1:2:3:4", None)),
     ],
@@ -590,11 +600,17 @@ def test_json_when_some_files_fail(run: Run, tmp_path: Path, make_clip: Callable
     report = json.loads(result.out)
     assert [file["input"] for file in report["files"]] == ["in.mp4"]
     assert report["failed"] == ["bad.mp4: bad.mp4 is text, not a video"]
+    assert "error" not in report
+    result = run("video", "bad.mp4", "nosuch.mp4", "-o", "out", "--json", "--quiet")
+    assert result.code == 2
+    assert json.loads(result.out)["error"] == "none of the 2 videos could be painted"
 
 
 def test_suggestions_only_where_a_name_is_near(run: Run) -> None:
     assert "did you mean video?" in run("vidoe").error
     assert "there are: video, image" in run("paint").error
+    assert "did you mean show?" in run("styles", "shwo").error
+    assert "there are: export, remove" in run("styles", "paint").error
 
 
 def test_alone_it_prints_the_help(run: Run) -> None:
@@ -604,7 +620,7 @@ def test_alone_it_prints_the_help(run: Run) -> None:
     assert all(f"\n{section}:\n" in result.out for section in ("Paint", "Styles", "Measure", "Shell", "Examples"))
 
 
-@pytest.mark.parametrize("command", ["video", "demo", "bench", "doctor", "completion"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_ends_with_two_examples(run: Run, command: str) -> None:
     _, _, examples = run(command, "--help").out.partition("\nExamples:\n")
     lines = examples.strip().splitlines()

@@ -3,7 +3,6 @@
 Each command is a file of this folder, imported when it is called: `livestyle --help` must not wait for torch.
 """
 
-import difflib
 import importlib
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from livestyle import __version__
-from livestyle.cli.command import Group
+from livestyle.cli.command import Group, near
 from livestyle.cli.options import print_line, with_option, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
@@ -56,11 +55,6 @@ class Program(Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"livestyle.cli.{cmd_name}"), cmd_name)
         return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command {args[0]!r}; {near(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
@@ -145,7 +139,7 @@ def interrupting(came: list[int]) -> Iterator[None]:
 def explain(error: BaseException, interrupted: bool) -> int:
     """Print the error; the exit code for it."""
     if isinstance(error, (BrokenPipeError, SystemExit)):  # SystemExit: click's, for a broken pipe
-        return 2  # whoever read our output has gone
+        return 2  # whoever read the output has closed it
     if isinstance(error, (LivestyleError, click.ClickException)):
         print_line(f"livestyle: {one_line(error)}", err=True)
         return 2
@@ -171,8 +165,9 @@ def _message(error: BaseException) -> str:
         return f"there is no option {error.option_name}; {near(error.option_name, options)}"
     if isinstance(error, click.ClickException):
         message = " ".join(error.format_message().split())
-        is_missing = isinstance(error, click.MissingParameter) and error.ctx is not None
-        return f"{message.rstrip('.')}; see {error.ctx.command_path} --help" if is_missing else message
+        if isinstance(error, click.MissingParameter) and error.ctx is not None:
+            return f"{message.rstrip('.')}; see {error.ctx.command_path} --help"
+        return message
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return str(error.__cause__ or error) or "interrupted"
     if isinstance(error, LivestyleError):
@@ -188,12 +183,6 @@ def _message(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}: {first_line(error)}; --debug shows where"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Libraries add pages of advice."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-
-
-def near(word: str, known: list[str]) -> str:
-    """What may have been meant, or all that there is."""
-    found = difflib.get_close_matches(word, known, n=3, cutoff=0.7)
-    return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"

@@ -1,5 +1,6 @@
-"""Commands whose help ends with examples."""
+"""Commands whose help ends with examples, and which tell what may have been meant."""
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,3 +29,15 @@ class Group(WithExamples, click.Group):
     """@click.group(cls=Group, examples=[...]); its commands take examples too."""
 
     command_class = Command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        commands = self.list_commands(ctx)
+        if args[0] not in commands and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command {args[0]!r}; {near(args[0], commands)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    """What may have been meant, or all that there is."""
+    found = difflib.get_close_matches(word, known, n=3, cutoff=0.7)
+    return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"

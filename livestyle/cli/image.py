@@ -320,7 +320,8 @@ def paint_each(
     if stroke_size is None and short_side >= FINE_STROKES:
         tell([f"the strokes are fine on photos this large; --stroke-size {round(short_side / 1000)} makes them larger"], quiet)
     if not summary["written"]:
-        print_line("livestyle: none of the photos could be painted", err=True)
+        summary["error"] = "none of the photos could be painted"
+        print_line(f"livestyle: {summary['error']}", err=True)
 
 
 def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def _seconds(text: str) -> Fraction | None:
     text = re.sub(r"(?<=[\d. ])(hours?|hrs?)", "h", text)
     text = re.sub(r"(?<=[\d. ])(minutes?|mins?)", "m", text)
     text = re.sub(r"(?<=[\d. ])(seconds?|secs?)", "s", text)
+    text = re.sub(r"h(\d{1,2})$", r"h\1m", re.sub(r"m(\d{1,2})$", r"m\1s", text))  # 1h30, 1m30
     parts = re.fullmatch("".join(rf"(?:({NUMBER}) ?{unit}(?![a-z]) ?)?" for unit in UNITS), text, re.ASCII)
     if not text or not parts:
         return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livestyle.cli.command import Command
-from livestyle.cli.options import counted, print_json, print_line, torch_device
+from livestyle.cli.options import TimeType, counted, print_json, print_line, torch_device
 from livestyle.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -35,7 +35,13 @@ NAMED_FILES = 3  # of skipped content pictures
 @click.option("--loss-model", help="own (bundled), vgg_16, vgg_19, vgg_19_sixteenth or random.")
 @click.option("--loss-model-file", type=click.Path(path_type=Path), help="Its weights, safetensors; VGG: for RGB 0-255.")
 @click.option("--steps", type=click.IntRange(1), help="Number of steps; replaces epoch.")
-@click.option("--seconds", type=click.FloatRange(1), help="Time limit of the training.")
+@click.option(
+    "--seconds",
+    type=TimeType(above_zero=True),
+    callback=lambda context, option, seconds: None if seconds is None else float(seconds),
+    metavar="TIME",
+    help="Time limit of the training: 600, 10m or 2h.",
+)
 @click.option("--model", type=click.Choice(["full", "lite"]), help="The network to train: lite for CPUs, full for GPUs.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.")
 @click.option(

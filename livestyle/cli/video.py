@@ -162,6 +162,7 @@ def video(
                     err=True,
                 )
     if failed and not summaries:
+        print_json({"error": f"none of the {len(jobs)} videos could be painted"})
         return 2
     return 1 if failed or any(summary["damage"] for summary in summaries) else 0
 

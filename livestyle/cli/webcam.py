@@ -268,7 +268,7 @@ def _list_cameras(as_json: bool) -> int:
     for camera in cameras:
         print_line(camera)
     if not cameras:
-        click.echo("no camera found; --camera demo is a moving scene drawn by code", err=True)
+        print_line("no camera found; --camera demo is a moving scene drawn by code", err=True)
     return 0
 
 
@@ -302,7 +302,7 @@ def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], No
         delay = "" if summary["median_delay_ms"] is None else f", {summary['median_delay_ms']} ms from camera to window"
         counts = f"{summary['frames']} of {summary['captured']} frames shown, {summary['dropped']} dropped"
         counts += f", {summary['failed']} failed" if summary["failed"] else ""
-        click.echo(f"{counts}, {summary['fps']:.1f} fps{delay}", err=True)
+        print_line(f"{counts}, {summary['fps']:.1f} fps{delay}", err=True)
         for path in summary["recordings"] + summary["pictures"]:
             print_line(path, err=True)
     return 1 if summary["damage"] or summary["errors"] else 0
