@@ -918,12 +918,14 @@ def test_the_last_picture_keeps_its_duration(
     sink = VideoWriter(tmp_path / f"out.{container}", INFO, sound_from=sound_from, **options)
     for number in range(12):
         image = np.full((48, 64, 3), number * 20, np.uint8)
-        sink.write(Frame(image, Fraction(number, 10), duration_seconds=Fraction(4 if number == 11 else 1, 10)))
+        sink.write(Frame(image, Fraction(number, 10), duration_seconds=Fraction(24 if number == 11 else 1, 10)))
     sink.close()
     with av.open(str(tmp_path / f"out.{container}")) as written:
-        assert written.duration == pytest.approx(1_500_000, abs=25_000)  # Matroska is shifted by the sound's priming
+        assert written.duration == pytest.approx(3_500_000, abs=25_000)  # Matroska is shifted by the sound's priming
     if container in ("mp4", "mov"):
-        assert read(tmp_path / f"out.{container}")[1][-1].duration_seconds == Fraction(4, 10)
+        source, frames = read(tmp_path / f"out.{container}")
+        assert frames[-1].duration_seconds == Fraction(24, 10)
+        assert source.damage == []
 
 
 @pytest.mark.parametrize("name", ["clip.gif", "clip.apng"])

@@ -79,8 +79,10 @@ class Tally:
     packets: int = 0
     seen: int = 0
     """Packets of pictures, with those that are not to be shown."""
+    discarded: int = 0
+    """Packets that are not to be shown."""
     hidden: int = 0
-    """Packets after the first shown one that are not to be shown."""
+    """Those of them after the first one that is shown."""
     pictures: int = 0
     interlaced: int = 0
     undecodable: int = 0
@@ -385,6 +387,7 @@ class VideoFile:
                 self._durations[packet.pts] = packet.duration
             if len(self._durations) > MOST_PACKETS_INSIDE:
                 del self._durations[next(iter(self._durations))]
+            tally.discarded += packet.is_discard
             tally.hidden += packet.is_discard and tally.packets > 0
             tally.seen += 1
             tally.packets += kept and not leads and not packet.is_discard
@@ -522,6 +525,8 @@ class VideoFile:
             longest_tail = each / 2
         else:
             longest_tail = each * 3 / 2 if unread > LARGEST_INDEX else LONGEST_TAIL_SECONDS
+        if "mov" in name and not cut_off and 0 < self._stream.frames <= tally.seen:
+            end = None  # all that the index lists is there; FFmpeg before 8 does not know how long the last picture lasts
         span = (self._last_time or Fraction(0)) - self.info.origin_seconds
         if span * HIGHEST_RATE < tally.pictures - 1:
             self.damage.append(f"the file's times are wrong: {_count(tally.pictures, 'picture')} in {float(span):.3g} s")
@@ -540,7 +545,7 @@ class VideoFile:
         if hidden > MOST_HIDDEN_PICTURES:
             return f"the file's times hide {_count(hidden, 'picture')} of {max(stream.frames, tally.seen)}"
         end = self._stream_end
-        if end is None or self._last_time is None:
+        if end is None or self._last_time is None or not tally.discarded:
             return None
         last = max(self._last_time + each, tally.pictures_end_seconds)
         if end - last <= max(LONGEST_TAIL_SECONDS / 2, 3 * each):
