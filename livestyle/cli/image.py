@@ -47,7 +47,7 @@ SHEET_SIZE = (4 * 360, 360)  # of a photo on a sheet, unless --size is given: fi
     ],
 )
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO... [OUTPUT]", type=click.Path(path_type=Path))
-@click.option("-o", "--output", help="Output file for one photo, folder (FOLDER/) for several, or - for stdout.")
+@click.option("-o", "--output", metavar="FILE|FOLDER/|-", help="Output file for one photo, folder for several, or - for stdout.")
 @style_option
 @click.option("--all-styles", is_flag=True, help="Paint one sheet: a row for each photo, a column for each style.")
 @look_options
@@ -83,7 +83,7 @@ def image(
     """Paint photos: PHOTO OUTPUT, or several photos or folders with -o FOLDER. PHOTO can be - for stdin.
 
     Without an output, photos are painted to generated/res_[style]_[photo].jpg. Date, camera and place (EXIF) are kept in JPEG,
-    PNG and WebP; color profiles are converted to sRGB.
+    PNG and WebP; colour profiles are converted to sRGB.
     """
     from livestyle.gallery import parse_blend
 
