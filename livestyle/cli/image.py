@@ -326,19 +326,19 @@ def paint_each(
 
 def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:
     """Read, paint and write one photo; what the summary says of it."""
+    from livestyle import strokes
     from livestyle.sinks.pictures import WITH_ALPHA, check_format
-    from livestyle.sources.pictures import check_size, resize
-    from livestyle.strokes import BYTES_PER_PIXEL, paint_larger
+    from livestyle.sources import pictures
 
     try:
         picture = read(path)
         width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
-        if size is not None or stroke_size > 1:
-            check_size(width, height, f"{path}, as it would be painted,", BYTES_PER_PIXEL)
+        bytes_per_pixel = strokes.BYTES_PER_PIXEL if stroke_size > 1 else pictures.BYTES_PER_PIXEL
+        pictures.check_size(width, height, f"{path}, as it would be painted,", bytes_per_pixel)
         if target != STDIO:
             check_format(target.suffix, width, height)
-        painted = paint_larger(stylizer, resize(picture.image, width, height), stroke_size)
-        alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
+        painted = strokes.paint_larger(stylizer, pictures.resize(picture.image, width, height), stroke_size)
+        alpha = None if picture.alpha is None else pictures.resize(picture.alpha, width, height)
         write(target, painted, alpha, picture.exif)
     except MemoryError as error:
         raise TooLargeError(f"{path} takes more memory than there is; use a smaller --size") from error
