@@ -157,7 +157,7 @@ def test_transparency_stays_with_a_color_profile() -> None:
 def test_color_profiles_that_cannot_be_used_are_noted(mode: str, profile: bytes) -> None:
     found = decoded(PillowImage.new(mode, (16, 16)), "TIFF", icc_profile=profile)
     assert len(found.notes) == 1
-    assert "color profile" in found.notes[0]
+    assert "colour profile" in found.notes[0]
 
 
 # damage
@@ -197,6 +197,19 @@ def test_jpeg_without_its_end_marker_is_salvaged() -> None:
     found = decode_picture(data[:-2], "cut", salvage=True)
     assert found.damage
     assert np.array_equal(found.image, decode_picture(data, "whole").image)
+
+
+@pytest.mark.parametrize("rest", [bytes(9000), b"\xff\xc4" + bytes([7] * 9000)])
+def test_jpeg_that_goes_on_with_something_else_is_salvaged(rest: bytes) -> None:
+    data = encoded(noisy(), "JPEG")
+    cut = data[: len(data) * 2 // 3] + rest
+    with pytest.raises(InputError, match="damaged"):
+        decode_picture(cut, "cut")
+    found = decode_picture(cut, "cut", salvage=True)
+    assert found.damage
+    assert np.array_equal(found.image[:96], decode_picture(data, "whole").image[:96])
+    motion = b"\xff\xda" + rest  # phones put a video behind a photo
+    assert np.array_equal(decode_picture(data + motion, "more than a JPEG").image, decode_picture(data, "whole").image)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF"])

@@ -47,7 +47,7 @@ SHEET_SIZE = (4 * 360, 360)  # of a photo on a sheet, unless --size is given: fi
     ],
 )
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO... [OUTPUT]", type=click.Path(path_type=Path))
-@click.option("-o", "--output", help="Output file for one photo, folder (FOLDER/) for several, or - for stdout.")
+@click.option("-o", "--output", metavar="FILE|FOLDER/|-", help="Output file for one photo, folder for several, or - for stdout.")
 @style_option
 @click.option("--all-styles", is_flag=True, help="Paint one sheet: a row for each photo, a column for each style.")
 @look_options
@@ -83,7 +83,7 @@ def image(
     """Paint photos: PHOTO OUTPUT, or several photos or folders with -o FOLDER. PHOTO can be - for stdin.
 
     Without an output, photos are painted to generated/res_[style]_[photo].jpg. Date, camera and place (EXIF) are kept in JPEG,
-    PNG and WebP; color profiles are converted to sRGB.
+    PNG and WebP; colour profiles are converted to sRGB.
     """
     from livestyle.gallery import parse_blend
 
@@ -326,19 +326,19 @@ def paint_each(
 
 def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:
     """Read, paint and write one photo; what the summary says of it."""
+    from livestyle import strokes
     from livestyle.sinks.pictures import WITH_ALPHA, check_format
-    from livestyle.sources.pictures import check_size, resize
-    from livestyle.strokes import BYTES_PER_PIXEL, paint_larger
+    from livestyle.sources import pictures
 
     try:
         picture = read(path)
         width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
-        if size is not None or stroke_size > 1:
-            check_size(width, height, f"{path}, as it would be painted,", BYTES_PER_PIXEL)
+        bytes_per_pixel = strokes.BYTES_PER_PIXEL if stroke_size > 1 else pictures.BYTES_PER_PIXEL
+        pictures.check_size(width, height, f"{path}, as it would be painted,", bytes_per_pixel)
         if target != STDIO:
             check_format(target.suffix, width, height)
-        painted = paint_larger(stylizer, resize(picture.image, width, height), stroke_size)
-        alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
+        painted = strokes.paint_larger(stylizer, pictures.resize(picture.image, width, height), stroke_size)
+        alpha = None if picture.alpha is None else pictures.resize(picture.alpha, width, height)
         write(target, painted, alpha, picture.exif)
     except MemoryError as error:
         raise TooLargeError(f"{path} takes more memory than there is; use a smaller --size") from error

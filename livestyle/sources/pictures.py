@@ -5,7 +5,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -56,6 +56,8 @@ DECODERS: list[type[ImageFile]] = [
     Jpeg2KImagePlugin.Jpeg2KImageFile,
 ]
 """Pillow's, opened one by one: PIL.Image.open would also try formats that run other programs."""
+
+JPEG_END = b"\xff\xd9"  # marker
 
 SALVAGED = (
     PngImagePlugin.PngImageFile,
@@ -182,11 +184,10 @@ def decode_picture(data: bytes, name: str, salvage: bool = False) -> Picture:
         picture = opened = _open(data, name)
         check_size(picture.width, picture.height, name, _bytes_per_pixel(opened))
         notes = list(_other_pictures(opened, name))  # before it is loaded: looking at a GIF's second picture drops the first
+        damage = []
         try:
-            damage = []
             try:
-                with _stderr_closed() if isinstance(picture, TiffImagePlugin.TiffImageFile) else nullcontext():
-                    picture.load()
+                _load(opened, data)
             except MemoryError:
                 raise
             except Exception as error:  # decoders raise everything
@@ -198,6 +199,18 @@ def decode_picture(data: bytes, name: str, salvage: bool = False) -> Picture:
             return _finish(picture, name, notes, damage)
         except MemoryError as error:
             raise TooLargeError(f"{name} has {picture.width}x{picture.height} pixels, too many for the free memory") from error
+
+
+def _load(picture: ImageFile, data: bytes) -> None:
+    """Decode the pixels. Raises what the decoder raises, and OSError for a JPEG without its end."""
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        with _stderr_closed():
+            picture.load()
+        return
+    header_bytes = picture.fp.tell() if picture.fp else 0
+    picture.load()
+    if isinstance(picture, JpegImagePlugin.JpegImageFile) and data.find(JPEG_END, header_bytes) < 0:
+        raise OSError("it has no end marker")  # followed by zeros, as a download may leave them, it loads
 
 
 def check_size(width: int, height: int, name: str, bytes_per_pixel: int = BYTES_PER_PIXEL) -> None:
@@ -284,8 +297,10 @@ def _salvaged(picture: ImageFile, data: bytes) -> PillowImage.Image | None:
     """What could be decoded of a damaged picture; None if that is nothing."""
     try:
         if isinstance(picture, JpegImagePlugin.JpegImageFile):
-            picture = JpegImagePlugin.JpegImageFile(BytesIO(data + b"\xff\xd9"))  # the end marker: the rest becomes grey
-            picture.load()
+            picture = JpegImagePlugin.JpegImageFile(BytesIO(data + JPEG_END))  # at which the rest becomes grey
+            with suppress(Exception):  # decoders raise everything
+                picture.load()
+            picture.tile = []
         elif isinstance(picture, SALVAGED):
             picture.tile = []  # the rest stays black; load() does nothing more
         elif isinstance(picture, WebPImagePlugin.WebPImageFile):
@@ -332,7 +347,7 @@ def _finish(picture: PillowImage.Image, name: str, notes: list[str], damage: lis
     try:
         transform = srgb_transform(picture)
     except ValueError as error:
-        notes.append(f"{name}: its color profile cannot be used ({error}); its colors are read as sRGB")
+        notes.append(f"{name}: its colour profile cannot be used ({error}); its colours are read as sRGB")
         transform = None
     exif = read_exif(picture)
     pixels = _rgb(picture, transform, name)  # (H, W, 3 or 4)
