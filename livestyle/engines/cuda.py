@@ -70,8 +70,8 @@ def fused(network: Transformer) -> Callable[[Tensor, Tensor], Tensor]:
 class Program:
     """One body for batches of one shape, recorded as a graph on buffers of its own.
 
-    pool: another program's, to share its memory for feature maps, or None. Programs never run at once, and what one has painted is
-    copied away before the next one runs.
+    pool: another program's, to share its memory for feature maps, or None. Programs never run at once, and what one has
+    painted is copied away before the next one runs.
     """
 
     def __init__(
