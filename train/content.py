@@ -147,7 +147,7 @@ def _video_frames(path: Path, short: int, notes: list[str]) -> list[np.ndarray]:
 
     notes: gets what is said of the file.
     """
-    from livestyle.sources.video import VideoFile  # imports av, after cv2: the other way round, windows hang on Linux
+    from livestyle.sources.video import VideoFile, open_video  # imports av, after cv2: the other way round, windows hang on Linux
 
     def size(width: int, height: int) -> tuple[int, int]:
         factor = min(1.0, short / min(width, height))
@@ -156,12 +156,17 @@ def _video_frames(path: Path, short: int, notes: list[str]) -> list[np.ndarray]:
     frames: list[np.ndarray] = []
     step, number = 1, 0
     try:
-        with closing(VideoFile(path, size=size)) as video:
-            while (frame := video.read()) is not None:
-                if number % step == 0:
+        with closing(open_video(path, size=size)) as video:
+            while True:
+                if number % step and isinstance(video, VideoFile):
+                    if not video.skip():
+                        break
+                elif (frame := video.read()) is None:
+                    break
+                elif number % step == 0:
                     frames.append(frame.image)
-                if len(frames) > VIDEO_FRAMES:
-                    frames, step = frames[::2], step * 2
+                    if len(frames) > VIDEO_FRAMES:
+                        frames, step = frames[::2], step * 2
                 number += 1
             notes += [f"{path}: {note}" for note in video.notes + video.damage]
     except LivestyleError as error:

@@ -196,9 +196,7 @@ class VideoFile:
             raise
 
     def read(self) -> Frame | None:
-        kept = self._waiting.popleft() if self._waiting else self._next_kept()
-        if kept is None:
-            self._assess(complete=True)
+        if (kept := self._take()) is None:
             return None
         lasts = kept.duration
         if self._stream_end is not None and not self._waiting:
@@ -208,12 +206,23 @@ class VideoFile:
             else:  # with B-frames its packet is not the last one, and FFmpeg before 8 does not give that one's duration
                 lasts = max(lasts or Fraction(0), self._stream_end - kept.time) or None
         if self._end is not None:
-            if kept.time >= self._end:
-                self._decoded.close()
-                self._assess(complete=False)
-                return None
             lasts = lasts and min(lasts, self._end - kept.time)
         return Frame(self._to_image(kept.picture), kept.time - self.info.origin_seconds, duration_seconds=lasts)
+
+    def skip(self) -> bool:
+        """Decode the next picture and drop it, in much less time than `read` takes; False where there is none."""
+        return self._take() is not None
+
+    def _take(self) -> Shown | None:
+        """The next picture to show; None at the end."""
+        kept = self._waiting.popleft() if self._waiting else self._next_kept()
+        if kept is None:
+            self._assess(complete=True)
+        elif self._end is not None and kept.time >= self._end:
+            self._decoded.close()
+            self._assess(complete=False)
+            return None
+        return kept
 
     def close(self) -> None:
         self._waiting.clear()
