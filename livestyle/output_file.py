@@ -142,7 +142,7 @@ class OutputFile:
             except FileExistsError:
                 number += 1
         with suppress(OSError):  # not every file system has locks
-            _lock(descriptor)
+            lock(descriptor)
         return partial, descriptor
 
     def _commit(self, descriptor: int, written: Path) -> None:
@@ -256,7 +256,7 @@ def _folder_locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
+def lock(descriptor: int) -> None:
     """Until the descriptor is closed. Raises OSError if it is locked already."""
     if sys.platform == "win32":
         os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
@@ -272,7 +272,7 @@ def _is_locked(path: Path) -> bool:
     except OSError:  # a link, or not ours
         return False
     try:
-        _lock(descriptor)
+        lock(descriptor)
     except (BlockingIOError, PermissionError):
         return True
     except OSError:

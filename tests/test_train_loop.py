@@ -27,6 +27,7 @@ from livestyle.train import drawn
 from livestyle.train.checkpoint import is_finite
 from livestyle.train.config import read_config
 from livestyle.train.export import export, with_small_weights
+from livestyle.train.log import FolderLog, NoLog
 from livestyle.train.loop import Best, Summary, decayed, style_of, train, uses_bf16
 from livestyle.train.loss_network import LossNetwork
 from livestyle.train.painter import Painter, new_painter
@@ -478,6 +479,15 @@ def test_a_log_that_cannot_be_written_ends_and_not_the_training() -> None:
     assert summary.steps == 4
     assert warnings[-1].startswith("the log ends here: ")
     assert len(warnings) == 2
+
+
+def test_two_trainings_of_one_name_do_not_mix() -> None:
+    Path("models/run.lite").mkdir(parents=True)
+    other = FolderLog(Path("models/run.lite"), NoLog())
+    with pytest.raises(OutputError, match=r"another training is running in models/run.lite; wait for it, or take another"):
+        run(overwrite=True)
+    other.close()
+    assert run(overwrite=True).steps == 4
 
 
 def test_content_that_goes_while_it_trains_is_skipped() -> None:

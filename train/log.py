@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from livestyle.errors import OutputError
+from livestyle.output_file import lock
 
 
 class Log(Protocol):
@@ -57,7 +58,7 @@ class TensorBoardLog:
 class FolderLog:
     """log.txt, a line each time, and sample.jpg, the newest pictures side by side; the same to `events`.
 
-    Raises OutputError if the folder cannot be written.
+    Raises OutputError if the folder cannot be written, or another run has its log there.
     """
 
     def __init__(self, folder: Path, events: Log) -> None:
@@ -66,6 +67,13 @@ class FolderLog:
             self.text = (folder / "log.txt").open("a", encoding="utf-8", buffering=1)  # by the line
         except OSError as error:
             raise OutputError(f"cannot write into {folder}: {error.strerror}; name another place with --model-path") from error
+        try:
+            lock(self.text.fileno())  # until it is closed
+        except (BlockingIOError, PermissionError) as error:
+            self.text.close()
+            raise OutputError(f"another training is running in {folder}; wait for it, or take another --name") from error
+        except OSError:  # not every file system has locks
+            pass
 
     def losses(self, step: int, means: Mapping[str, float]) -> None:
         self.text.write(f"step {step} " + " ".join(f"{name} {mean:.5g}" for name, mean in means.items()) + "\n")
