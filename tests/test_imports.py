@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "thumbnail": {"errors", "frame", "sinks", "sources", "style"},
     "upkeep": {"errors", "gallery", "style"},
     "train": {
-        *("architecture", "errors", "frame", "gallery", "interrupt", "memory", "motion", "network"),
+        *("architecture", "errors", "frame", "gallery", "interrupt", "memory", "motion", "network", "output_file"),
         *("sources", "style", "thumbnail"),
     },
     "motion": {"frame"},
