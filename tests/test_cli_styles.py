@@ -112,7 +112,17 @@ def test_no_thumbnail_to_write(run: Run, models: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "training", ["[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, "{", "3", "[1]", '{"steps": [1], "x": {"y": {}}}', "9" * 5000]
+    "training",
+    [
+        "[" * 100_000,
+        '{"a":' * 900 + "1" + "}" * 900,
+        "{",
+        "3",
+        "[1]",
+        '{"steps": [1], "x": {"y": {}}}',
+        "9" * 5000,
+        '{"steps": NaN, "x": {"y": 1e999}}',
+    ],
 )
 def test_what_a_file_says_of_itself_is_not_obeyed(run: Run, models: Path, training: str) -> None:
     info = {"origin": "\x1b[2Jgone\x07\nfile  x\u202e", "licence": "l" * 10**6, "training": training, "file": "elsewhere"}
@@ -122,7 +132,9 @@ def test_what_a_file_says_of_itself_is_not_obeyed(run: Run, models: Path, traini
         assert result.code == 0
         assert all(letter.isprintable() or letter == "\n" for letter in result.out)
         assert max(map(len, result.out.splitlines())) < 600
-    assert run("styles", "show", "sly", "--json").code == 0
+    shown = run("styles", "show", "sly", "--json")
+    assert shown.code == 0
+    json.loads(shown.out, parse_constant=pytest.fail)  # NaN is none of JSON's
     listed = json.loads(run("styles", "--json").out)["styles"]
     assert "models/sly.lite.safetensors" in [row["file"] for row in listed]
 

@@ -1,6 +1,7 @@
 """livestyle styles [show|rename|remove|export]"""
 
 import json
+import math
 import os
 import sys
 import textwrap
@@ -242,13 +243,17 @@ def settings(text: str) -> dict[str, Any]:
         found = json.loads(text)
     except (ValueError, RecursionError):  # another program's, or spoilt on purpose
         return {}
-    single = (str, int, float)
     entries = found.items() if isinstance(found, dict) else ()
     return {
         key: value
         for key, value in entries
-        if isinstance(value, single) or (isinstance(value, dict) and all(isinstance(weight, single) for weight in value.values()))
+        if is_setting(value) or (isinstance(value, dict) and all(is_setting(weight) for weight in value.values()))
     }
+
+
+def is_setting(value: Any) -> bool:
+    """Whether it is text, or a number that JSON has: NaN and infinities are none."""
+    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
 
 
 def readable(key: str, value: Any) -> str:
