@@ -19,7 +19,7 @@ def rename(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
     """
     style_files.check_name(new)
     export = f"livestyle styles export {name} --model MODEL -o models/{new}.MODEL{SUFFIX}"
-    headers = _own(gallery, name, advice=f"for a copy of your own: {export}")
+    headers = _own(gallery, name, advice=f"to make your own copy: {export}")
     targets = {header.path: header.path.with_name(new + header.path.name[len(header.name) :]) for header in headers}
     beside = Gallery(list({path.parent for path in targets}))
     if new in gallery.names or new in beside.names or any(os.path.lexists(target) for target in targets.values()):
@@ -105,7 +105,7 @@ def _own(gallery: Gallery, name: str, advice: str) -> list[Header]:
     found = sorted(gallery.models(name).values(), key=lambda header: header.architecture)
     own = [header for header in found if header.path.parent.resolve() != bundled_folder().resolve()]
     if not own:
-        raise StyleError(f"{found[0].path.name} is bundled, and stays as it is", advice=advice)
+        raise StyleError(f"{found[0].path.name} is bundled and cannot be changed", advice=advice)
     for header in own:
         if not header.has_rows:
             raise StyleError(f"{header.path} is a body without a style; name a style")

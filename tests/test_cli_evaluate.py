@@ -117,7 +117,7 @@ def test_ctrl_c_gives_tables_of_the_photos_that_are_done(evaluate: Evaluate) -> 
     run.send_signal(signal.SIGINT)
     out, err = run.communicate()
     assert run.returncode == 130
-    assert err.splitlines()[-1] == "stopped after 1 of 2 pictures, which the tables are of"
+    assert err.splitlines()[-1] == "stopped after 1 of 2 pictures, which the tables cover"
     assert [reading["photo"] for reading in json.loads(Path("out/table.json").read_text())["readings"]] == ["a.png"]
     assert Path("out/table.txt").read_text() == out
 

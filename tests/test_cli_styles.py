@@ -107,7 +107,7 @@ def test_thumbnail_to_a_picture(run: Run, moss: Header, tmp_path: Path) -> None:
 
 
 def test_no_thumbnail_to_write(run: Run, models: Path, tmp_path: Path) -> None:
-    assert "coal.lite.safetensors holds no thumbnail" in run("styles", "show", "coal", "-o", "coal.png").error
+    assert "coal.lite.safetensors has no thumbnail" in run("styles", "show", "coal", "-o", "coal.png").error
     assert not (tmp_path / "coal.png").exists()
 
 
@@ -176,7 +176,7 @@ def test_a_style_of_the_same_name_in_two_folders(run: Run, models: Path, user_da
     assert run("styles").err == note
     assert json.loads(run("styles", "--json").out)["notes"] == [note.removeprefix("note: ").strip()]
     result = run("styles", "rename", "coal", "soot")
-    assert f"note: coal (lite) is still there: {home / COAL}" in result.err
+    assert f"note: coal (lite) still exists: {home / COAL}" in result.err
     assert run("styles", "remove", "coal", "-y").code == 0
     assert files(home) == []
     assert files(models) == sorted([ASH_FULL, ASH, BIRCH, "soot.lite.safetensors", BODY])
@@ -217,7 +217,7 @@ def test_rename_one_file(run: Run, models: Path) -> None:
         ("ash", "a\\b", "cannot be a name"),
         ("a\0b", "ash", "no style named"),
         ("ash", "broken", "the name broken is taken"),
-        ("wave", "sea", "wave.full.safetensors is bundled, and stays as it is; for a copy of your own: livestyle"),
+        ("wave", "sea", "wave.full.safetensors is bundled and cannot be changed; to make your own copy: livestyle"),
         ("ahs", "elm", "did you mean ash"),
         (f"models/{BODY}", "elm", "a body without a style"),
         ("other/twig.lite.safetensors", "leaf", "the name leaf is taken"),
@@ -247,7 +247,7 @@ def test_all_networks_are_renamed_or_none(run: Run, models: Path) -> None:
 def test_what_is_still_there_is_said(run: Run, models: Path) -> None:
     (models / COAL).rename(models / "wave.lite.safetensors")
     result = run("styles", "rename", "wave", "soot")
-    assert f"note: wave (lite) is still there: {bundled_folder()}" in result.err
+    assert f"note: wave (lite) still exists: {bundled_folder()}" in result.err
     assert (models / "soot.lite.safetensors").exists()
 
 
@@ -265,7 +265,7 @@ def test_a_link_goes_alone(run: Run, models: Path) -> None:
 def test_a_shared_body_stays_until_nobody_needs_it(run: Run, models: Path) -> None:
     result = run("styles", "remove", "ash", "-y")
     assert result.code == 0
-    assert f"kept its body models/{BODY}, which birch will need" in result.err
+    assert f"kept the body models/{BODY}, used by birch" in result.err
     assert files(models) == [BIRCH, COAL, BODY]
     result = run("styles", "remove", "birch", "-y", "--json")
     assert json.loads(result.out) == {"deleted": [f"models/{BIRCH}", f"models/{BODY}"], "kept": {}}
@@ -278,8 +278,8 @@ def test_a_body_that_a_shadowed_style_needs_stays(run: Run, models: Path, tmp_pa
     shutil.copy(models / BIRCH, home)
     (models / ASH).unlink()
     result = run("styles", "remove", "birch", "-y")
-    assert f"kept its body models/{BODY}, which birch will need" in result.err
-    assert f"birch (lite) is still there: {home / BIRCH}" in result.err
+    assert f"kept the body models/{BODY}, used by birch" in result.err
+    assert f"birch (lite) still exists: {home / BIRCH}" in result.err
     Gallery().body(Gallery().models("birch")["lite"])
 
 
@@ -388,8 +388,8 @@ def test_where_an_export_goes(run: Run, models: Path, tmp_path: Path, words: lis
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["ash"], "ash is there for full and lite; say which with --model"),
-        (["coal", "--model", "full"], "coal is there for lite, not for full"),
+        (["ash"], "ash exists for full and lite; choose one with --model"),
+        (["coal", "--model", "full"], "coal exists for lite, not for full"),
         (["coal", "-o", "coal.pth"], "ends in .safetensors"),
         (["coal", "-o", f"models/{COAL}", "-y"], "input itself"),
         (["coal", "-o", f"models/{BIRCH}"], "-y"),

@@ -108,7 +108,7 @@ def test_stopped_early_the_style_is_there(paintings: Path, user_data: Path, inte
     finally:
         process.kill()
     assert process.returncode == 130
-    assert f"the best so far is in {user_data}/tiles.lite.safetensors; go on with --resume: " in errors
+    assert f"the best so far is in {user_data}/tiles.lite.safetensors; continue with --resume: " in errors
     assert "livestyle train tiles.png --steps 100000 --seconds 500 --device cpu --resume" in errors
     assert read_header(user_data / "tiles.lite.safetensors").has_rows
 

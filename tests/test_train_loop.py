@@ -299,7 +299,7 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start, inter
     output, errors = interrupt(process)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert "go on with --resume" in output
+    assert "continue with --resume" in output
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # nobody is left
     (stopped,) = Path("models/run.lite").glob("step-*.weights.safetensors")
@@ -313,7 +313,7 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start, inter
 
 def test_run_interrupted_at_its_first_step_falls_along_the_same_cosine() -> None:
     config = tiny(steps=5, learning_rate_decay="cosine")
-    with pytest.raises(KeyboardInterrupt, match=r"after step 1 of 5: the best so far is in models/one\.lite.* go on with --res"):
+    with pytest.raises(KeyboardInterrupt, match=r"after step 1 of 5: the best so far is in models/one\.lite.* continue with -"):
         train(config, CPU, quiet=True, warn=lambda message: signal.raise_signal(signal.SIGINT))
     run(steps=5, learning_rate_decay="cosine", resume=True)
     run(steps=5, learning_rate_decay="cosine", model_path="straight")
@@ -382,11 +382,11 @@ def test_epochs_count_the_pictures() -> None:
 
 def test_earlier_run_is_not_lost_by_mistake() -> None:
     run()
-    with pytest.raises(OutputError, match=r"models/run\.lite holds a run of 4 steps; go on with --resume, or start anew"):
+    with pytest.raises(OutputError, match=r"models/run\.lite holds a run of 4 steps; continue with --resume, or start again"):
         run()
     for path in Path("models/run.lite").iterdir():
         path.unlink()
-    with pytest.raises(OutputError, match=r"models/one\.lite\.safetensors exists; train over it with --overwrite"):
+    with pytest.raises(OutputError, match=r"models/one\.lite\.safetensors exists; replace it with --overwrite"):
         run()
     assert run(steps=2, overwrite=True).steps == 2
 
@@ -414,7 +414,7 @@ def test_resume_refuses_a_damaged_checkpoint() -> None:
     run()
     path = Path("models/run.lite/step-0000004.optimizer.safetensors")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(TrainingError, match=r"cannot go on from .*optimizer\.safetensors: it is damaged"):
+    with pytest.raises(TrainingError, match=r"cannot continue from .*optimizer\.safetensors: it is damaged"):
         run(resume=True)
 
 

@@ -97,12 +97,12 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) 
             if found != dict(shapes) or trained != styles:
                 there = ", ".join(map(str, trained))
                 raise TrainingError(
-                    f"cannot go on from {path}: it is not of this conf file's network and styles, but of {there:.200}; "
-                    "or of an older livestyle: then start anew with --overwrite"
+                    f"cannot continue from {path}: it is not of this conf file's network and styles, but of {there:.200}; "
+                    "or of an older livestyle: then start again with --overwrite"
                 )
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise TrainingError(f"cannot go on from {path}: it is damaged; start anew with --overwrite") from error
+        raise TrainingError(f"cannot continue from {path}: it is damaged; start again with --overwrite") from error
     if not all(torch.isfinite(value).all() for value in tensors.values()):
-        raise TrainingError(f"cannot go on from {path}: it holds numbers that are not finite; start anew with --overwrite")
+        raise TrainingError(f"cannot continue from {path}: it holds numbers that are not finite; start again with --overwrite")
     return tensors

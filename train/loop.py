@@ -204,7 +204,7 @@ def _train(
                 file, *others = _export(config, painter, step, folder).values() if first_process else [folder]
                 raise KeyboardInterrupt(
                     f"stopped after step {step} of {total_steps}: the best so far is in {file}"
-                    f"{f' and {len(others)} more' if others else ''}; go on with --resume"
+                    f"{f' and {len(others)} more' if others else ''}; continue with --resume"
                 )
             if last and step < total_steps:  # its time is up
                 break
@@ -292,7 +292,7 @@ def _export(config: Config, painter: Painter, steps: int, folder: Path) -> dict[
     try:
         return export(config, painter, steps)
     except OutputError as error:
-        raise OutputError(f"{error}; {_kept(folder)}: make room, and go on with --resume") from error
+        raise OutputError(f"{error}; {_kept(folder)}: make room, and continue with --resume") from error
 
 
 def _reason(error: Exception) -> str | None:
@@ -301,7 +301,7 @@ def _reason(error: Exception) -> str | None:
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text or "not enough memory" in text:
         return "out of memory; lower batch_size, image_size or style_size in the conf file"
     if "DataLoader" in text:
-        return f"the process that reads the content pictures has failed ({text.splitlines()[0]}); go on with --resume"
+        return f"the process that reads the content pictures has failed ({text.splitlines()[0]}); continue with --resume"
     return None
 
 
@@ -314,14 +314,14 @@ def _check_outputs(config: Config, folder: Path, resume: bool, overwrite: bool) 
     if overwrite or (resume and steps):
         return
     if steps:
-        raise OutputError(f"{folder} holds a run of {steps[-1]} steps; go on with --resume, or start anew with --overwrite")
+        raise OutputError(f"{folder} holds a run of {steps[-1]} steps; continue with --resume, or start again with --overwrite")
     for path in [*style_files_of(config).values(), body_file(config)]:
         try:
             there = path is not None and path.exists()
         except OSError as error:  # a folder that is closed, a name that is too long
             raise OutputError(f"cannot write {path}: {error.strerror}; name another place with --model-path") from error
         if there:
-            raise OutputError(f"{path} exists; train over it with --overwrite, or take another --name")
+            raise OutputError(f"{path} exists; replace it with --overwrite, or choose another --name")
 
 
 def _for_the_bar(means: dict[str, float], unusable: set[int]) -> dict[str, str]:

@@ -132,7 +132,7 @@ def evaluate(
             except KeyboardInterrupt:
                 if not readings:
                     raise
-                ended = KeyboardInterrupt(f"stopped after {len(readings)} of {total} pictures, which the tables are of")
+                ended = KeyboardInterrupt(f"stopped after {len(readings)} of {total} pictures, which the tables cover")
             except LivestyleError as error:
                 if not readings:
                     raise

@@ -79,12 +79,12 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
     ]
 )
 @style_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the style picture's thumbnail there.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the thumbnail of the style picture to this file.")
 @overwrite_options
 @json_option
 @debug_option
 def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool, debug: bool) -> None:
-    """Show all that a style says of itself.
+    """Show the details of a style.
 
     Networks, files, picture, licence, and how it was trained. STYLE is a name or a file.
     """
@@ -120,7 +120,7 @@ def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool,
 def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
     """Rename a style, for every network.
 
-    OLD is a name or a file. Bundled styles stay as they are.
+    OLD is a name or a file. Bundled styles cannot be renamed.
     """
     from livestyle.gallery import Gallery
     from livestyle.upkeep import rename as rename_files
@@ -147,8 +147,7 @@ def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
 def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
     """Delete a style, for every network.
 
-    STYLE is a name or a file. The body that it shared goes with it when no other style needs it. Bundled styles
-    stay as they are.
+    STYLE is a name or a file. A body that no other style uses is deleted too. Bundled styles cannot be deleted.
     """
     from livestyle.gallery import Gallery
     from livestyle.upkeep import plan_removal
@@ -164,8 +163,8 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
         return
     print_line(f"deleted {doomed}", err=True)
     for path, needed_by in removal.kept.items():
-        reason = f", which {printable(', '.join(needed_by))} will need" if needed_by else ""
-        print_line(f"kept its body {path}{reason}", err=True)
+        reason = f", used by {', '.join(needed_by)}" if needed_by else ""
+        print_line(f"kept the body {path}{reason}", err=True)
     tell(still_there(style), quiet=False)
 
 
@@ -182,9 +181,9 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
 @json_option
 @debug_option
 def export(style: str, output: str | None, model: str, overwrite: bool | None, as_json: bool, debug: bool) -> None:
-    """Write a style into one file, to be sent or kept.
+    """Write a style to a single file, for sharing or backup.
 
-    STYLE is a name or a file. What is written holds the body too, and needs no other file.
+    STYLE is a name or a file. The file includes the body and needs no other file.
     """
     from livestyle.gallery import SUFFIX, Gallery
     from livestyle.style import check_name
@@ -212,9 +211,9 @@ def choose_model(models: "dict[str, Header]", style: str, model: str) -> "Header
     """The file of the asked network. Raises StyleError if it is not there, or if there are several and none was asked for."""
     there = " and ".join(sorted(models))
     if model == "auto" and len(models) > 1:
-        raise StyleError(f"{style} is there for {there}; say which with --model")
+        raise StyleError(f"{style} exists for {there}; choose one with --model")
     if model != "auto" and model not in models:
-        raise StyleError(f"{style} is there for {there}, not for {model}")
+        raise StyleError(f"{style} exists for {there}, not for {model}")
     return next(iter(models.values())) if model == "auto" else models[model]
 
 
@@ -293,7 +292,7 @@ def write_thumbnail(headers: "list[Header]", output: Path, overwrite: bool | Non
     header = next((header for header in headers if header.has_thumbnail), None)
     picture = read_thumbnail(header) if header else None
     if picture is None:
-        raise StyleError(f"{headers[0].path} holds no thumbnail; styles trained from now on do")
+        raise StyleError(f"{headers[0].path} has no thumbnail; newly trained styles have one")
     may_write(output, overwrite)
     write_picture(output, picture)
 
@@ -304,4 +303,4 @@ def still_there(name: str) -> list[str]:
 
     gallery = Gallery()
     models = gallery.models(name) if name in gallery.names else {}
-    return [f"{name} ({model}) is still there: {header.path}" for model, header in sorted(models.items())]
+    return [f"{name} ({model}) still exists: {header.path}" for model, header in sorted(models.items())]
