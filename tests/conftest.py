@@ -164,17 +164,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 @pytest.fixture
-def interrupt() -> Callable[[subprocess.Popen[str]], tuple[str, str]]:
+def interrupt() -> Callable[..., tuple[str, str]]:
     """Waits for a training's first step, presses Ctrl-C, and gives what is left of its output and errors."""
 
-    def press(process: subprocess.Popen[str]) -> tuple[str, str]:
+    def press(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[str, str]:
         assert process.stderr is not None
         seen = ""
         while "total=" not in seen:  # the bar after the first step
             character = process.stderr.read(1)
             assert character, seen
             seen += character
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the loader's process gets it too
+        os.killpg(process.pid, number)  # as a terminal does: the loader's process gets it too
         return process.communicate(timeout=120)
 
     return press

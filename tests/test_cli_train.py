@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,7 +105,7 @@ def test_stopped_early_the_style_is_there(paintings: Path, user_data: Path, inte
     command = [sys.executable, "-m", "livestyle", "train", "tiles.png", *endless]
     process = subprocess.Popen(command, cwd=paintings, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        _, errors = interrupt(process)
+        _, errors = interrupt(process, signal.SIGTERM)  # as systemd and `timeout` send it: to the loader's process too
     finally:
         process.kill()
     assert process.returncode == 130

@@ -129,8 +129,15 @@ def collate(crops: list[tuple[Tensor, set[int]]]) -> tuple[Tensor, set[int]]:
 
 
 def start_worker(_: int) -> None:
-    """A loader's process: Ctrl-C is for the process that trains, and two thread pools would fight for the cores."""
+    """A loader's process: Ctrl-C is for the process that trains, and two thread pools would fight for the cores.
+
+    A closed terminal, `timeout` and systemd send their signals to it too. The second SIGTERM ends it: PyTorch sends two
+    to one that does not end by itself.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     cv2.setNumThreads(0)
 
 
