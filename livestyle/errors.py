@@ -11,6 +11,7 @@ LivestyleError               2   could not start
 """
 
 import re
+import unicodedata
 
 PASSWORD = re.compile(r"(://[^\s:/?#@]*:)\S*(?=@)")
 """Of user:password@host. Up to the last @: a password may hold any character but a space."""
@@ -22,6 +23,17 @@ SECRET_PARAMETER = re.compile(r"([?&;][^\s=&]*(?:pass|pwd|token|key|secret|auth)
 def hide_passwords(text: str) -> str:
     """The text with the passwords of the URLs in it replaced: rtsp://user:***@host/stream?token=***."""
     return SECRET_PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***", text))
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey or hide: control characters, changes of direction.
+
+    Names of files may hold all of these, and bytes that are no text.
+    """
+    return "".join(
+        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 class LivestyleError(Exception):

@@ -13,7 +13,8 @@ import pytest
 
 from livestyle import __version__
 from livestyle.cli import options
-from livestyle.cli.options import counted, printable
+from livestyle.cli.options import counted
+from livestyle.errors import printable
 from livestyle.gallery import bundled_folder
 from livestyle.sinks.pictures import write_picture
 

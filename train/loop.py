@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from livestyle.errors import OutputError, TrainingError
+from livestyle.errors import OutputError, TrainingError, printable
 from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
 from livestyle.train.checkpoint import is_finite, load_checkpoint, remove_checkpoints, save_checkpoint, steps_in
 from livestyle.train.config import Config
@@ -50,7 +50,7 @@ class Summary:
 
 def print_warning(message: str) -> None:
     """A line on stderr."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(printable(f"warning: {message}"), file=sys.stderr)
 
 
 def train(
@@ -151,7 +151,7 @@ def _train(
         remove_checkpoints(folder)
     hidden = quiet or not left
     if not hidden:
-        print(f"log.txt, sample.jpg and checkpoints: {folder}", file=sys.stderr)
+        print(printable(f"log.txt, sample.jpg and checkpoints: {folder}"), file=sys.stderr)
     bar = tqdm(batches, config.naming, initial=first, total=total_steps, unit="step", disable=hidden, dynamic_ncols=True)
     recent: list[Tensor] = []  # the losses of the steps since the last line of the log
     means: dict[str, float] = {}

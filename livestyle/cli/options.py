@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from livestyle.errors import LivestyleError, OutputError, TooLargeError
+from livestyle.errors import LivestyleError, OutputError, TooLargeError, printable
 
 if TYPE_CHECKING:
     import torch
@@ -255,17 +254,6 @@ def writing_to_stdout() -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"cannot write to stdout: {error.strerror}") from error
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that a terminal would obey or hide: control characters, changes of direction.
-
-    Names of files may hold all of these, and bytes that are no text.
-    """
-    return "".join(
-        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
 
 
 def counted(number: int, thing: str) -> str:

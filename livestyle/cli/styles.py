@@ -17,11 +17,10 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
-    printable,
     refuse_same_file,
     tell,
 )
-from livestyle.errors import OutputError, StyleError
+from livestyle.errors import OutputError, StyleError, printable
 
 if TYPE_CHECKING:
     from livestyle.gallery import Gallery
