@@ -113,6 +113,18 @@ def test_good_files_are_not_called_damaged(clip: Clip, suffix: str, sound: bool,
     assert read(clip(suffix, ticks, sound))[1] == []
 
 
+@pytest.mark.parametrize("kind", ["whole", "zeros", "noise", "cut"])
+def test_broken_pages_of_ogg(make_clip: Clip, kind: str) -> None:
+    sizes = {"rate": 25, "images": noise, "codec": "libvpx", "sound": "libopus", "sound_seconds": (0, 60 / 25)}
+    path = make_clip("clip.ogg", range(60), Fraction(1, 25), options={"g": "10"}, **sizes)
+    if kind != "whole":
+        overwritten(path, 0.4, path.stat().st_size // 8, kind)
+    count, damage = read(path)
+    assert (count < 60) == (kind != "whole")
+    assert (damage == []) == (kind == "whole")
+    assert all("could not be read" in line or "missing" in line for line in damage)
+
+
 def test_two_joined_files_of_which_one_is_read(clip: Clip) -> None:
     path = clip("flv")
     path.write_bytes(path.read_bytes() * 3)

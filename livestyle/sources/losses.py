@@ -50,6 +50,8 @@ class Losses:
         """picture_seconds: how long a picture lasts that does not say. begins_anywhere: the first ones may need earlier ones.
         counts_from: what is lost before that time does not count."""
         self.lost = 0
+        self.packet_bytes = 0
+        """In all packets so far."""
         self.skipped = False
         """Whether the demuxer skipped bytes."""
         self._dense = any(name in container for name in HAS_DENSE_PACKETS)
@@ -83,6 +85,7 @@ class Losses:
             self._joint = packet.pts * packet.time_base if packet.pts is not None else self._joint
             self._suspicion = False
             self._suspect.clear()
+        self.packet_bytes += packet.size
         self._suspicion |= packet.is_corrupt or self._skipped(packet)
         if self._shows_sound_gaps and packet.stream.type == "audio" and packet.pts is not None:
             self._sound(packet.pts * packet.time_base, (packet.duration or 0) * packet.time_base)

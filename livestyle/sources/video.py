@@ -48,6 +48,9 @@ LONGEST_TAIL_SECONDS = Fraction(1, 2)
 LARGEST_INDEX, LARGEST_TRAILER = 0.05, 0.5
 """Which part of a file after its last packet may be an index, and which may be that with all sorts of attachments."""
 
+OGG_BYTES, OGG_OVERHEAD = 2048, 0.025
+"""An Ogg file holds at most so much beside its packets and headers. FFmpeg passes over broken pages in silence."""
+
 MOST_HIDDEN_PICTURES = 4
 """An MP4's list of edits may hide so many after the first picture that is shown: those that another one is decoded from."""
 
@@ -537,6 +540,11 @@ class VideoFile:
             self.damage.append(f"the file is cut off: it ends at {float(tally.end_seconds):.2f} s of {float(end):.2f} s")
         elif any(container in name for container in HAS_DENSE_PACKETS) and unread > LARGEST_TRAILER:
             self.damage.append(f"the last {unread:.0%} of the file were not read")
+        elif name == "ogg" and self._begin is None:
+            headers = [stream.codec_context.extradata for stream in self._container.streams if stream.codec_context]
+            lost = size - self._losses.packet_bytes - sum(len(header or b"") for header in headers)
+            if lost > OGG_BYTES + size * OGG_OVERHEAD:
+                self.damage.append(f"{lost / size:.1%} of the file could not be read")
 
     def _assess_edits(self, each: Fraction) -> str | None:
         """Which pictures an MP4's times or its list of edits hide. What is hidden before the first one was cut on purpose."""
