@@ -68,10 +68,16 @@ def test_an_import_that_makes_an_error_of_its_own_of_ctrl_c(tmp_path: Path) -> N
 
 
 @posix
-def test_ctrl_c_after_the_work_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(  # registered first, so it is called last
-        "import atexit, os, signal\natexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
-    )
+@pytest.mark.parametrize(
+    "body",
+    [
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))",  # registered first, so it is called last
+        "class Late:\n def __del__(self, kill=os.kill, pid=os.getpid()):\n  kill(pid, 2)\nbuiltins.late = Late()",
+    ],
+    ids=["at exit", "while modules are torn down"],
+)
+def test_ctrl_c_after_the_work_changes_nothing(tmp_path: Path, body: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import atexit, builtins, os, signal\n{body}\n")
     done = shell("LIVESTYLE --version", tmp_path, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
 
