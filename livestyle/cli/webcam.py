@@ -233,7 +233,7 @@ def open_source(camera: str, size: Size | None) -> "Source":
     from livestyle.sources.camera import Camera
     from livestyle.sources.demo import DemoScene
     from livestyle.sources.live import Paced
-    from livestyle.sources.video import VideoFile
+    from livestyle.sources.video import open_video
 
     def fitted(width: int, height: int) -> tuple[int, int]:
         return fit_size(width, height, size)
@@ -241,7 +241,7 @@ def open_source(camera: str, size: Size | None) -> "Source":
     if camera == "demo":
         return Paced(DemoScene(*fitted(*DEMO_SIZE)))
     if _is_file(camera):
-        return Paced(VideoFile(Path(camera), size=fitted))
+        return Paced(open_video(Path(camera), size=fitted))
     ask = None if size is None else (size[0] or round(size[1] * 16 / 9), size[1])
     source = Camera(camera, ask=ask, size=fitted)
     return source if source.info.live else Paced(source)
