@@ -130,7 +130,7 @@ smooth_option = click.option(
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Less flicker, by following motion from frame to frame; 0.7 is a good value. On a CPU it costs half of the speed or more.",
+    help="Less flicker, by following motion from frame to frame; 0.7 is a good value. On CPUs it halves the speed or worse.",
 )
 size_option = click.option("--size", type=SizeType(), help="Scale to fit, aspect ratio kept: 1280x720, 720 or 720p.")
 loss_options = together(
