@@ -1,10 +1,12 @@
 """livestyle image: where paintings go, batches in which something fails, stdin and stdout."""
 
+import dataclasses
 import io
 import json
 import os
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from livestyle.architecture import ARCHITECTURES
 from livestyle.cli.image import list_photos, plan, split_output
 from livestyle.sinks.pictures import write_picture
 from livestyle.sources.pictures import read_picture
@@ -167,6 +170,22 @@ def test_a_photo_that_cannot_be_written_does_not_end_a_batch(run: Run, tmp_path:
     assert result.code == 1
     assert "a.jpg" in result.err
     assert (tmp_path / "out/b.jpg").is_file()
+
+
+def test_too_large_for_the_painter_is_said_with_the_photo_and_the_size_that_fits(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "in/small.png")
+    photo(tmp_path / "in/large.png", 400, 300)
+    lite = dataclasses.replace(ARCHITECTURES["lite"], bytes_per_pixel=10**9, strip_bytes_per_pixel=10**5)
+    monkeypatch.setitem(ARCHITECTURES, "lite", lite)
+    monkeypatch.setattr("livestyle.memory.psutil.virtual_memory", lambda: types.SimpleNamespace(available=10**9))
+    result = run("image", "in", "-o", "out", "--json")
+    assert result.code == 1
+    assert files(tmp_path / "out") == ["small.png"]
+    (line,) = json.loads(result.out)["failed"]
+    assert "in/large.png" in line
+    assert "--size" in line
 
 
 def test_damage_is_said_and_in_the_exit_code(run: Run, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from livestyle.cli.options import (
     size_option,
     style_option,
     tell,
+    with_option,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeError
 
@@ -302,11 +303,11 @@ def paint_each(
             try:
                 file = paint_one(path, target, stylizer, size, stroke_size or 1)
             except (InputError, OutputError, TooLargeError) as error:
-                summary["failed"].append(str(error))
+                summary["failed"].append(failure(path, error))
                 if len(jobs) == 1:
                     raise
                 bar.clear()
-                print_line(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {failure(path, error)}", err=True)
             except KeyboardInterrupt:
                 done = len(summary["written"])
                 raise KeyboardInterrupt(f"interrupted; {done} of {len(jobs)} photos are painted") from None
@@ -349,6 +350,12 @@ def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None,
         **{"input": str(path), "output": str(target), "width": width, "height": height},
         **{"notes": notes, "damage": picture.damage},
     }
+
+
+def failure(path: Path, error: LivestyleError) -> str:
+    """What went wrong, with the photo's name: what engines say of memory lacks it."""
+    says = with_option(error)
+    return says if str(path) in says else f"{path}: {says}"
 
 
 def report(file: dict[str, Any], quiet: bool) -> None:
@@ -400,9 +407,9 @@ def paint_sheet(
                     stylizer.style = name
                     paintings.append(paint_larger(stylizer, photo, stroke_size))
             except (InputError, TooLargeError) as error:
-                summary["failed"].append(str(error))
+                summary["failed"].append(failure(path, error))
                 bar.clear()
-                print_line(f"livestyle: {error}", err=True)
+                print_line(f"livestyle: {failure(path, error)}", err=True)
                 continue
             notes += picture.notes
             damage += [f"{path}: {line}" for line in picture.damage]
