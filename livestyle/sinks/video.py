@@ -7,8 +7,8 @@ with the index in front. Matroska and WebM play when cut off anyhow: they only g
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -212,8 +212,10 @@ class VideoWriter:
         self._file = OutputFile(path, replace=overwrite)
         self.notes += self._file.notes
         try:
-            with self._translated_errors():
-                self._open()
+            self._open()
+        except (av.FFmpegError, OSError) as error:
+            self._end()
+            raise OutputError(f"cannot write {path}: {error.strerror}") from error
         except BaseException:
             self._end()
             raise
@@ -257,14 +259,16 @@ class VideoWriter:
             self._end()
             return
         try:
-            with self._translated_errors():
-                self._flush()
-                if not self._muxed:
-                    raise OutputError(f"there was no picture to write to {self.path}")
-                self._write_tracks(None)
-                self._output.close()
-                self._close_tracks()
-                self._finish()
+            self._flush()
+            if not self._muxed:
+                raise OutputError(f"there was no picture to write to {self.path}")
+            self._write_tracks(None)
+            self._output.close()
+            self._close_tracks()
+            self._finish()
+        except (av.FFmpegError, OSError) as caught:
+            self._end()
+            raise OutputError(f"cannot write {self.path}: {caught.strerror}; {self.remains}") from caught
         except BaseException:
             self._end()
             raise
@@ -469,13 +473,6 @@ class VideoWriter:
         if self.kept is None:
             return "nothing was written"
         return f"{self.kept_seconds:.1f} s that were painted are in {self.kept}"
-
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
 
 
 def _container(path: Path) -> Container:
