@@ -258,11 +258,6 @@ def identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def check_target(target: Path, sources: list[Path], overwrite: bool | None) -> None:
-    """As check_targets, for one output of several inputs."""
-    check_targets([(source, target) for source in sources], overwrite)
-
-
 def read(path: Path) -> "Picture":
     """A file, or stdin."""
     from livestyle.sources.pictures import read_picture, read_stream

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from livestyle.cli.command import Command
-from livestyle.cli.image import check_target
+from livestyle.cli.image import STDIO, check_targets
 from livestyle.cli.options import (
     Size,
     counted,
@@ -22,6 +22,7 @@ from livestyle.cli.options import (
     tell,
     torch_device,
 )
+from livestyle.errors import OutputError
 
 if TYPE_CHECKING:
     from livestyle.train.optimize import Step
@@ -82,7 +83,9 @@ def optimize(
     from livestyle.train.yardstick import check_picture, open_yardstick, style_tensor
 
     started = time.monotonic()
-    check_target(output, [photo, style_image], overwrite)
+    if output == STDIO:
+        raise OutputError("cannot write -: name a file, such as painted.png")
+    check_targets([(photo, output), (style_image, output)], overwrite)
     picture, style_picture = read_picture(photo), read_picture(style_image).image
     width, height = shrunk(picture.image.shape[1], picture.image.shape[0], size)
     check_picture(style_picture, str(style_image))
