@@ -202,6 +202,14 @@ def test_sound_of_which_nothing_decodes_is_damage(make_clip: Clip, tmp_path: Pat
         assert [stream.type for stream in written.streams] == ["video"]
 
 
+def test_sound_of_which_nothing_decodes_is_said_where_it_is_copied(make_clip: Clip, tmp_path: Path) -> None:
+    _, sound = encoded("flac", tone(440, 1))
+    clip = with_sound(make_clip(), "sound.mkv", "flac", [replaced(packet, b"\0" * 50) for packet in sound])
+    sink = repaint(clip, tmp_path / "out.mkv")
+    assert sink.damage == ["audio stream 1 (flac) is copied as it is: nothing of it could be decoded"]
+    assert packets(tmp_path / "out.mkv", "audio") == packets(clip, "audio")
+
+
 def test_sound_that_ends_before_the_start_is_said(make_clip: Clip, tmp_path: Path) -> None:
     clip = make_clip("clip.mkv", ticks=range(40), sound="pcm_s16le", sound_seconds=(0, 0.5))
     sink = repaint(clip, tmp_path / "out.mp4", start=2)
