@@ -354,8 +354,12 @@ print(seen)
     clean = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env=clean | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,  # else the tree is imported, which lacks the bundled styles unless it is installed
+        env=clean | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout == "[]\n", done.stderr
 
 

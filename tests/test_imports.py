@@ -61,7 +61,8 @@ ALLOWED: dict[str, set[str]] = {
 HOMES = {
     "av": {
         *("livestyle/media.py", "livestyle/sources/video.py", "livestyle/sinks/video.py", "livestyle/sinks/tracks.py"),
-        *("livestyle/sources/deinterlacing.py", "livestyle/sources/losses.py", "livestyle/timeline.py"),
+        *("livestyle/sources/deinterlacing.py", "livestyle/sources/losses.py", "livestyle/sources/upright.py"),
+        "livestyle/timeline.py",
         *("livestyle/sinks/copied.py", "livestyle/sinks/sound.py", "livestyle/sinks/subtitles.py", "livestyle/sinks/metadata.py"),
     },
     "cv2": {

@@ -1,6 +1,5 @@
 """Frames from a video file, by PyAV: upright, in RGB, at the exact times that the file gives them."""
 
-import struct
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -10,31 +9,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
-import numpy as np
 from av.codec import CodecContext
-from av.filter import Graph
 from av.packet import Packet
-from av.sidedata.sidedata import Type
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from livestyle.errors import InputError
-from livestyle.frame import Frame, Image, Source, StreamInfo
-from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, open_media, scaling, videos
+from livestyle.frame import Frame, Source, StreamInfo
+from livestyle.media import open_media, videos
 from livestyle.sources.cut_off import is_cut_off
 from livestyle.sources.deinterlacing import deinterlaced
 from livestyle.sources.losses import HAS_DENSE_PACKETS, Losses
-from livestyle.sources.tone_mapping import ToneMapper
+from livestyle.sources.upright import UprightPictures
 from livestyle.timeline import JUMPING, Timeline
-
-MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""swscale's number of a matrix by the number that a stream is tagged with (ISO 23091-2)."""
-
-HDR = {16: "PQ", 18: "HLG"}
-"""Transfer functions, numbered likewise."""
 
 ONE_PACKET_ONE_PICTURE = {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9"}
 """In MP4 and Matroska. Where it holds, packets without a picture are lost pictures, errors or not."""
@@ -90,7 +78,6 @@ class Tally:
     interlaced: int = 0
     undecodable: int = 0
     corrupt: int = 0
-    resized: int = 0
     read_errors: int = 0
     first_key: Fraction | None = None
     """The time of the first keyframe. Pictures before it that come after it in the file need others, from before a cut."""
@@ -167,8 +154,6 @@ class VideoFile:
         try:
             self._stream = self._choose_stream()
             self._decoder = _decoder(self._stream)
-            self._reformatter = VideoReformatter()
-            self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
             self._deinterlace = deinterlace
             self._durations: dict[int, int] = {}
             """Of the latest packets, by the time of their pictures. (PyAV 14 does not give it with a picture.)"""
@@ -193,7 +178,7 @@ class VideoFile:
             origin = first.time if self._begin is not None or alone else min(beginning, first.time)
             self.info = self._describe(first, origin, size or (lambda width, height: (width, height)))
             if for_gpu:
-                self.info = replace(self.info, is_nv12=self._is_nv12(first.picture))
+                self.info = replace(self.info, is_nv12=self._pictures.is_nv12(first.picture))
                 on_gpu = _is_on_gpu(self._decoder) and self._decoded_format in ("nv12", "p010le", "p016le")
                 self.notes.append("decoded on the GPU" if on_gpu else "decoded on the CPU: the GPU has no decoder for it")
         except BaseException:
@@ -212,7 +197,8 @@ class VideoFile:
                 lasts = max(lasts or Fraction(0), self._stream_end - kept.time) or None
         if self._end is not None:
             lasts = lasts and min(lasts, self._end - kept.time)
-        return Frame(self._to_image(kept.picture), kept.time - self.info.origin_seconds, duration_seconds=lasts)
+        image = self._pictures.image(kept.picture, nv12=self.info.is_nv12)
+        return Frame(image, kept.time - self.info.origin_seconds, duration_seconds=lasts)
 
     def skip(self) -> bool:
         """Decode the next picture and drop it, in much less time than `read` takes; False where there is none."""
@@ -259,33 +245,23 @@ class VideoFile:
         return first if first >= LEAST_DELAY_SECONDS else Fraction(0)
 
     def _describe(self, first: Shown, origin: Fraction, size: Callable[[int, int], tuple[int, int]]) -> StreamInfo:
-        picture = first.picture
-        self._transposed, self._flip_rows, self._flip_columns = _turn(picture)
-        aspect = self._stream.sample_aspect_ratio or Fraction(1)
-        width, height = picture.width, picture.height
-        self._untagged_matrix = matrix_of_untagged(width, height)
-        self._coded_size = (width, height)
-        if self._transposed:
-            width, height, aspect = height, width, 1 / aspect
-        width, height = size(width, height)
-        self._scaled_size = (height, width) if self._transposed else (width, height)
-
-        self._tone_mapper = None
-        if transfer := HDR.get(self._decoder.color_trc):
-            self._tone_mapper = ToneMapper(hlg=transfer == "HLG")
-            self.notes.append(f"high dynamic range ({transfer}) is tone-mapped to the standard range")
-        if _has_alpha(picture):
-            self.notes.append("transparency is composed over black")
-
+        self._pictures = UprightPictures(
+            first.picture,
+            size,
+            pixel_aspect=self._stream.sample_aspect_ratio or Fraction(1),
+            color_trc=self._decoder.color_trc,
+            time_base=self._stream.time_base or Fraction(1, 1000),
+        )
+        self.notes += self._pictures.notes
         rate = self._rate(first.duration)
         return StreamInfo(
-            width=width,
-            height=height,
+            width=self._pictures.width,
+            height=self._pictures.height,
             rate=rate,
             frame_count=self._expected_count(first.time, rate),
             time_base=self._stream.time_base,
             origin_seconds=origin,
-            pixel_aspect=aspect,
+            pixel_aspect=self._pictures.pixel_aspect,
         )
 
     def _rate(self, picture_seconds: Fraction | None) -> Fraction | None:
@@ -512,8 +488,8 @@ class VideoFile:
             self.damage.append(f"{_count(tally.read_errors, 'part')} of the file could not be read")
         if complete:
             self._assess_end()
-        if tally.resized:
-            self.notes.append(f"{_count(tally.resized, 'picture')} of another size scaled to the first one's")
+        if self._pictures.resized:
+            self.notes.append(f"{_count(self._pictures.resized, 'picture')} of another size scaled to the first one's")
 
     def _assess_end(self) -> None:
         tally, name = self._tally, self._container.format.name
@@ -568,73 +544,6 @@ class VideoFile:
         missing = stream.frames - round(self._tally.pictures_end_seconds / stream.time_base)
         return missing if missing > (0 if self._losses.skipped else 1) else 0
 
-    def _is_nv12(self, picture: VideoFrame) -> bool:
-        """Whether the picture is shown as it is coded: in 8 bits, 4:2:0, limited range, its size's matrix."""
-        return (
-            picture.format.name in ("yuv420p", "nv12")
-            and picture.color_range != ColorRange.JPEG
-            and MATRICES.get(picture.colorspace, self._untagged_matrix) == self._untagged_matrix
-            and self._tone_mapper is None
-            and not (self._transposed or self._flip_rows or self._flip_columns)
-            and (picture.width, picture.height) == self._coded_size == self._scaled_size
-            and picture.width % 2 == picture.height % 2 == 0
-        )
-
-    def _to_image(self, picture: VideoFrame) -> Image:
-        if self.info.is_nv12 and self._is_nv12(picture):
-            return cast(Image, self._reformatter.reformat(picture, format="nv12").to_ndarray())
-        return self._to_rgb(picture)
-
-    def _to_rgb(self, picture: VideoFrame) -> Image:
-        """(H, W, 3) uint8: upright, scaled, over black."""
-        if (picture.width, picture.height) != self._coded_size:
-            self._tally.resized += 1
-        alpha = _has_alpha(picture)
-        matrix = MATRICES.get(picture.colorspace, self._untagged_matrix)
-        full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj") or picture.format.is_rgb
-        pix_fmt = "rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24"
-        if "BT2020" in Colorspace.__members__:
-            reformatted = self._reformatter.reformat(
-                picture,
-                *self._scaled_size,
-                format=pix_fmt,
-                src_colorspace=None if picture.format.is_rgb else matrix,
-                dst_colorspace=None if picture.format.is_rgb else matrix,
-                src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-                dst_color_range=ColorRange.JPEG,
-                interpolation=EXACT_16_BIT if self._tone_mapper else EXACT,
-            )
-        else:  # before PyAV 18 the reformatter knows no BT.2020, before 17 it takes full range for limited
-            reformatted = self._filtered(picture, None if picture.format.is_rgb else matrix, full, pix_fmt)
-        converted = reformatted.to_ndarray()
-        if self._tone_mapper:
-            image = self._tone_mapper(cast(NDArray[np.uint16], converted))
-        elif alpha:
-            weighted = converted[..., :3].astype(np.uint16) * converted[..., 3:]
-            image = ((weighted + 127) // 255).astype(np.uint8)
-        else:
-            image = cast(Image, converted)
-        if self._transposed:
-            image = image.transpose(1, 0, 2)
-        if self._flip_rows:
-            image = image[::-1]
-        if self._flip_columns:
-            image = image[:, ::-1]
-        return np.ascontiguousarray(image)
-
-    def _filtered(self, picture: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
-        """As by the reformatter, but that colours are always taken to lie as in H.264: beside the left one of two pixels."""
-        layout, (width, height) = picture.format, self._scaled_size
-        # bicubic, as FFmpeg 7's bilinear puts the colours half a row off
-        options = f"{width}:{height}:interl=-1:flags=bicubic+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
-        options += f"in_range={'full' if full else 'limited'}" + ("" if matrix is None else f":in_color_matrix={int(matrix)}")
-        made_for = (layout.name, layout.width, layout.height, options)
-        if self._filter is None or self._filter[0] != made_for:
-            self._filter = made_for, scaling(layout, self._stream.time_base or Fraction(1, 1000), options, pix_fmt)
-        self._filter[1].push(picture)
-        return cast(VideoFrame, self._filter[1].pull())
-
-
 def is_animated_webp(path: Path) -> bool:
     """Whether it says that it is one, which has no sound. False for what cannot be read."""
     if not path.is_file():
@@ -666,22 +575,6 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
 def _is_on_gpu(decoder: VideoCodecContext) -> bool:
     """Whether it has a GPU to decode on; what that cannot decode is decoded here all the same."""
     return bool(getattr(decoder, "is_hwaccel", False))
-
-
-def _has_alpha(picture: VideoFrame) -> bool:
-    return picture.format.has_palette or any(component.is_alpha for component in picture.format.components)
-
-
-def _turn(picture: VideoFrame) -> tuple[bool, bool, bool]:
-    """What makes the picture upright: transpose it, then flip rows, then flip columns."""
-    side_data = cast(dict[Type, Any], picture.side_data).get(Type.DISPLAYMATRIX)
-    if side_data is None:
-        return False, False, False
-    # a picture's point (x, y) is shown at (a x + c y, b x + d y); y points down
-    a, b, _, c, d, *_ = struct.unpack("9i", bytes(side_data))
-    if abs(b) > abs(a):
-        return True, b < 0, c < 0
-    return False, d < 0, a < 0
 
 
 def _count(number: int, what: str) -> str:
