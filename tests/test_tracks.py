@@ -222,6 +222,8 @@ def test_sound_that_ends_before_the_start_is_said(make_clip: Clip, tmp_path: Pat
     [("mkv", "webm"), ("mkv", "mp4"), ("ts", "webm"), ("ts", "mp4"), ("ts", "mkv"), ("flv", "webm"), ("flv", "mp4")],
 )
 def test_sound_whose_layout_and_rate_change(make_clip: Clip, tmp_path: Path, source: str, container: str) -> None:
+    if source == "flv" and container == "mp4" and not hasattr(av.Packet, "has_sidedata"):
+        pytest.skip("PyAV before 16 does not show that the format of packets to be copied changes")
     codec = "mp2" if source == "mkv" else "aac"
     parts = [tone(440, 1), tone(880, 1, rate=44_100, layout="mono", first=44_100), tone(440, 1, first=96_000)]
     if source == "mkv":
