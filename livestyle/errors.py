@@ -1,6 +1,6 @@
 """What can go wrong, as a tree. The command line prints the message in one line and exits with the code.
 
-LivestyleError               2   could not start
+LivestyleError               2   failed
 ├── InputError               2   an input is missing, empty, damaged beyond use, or not what it claims to be
 ├── OutputError              2   an output exists, equals the input, or cannot be written
 │   └── OutputInUseError     2   another run is writing the same output
