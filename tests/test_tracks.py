@@ -298,7 +298,7 @@ def test_converted_sound_keeps_gaps_and_cuts_overlaps(make_clip: Clip, tmp_path:
 def test_sound_that_players_of_the_container_know(
     make_clip: Clip, tmp_path: Path, codec: str, container: str, written: str
 ) -> None:
-    if av.__version__ == "14.0.0" and written == "vorbis":
+    if av.__version__.startswith("14.0.") and written == "vorbis":
         pytest.skip("PyAV 14.0.0 copies no Vorbis; it is converted")
     _, sound = encoded(codec, tone(440, 1))
     clip = with_sound(make_clip(), "sound.mkv", codec, sound)
@@ -364,8 +364,8 @@ PLACE = "+41.9000+012.5000/"
 
 def described(path: Path, clip: Path, *, tags: dict[str, str], streams: dict[int, dict[str, str]], flags: int = 0) -> Path:
     """The clip with tags, tags of its streams, two chapters of 1 s where PyAV can, and flags of its last stream."""
-    if av.__version__ == "14.0.0":
-        pytest.skip("PyAV 14.0.0 copies no streams of pictures")
+    if av.__version__.startswith("14.0."):
+        pytest.skip("PyAV 14.0 copies no streams of pictures")
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
         copies: list[Any] = [output.add_stream_from_template(stream, opaque=True) for stream in source.streams]
         for index, stream_tags in streams.items():
