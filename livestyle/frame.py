@@ -1,4 +1,4 @@
-"""What travels through the house: frames, and what is known of their stream."""
+"""Frames, and what is known about their stream: what sources, painters and sinks exchange."""
 
 from dataclasses import dataclass
 from fractions import Fraction
