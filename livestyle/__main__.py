@@ -35,9 +35,9 @@ def main() -> None:
             os.environ.setdefault(name, value)
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
-    from livestyle.channel import is_any_left_behind
     from livestyle.cli import main as run
     from livestyle.cli.streams import open_standard_streams
+    from livestyle.streaming.channel import is_any_left_behind
 
     open_standard_streams()
     code = run()

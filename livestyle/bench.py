@@ -18,19 +18,24 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from livestyle.architecture import ARCHITECTURES, Work
-from livestyle.channel import Channel
-from livestyle.engines import Done, Engine, Look, choose_device, cores, open_engine
+from livestyle.engines.base import Done, Engine, Shot
+from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import DeviceError, TooLargeError
 from livestyle.frame import Frame, Image
-from livestyle.gallery import Gallery, parse_blend
-from livestyle.machine import processor_name
-from livestyle.pipeline import Pipeline, offline, paint, read_all
-from livestyle.sinks.pictures import write_picture
-from livestyle.sinks.video import VideoWriter
+from livestyle.machine import cores, processor_name
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.body import Body
+from livestyle.networks.plan import ConvolutionCost
+from livestyle.pictures.writing import write_picture
+from livestyle.sinks.video.writer import VideoWriter
 from livestyle.sources.demo import DemoScene
-from livestyle.sources.video import VideoFile
-from livestyle.style import Body, load_body, load_style
+from livestyle.sources.video.file import VideoFile
+from livestyle.streaming.channel import Channel
+from livestyle.streaming.looks import ConstantLook
+from livestyle.streaming.pipeline import Pipeline, offline, paint_frames, read_all
+from livestyle.styles.gallery import Gallery, parse_blend
+from livestyle.styles.look import Look
+from livestyle.styles.style_file import load_body, load_style
 from livestyle.stylizer import Stylizer
 
 SIZES = {
@@ -298,7 +303,7 @@ def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings, m
 
     def seconds_a_frame(first: int, count: int) -> float:
         chosen = [images[(first + offset) % len(images)] for offset in range(count)]
-        return seconds_of(lambda: engine.submit(chosen, look).result()) / count
+        return seconds_of(lambda: engine.submit([(image, look) for image in chosen]).result()) / count
 
     def times(count: int) -> list[float]:
         seconds_a_frame(0, count)  # what the first run prepares does not count
@@ -309,7 +314,7 @@ def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings, m
     series = {count: times(count) for count in sorted({1, *engine.batches})}
     medians = {count: statistics.median(seconds) * 1000 for count, seconds in series.items()}
     batch = min(engine.batches, key=medians.__getitem__)
-    work = look.body.architecture.plan(*reversed(SIZES[size])).work
+    work = look.body.architecture.plan(*reversed(SIZES[size])).costs
     floor_ms = floor_seconds(work, ceilings, 4 if engine.precision == "float32" else 2) * 1000
     return NetworkFigures(
         engine.name,
@@ -328,7 +333,7 @@ def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings, m
     )
 
 
-def floor_seconds(work: Iterable[Work], ceilings: Ceilings, number_bytes: int) -> float:
+def floor_seconds(work: Iterable[ConvolutionCost], ceilings: Ceilings, number_bytes: int) -> float:
     """The least that these convolutions take.
 
     Each computes at the one ceiling, or reads and writes once at the other, whichever takes longer; then what it wrote is
@@ -369,34 +374,45 @@ def time_stage(run: Callable[[], object], count: int) -> Stage:
 
 def measure_style_change(stylizer: Stylizer) -> float:
     """Milliseconds to set the next style, all being loaded: the median over two rounds of all styles."""
-    first, times = stylizer.style, []
+    times = []
     for name in stylizer.load_all() * 2:
         started = time.perf_counter()
-        stylizer.style = name
+        stylizer.look(name)
         times.append(time.perf_counter() - started)
-    stylizer.style = first
     return statistics.median(times) * 1000
 
 
 class Unpainted:
-    """A stylizer that gives the frames back."""
+    """An engine that returns the frames unchanged."""
 
-    look = None
+    name, precision = "none", "none"
+    batches: tuple[int, ...] = (1,)
+    batches_in_flight, takes_nv12, gpu = 1, True, 0
 
-    def submit(self, frames: Sequence[Image], look: Look | None = None) -> Done:
-        return Done(list(frames))
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def prepare(self, body: Body) -> None:
+        pass
+
+    def submit(self, batch: Sequence[Shot]) -> Done:
+        return Done([frame for frame, _ in batch])
+
+    def close(self) -> None:
+        pass
 
 
 def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
     """Each stage alone, then all together as `livestyle video` runs them, on the same clip."""
     nv12, gpu = stylizer.engine.takes_nv12, stylizer.engine.gpu
+    looks = ConstantLook(stylizer.default_look)
     with tempfile.TemporaryDirectory() as folder:
         clip, painted = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
         source = scene(size, count)
         write_all(read_all(source), VideoWriter(clip, source.info))
         file = VideoFile(clip, for_gpu=nv12, gpu=gpu)
         file.close()
-        info, pace = file.info, offline(stylizer.best_batch(file.info.frame_shape))
+        info, buffering = file.info, offline(stylizer.best_batch(file.info.frame_shape))
 
         def read(as_nv12: bool = nv12) -> Iterable[Frame]:
             return read_all(VideoFile(clip, for_gpu=as_nv12, gpu=gpu))
@@ -410,14 +426,16 @@ def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
             to_rgb_cpu_ms = reading.cpu_ms - time_stage(lambda: exhaust(read(as_nv12=True)), count).cpu_ms
 
         frames = list(read())
-        painting = time_stage(lambda: exhaust(paint(frames, stylizer, pace)), count)
+        painting = time_stage(lambda: exhaust(paint_frames(frames, stylizer.engine, looks, buffering)), count)
 
         def run_queues() -> None:
-            with Channel(frames, pace.waiting) as queue, Channel(paint(queue, Unpainted(), pace), pace.waiting) as last:
-                exhaust(last)
+            with Channel(frames, buffering.queued) as queue:
+                unpainted = paint_frames(queue, Unpainted(), looks, buffering)
+                with Channel(unpainted, buffering.queued) as last:
+                    exhaust(last)
 
         queues = time_stage(run_queues, count)
-        frames = list(paint(frames, stylizer, pace))
+        frames = list(paint_frames(frames, stylizer.engine, looks, buffering))
         writing = time_stage(lambda: write(frames), count)
         with closing(VideoWriter(Path(folder, "one.mp4"), info)) as writer:
             to_yuv = time_stage(lambda: [writer.to_yuv(frame, number) for number, frame in enumerate(frames)], count)
@@ -425,13 +443,13 @@ def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
         frames.clear()
 
         def run() -> None:
-            with Pipeline(VideoFile(clip, for_gpu=nv12, gpu=gpu), stylizer, pace) as pipeline:
+            with Pipeline(VideoFile(clip, for_gpu=nv12, gpu=gpu), stylizer.engine, looks, buffering) as pipeline:
                 write(pipeline)
 
         together = time_stage(run, count)
     return VideoFigures(
         size,
-        pace.batch,
+        buffering.batch,
         read_fps=reading.fps,
         paint_fps=painting.fps,
         write_fps=writing.fps,
@@ -476,7 +494,8 @@ def measure_growth(stylizer: Stylizer, frames: int) -> float:
     after_200 = 0
     with tempfile.TemporaryDirectory() as folder:
         writer = VideoWriter(Path(folder, "painted.mp4"), source.info)
-        with Pipeline(source, stylizer, offline(stylizer.best_batch(source.info.frame_shape))) as pipeline:
+        looks, buffering = ConstantLook(stylizer.default_look), offline(stylizer.best_batch(source.info.frame_shape))
+        with Pipeline(source, stylizer.engine, looks, buffering) as pipeline:
             for number, frame in enumerate(pipeline, start=1):
                 writer.write(frame)
                 if number == settled(frames):

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (N, H, W, 3). Between a file and a GPU also NV12, (H + H/2, W): see engines/nv12.py."""
 
+FloatArray = NDArray[np.float32]
+
 
 def size_of(image: Image) -> tuple[int, int]:
     """Height and width of the picture that is shown, in RGB or NV12."""

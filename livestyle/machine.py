@@ -1,9 +1,15 @@
-"""What this machine's processor is."""
+"""This machine's processor."""
 
+import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+
+
+def cores() -> int:
+    """The number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:

@@ -1,4 +1,4 @@
-"""Frames in, painted frames out, in the current look."""
+"""Paint frames with styles found by name."""
 
 import math
 import threading
@@ -9,29 +9,32 @@ from os import PathLike
 
 import numpy as np
 
-from livestyle.architecture import ARCHITECTURES
-from livestyle.engines import Engine, Look, Ticket, choose_device, open_engine
+from livestyle.engines.base import Engine, Ticket
+from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import LivestyleError, StyleError, TooLargeError
 from livestyle.frame import Image, is_picture, kind_of
-from livestyle.gallery import Gallery, parse_blend
-from livestyle.style import Body, Header, Style, load_body, load_style
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.body import Body
+from livestyle.styles.gallery import Gallery, parse_blend
+from livestyle.styles.look import Look
+from livestyle.styles.style_file import Header, Style, load_body, load_style
 
 Blend = str | PathLike[str] | Mapping[str, float]
+"""A style's name, the path of a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}."""
 
-MANY_FRAMES = 32  # for fewer, measuring which batch is best would take longer than it saves
+MANY_FRAMES = 32  # for fewer frames, measuring the best batch size takes longer than it saves
 
 
 class Stylizer:
-    """Paints frames. The look may be changed at any time, also while another thread paints; it counts from the next frame on.
+    """Paints frames in any style that the gallery has for its device and model. Several threads may use one Stylizer.
 
-    style: a name, a path to a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}.
-    `livestyle.styles()` lists the names.
-    model: "full", "lite", or "auto": full on a GPU if the style has it, else lite if it has that.
-    device: "auto", "cpu" (PyTorch), "openvino" (the CPU too), "cuda", "cuda:N" or "mps".
-    strength: from 0, the photo, to 1, the painting. keep_colors: the painting's lightness, the photo's colours.
+    style: the default style; see Blend. `livestyle.styles()` lists the names.
+    model: "full", "lite", or "auto": the network made for the device if the style has it, else any other.
+    device: "auto", "cpu" (PyTorch), "openvino" (also the CPU), "cuda", "cuda:N" or "mps".
+    strength: from 0, the photo, to 1, the painting. keep_colors: the painting's lightness with the photo's colours.
 
-    Raises StyleError for a style that is not there or lacks the model, DeviceError for the device.
-    Also a context manager, which gives the device's memory back. Several threads may use one Stylizer.
+    Raises StyleError for a style that does not exist or lacks the model, DeviceError for an unavailable device.
+    Use it as a context manager, or call `close`, to free the device's memory.
     """
 
     def __init__(
@@ -50,26 +53,41 @@ class Stylizer:
         self._bodies: dict[str, Body] = {}  # hash -> body
         self._styles: dict[Header, Style] = {}
         self._best_batches: dict[tuple[tuple[int, ...], str], int] = {}
-        self._changing = threading.Lock()  # or of two threads that change the look, one would undo the other's change
+        self._loading = threading.Lock()  # so that equal bodies are loaded once
         self._closed = False
         chosen = choose_device(str(device))
-        self._models = (model,) if model != "auto" else ("lite", "full") if chosen in ("cpu", "openvino") else ("full", "lite")
-        # before the engine is opened, so that a wrong word costs nothing
-        self._blend, self._look = style, self._find(style)
-        self.strength, self.keep_colors = strength, keep_colors
+        kind = "cpu" if chosen in ("cpu", "openvino") else "gpu"
+        preferred = sorted(ARCHITECTURES, key=lambda name: ARCHITECTURES[name].made_for != kind)
+        self._models = preferred if model == "auto" else [model]
+        # validate the arguments before opening the device
+        self.default_look = self._find(style, strength, keep_colors)
         self.engine: Engine = open_engine(chosen)
         try:
-            self.engine.prepare(self._look.body)
+            self.engine.prepare(self.default_look.body)
         except BaseException:
             self.close()
             raise
 
+    def look(self, style: Blend | None = None, *, strength: float | None = None, keep_colors: bool | None = None) -> Look:
+        """A look to paint with; what is not given is as in the default look. Its network is loaded to the device.
+
+        Raises StyleError for the style, LivestyleError for a strength that is not from 0 to 1.
+        """
+        default = self.default_look
+        strength = default.strength if strength is None else strength
+        keep_colors = default.keep_colors if keep_colors is None else keep_colors
+        if style is None:
+            return replace(default, strength=_checked(strength), keep_colors=bool(keep_colors))
+        look = self._find(style, strength, keep_colors)
+        self.engine.prepare(look.body)
+        return look
+
     def load_all(self) -> list[str]:
-        """Read every style that the gallery has for this stylizer's models, so that any switch is at once; their names."""
+        """Load every style that the gallery has for this stylizer's models, so that switching is immediate; their names."""
         ready = []
         for name in self.gallery.names:
             try:
-                self.engine.prepare(self._find(name).body)
+                self.look(name)
             except StyleError as error:
                 self.gallery.notes.append(f"skipped: {error}")
             else:
@@ -77,57 +95,15 @@ class Stylizer:
         return ready
 
     @property
-    def style(self) -> Blend:
-        """As it was given."""
-        return self._blend
-
-    @style.setter
-    def style(self, style: Blend) -> None:
-        found = self._find(style)
-        self.engine.prepare(found.body)
-        with self._changing:
-            self._blend, self._look = style, replace(self._look, body=found.body, rows=found.rows)
-
-    @property
     def model(self) -> str:
-        """The network in use."""
-        return self._look.body.architecture.name
+        """The network of the default look."""
+        return self.default_look.body.architecture.name
 
-    @property
-    def strength(self) -> float:
-        """0..1, from photo to painting."""
-        return self._look.strength
+    def submit(self, frames: Sequence[Image], looks: Look | Sequence[Look] | None = None) -> Ticket:
+        """Start painting (H, W, 3) uint8 RGB frames of one size; NV12 frames too if `engine.takes_nv12`.
 
-    @strength.setter
-    def strength(self, strength: float) -> None:
-        try:
-            number = float(strength)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not 0 <= number <= 1:
-            raise LivestyleError(f"strength is from 0, the photo, to 1, the painting; {strength!r} is not")
-        with self._changing:
-            self._look = replace(self._look, strength=number)
-
-    @property
-    def keep_colors(self) -> bool:
-        """The painting's lightness with the photo's colours."""
-        return self._look.keep_colors
-
-    @keep_colors.setter
-    def keep_colors(self, keep: bool) -> None:
-        with self._changing:
-            self._look = replace(self._look, keep_colors=bool(keep))
-
-    @property
-    def look(self) -> Look:
-        """The current one; it is another object once anything about it was changed."""
-        return self._look
-
-    def submit(self, frames: Sequence[Image], look: Look | None = None) -> Ticket:
-        """Start painting (H, W, 3) uint8 RGB frames of one size, in a look that was current, or the one that is now.
-
-        Frames may be NV12 too where `engine.takes_nv12`. Raises LivestyleError for anything else, TooLargeError.
+        looks: one for all frames, or one per frame, all with one network; None for the default look.
+        Raises LivestyleError for anything else, TooLargeError for frames that do not fit the memory.
         """
         if self._closed:
             raise LivestyleError("this Stylizer is closed; make another")
@@ -137,34 +113,43 @@ class Stylizer:
         shapes = {frame.shape for frame in frames}
         if len(shapes) != 1:
             raise LivestyleError(f"expected one or more frames of one size, found {sorted(shapes) or 'none'}")
-        return self.engine.submit([np.ascontiguousarray(frame) for frame in frames], look or self._look)
+        if looks is None or isinstance(looks, Look):
+            looks = [looks or self.default_look] * len(frames)
+        if len(looks) != len(frames):
+            raise LivestyleError(f"expected one look, or {len(frames)}, one for each frame; found {len(looks)}")
+        if any(look.body != looks[0].body for look in looks):
+            raise LivestyleError("the looks of one batch have different networks; submit a batch for each")
+        return self.engine.submit([(np.ascontiguousarray(frame), look) for frame, look in zip(frames, looks, strict=True)])
 
-    def __call__(self, frames: Image) -> Image:
-        """(H, W, 3) or (N, H, W, 3) uint8 RGB -> the same shape, painted. Raises LivestyleError for any other array."""
+    def __call__(self, frames: Image, look: Look | None = None) -> Image:
+        """(H, W, 3) or (N, H, W, 3) uint8 RGB -> the same shape, painted in a look, or in the default one.
+
+        Raises LivestyleError for any other array.
+        """
         try:
             frames = np.asarray(frames)
-        except (TypeError, ValueError) as error:  # lists of many lengths, tensors that are elsewhere
+        except (TypeError, ValueError) as error:  # lists of unequal lengths, tensors on another device
             raise LivestyleError(f"expected (H, W, 3) or (N, H, W, 3) uint8 RGB, found {kind_of(frames)}: {error}") from error
         if frames.dtype != np.uint8 or frames.ndim not in (3, 4) or frames.shape[-1] != 3 or 0 in frames.shape[-3:]:
             raise LivestyleError(f"expected (H, W, 3) or (N, H, W, 3) uint8 RGB, found {kind_of(frames)}")
         if frames.ndim == 3:
-            return self.submit([frames]).result()[0]
+            return self.submit([frames], look).result()[0]
         painted = np.empty_like(frames, order="C")
         size = self.best_batch(frames.shape[1:], len(frames))
         for start in range(0, len(frames), size):
             batch = list(frames[start : start + size])
-            painted[start : start + len(batch)] = self.submit(batch).result()
+            painted[start : start + len(batch)] = self.submit(batch, look).result()
         return painted
 
     def warm_up(self, height: int, width: int) -> None:
-        """Have all that is made for a frame's size, and for keys that mix photo and painting, made before the first frame."""
-        for look in (self._look, replace(self._look, strength=0.5)):
+        """Build every per-size resource, including the mixed variant, before the first frame."""
+        for look in (self.default_look, replace(self.default_look, strength=0.5)):
             self.submit([np.zeros((height, width, 3), np.uint8)], look).result()
 
     def best_batch(self, frame_shape: tuple[int, ...], frame_count: int | None = None) -> int:
-        """How many frames of that shape are painted together in the least time a frame: measured, once for each and model.
+        """The batch size that takes the least time per frame of that shape. Measured once per shape and model.
 
-        frame_count: how many there are, None if that is unknown. For few it is 1, unless it was measured before.
+        frame_count: the number of frames to paint, None if unknown. For few frames it is 1, unless it was measured before.
         """
         key = (frame_shape, self.model)
         if key not in self._best_batches:
@@ -177,7 +162,7 @@ class Stylizer:
         rng = np.random.default_rng(0)
         frames = list(rng.integers(0, 256, (max(self.engine.batches), *frame_shape), np.uint8))
 
-        def seconds_a_frame(size: int) -> float:
+        def seconds_per_frame(size: int) -> float:
             started = time.perf_counter()
             self.submit(frames[:size]).result()
             return (time.perf_counter() - started) / size
@@ -185,23 +170,22 @@ class Stylizer:
         times: dict[int, float] = {}
         for size in self.engine.batches:
             try:
-                seconds_a_frame(size)  # what the first run prepares does not count
-                times[size] = min(seconds_a_frame(size) for _ in range(2))
+                seconds_per_frame(size)  # the first run includes preparation
+                times[size] = min(seconds_per_frame(size) for _ in range(2))
             except TooLargeError:
-                break  # as every larger one
+                break  # larger batches are too large as well
             if times[size] > 1.5 * min(times.values()):
-                break  # painted in strips, say
+                break  # painted in strips, for example
         return min(times, key=times.__getitem__, default=1)
 
     def close(self) -> None:
-        """Give the device's memory back. May be called twice; nothing can be painted after it."""
+        """Free the device's memory. Idempotent; nothing can be painted afterwards."""
         if not self._closed:
             self._closed = True
             self.engine.close()
 
     def __repr__(self) -> str:
-        look = f"strength={self.strength}, keep_colors={self.keep_colors}"
-        return f"Stylizer({self.style!r}, model={self.model!r}, device={self.engine.name!r}, {look})"
+        return f"Stylizer({self.default_look!r}, device={self.engine.name!r})"
 
     def __enter__(self) -> "Stylizer":
         return self
@@ -209,9 +193,9 @@ class Stylizer:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _find(self, words: Blend) -> Look:
-        """The network and the (blended) rows for a style's name."""
-        blend = parse_blend(words)
+    def _find(self, style: Blend, strength: float, keep_colors: bool) -> Look:
+        """The look of a style or a blend, with its body loaded from disk."""
+        strength, blend = _checked(strength), parse_blend(style)
         available = {name: self.gallery.models(name) for name in blend}
         shared = [model for model in self._models if all(model in models for models in available.values())]
         if not shared:
@@ -221,8 +205,11 @@ class Stylizer:
         if len({header.body_hash for header in headers.values()}) > 1:
             raise StyleError(f"{' and '.join(headers)} cannot be blended: their bodies differ; blend styles trained together")
         weights = np.array(list(blend.values()), np.float32)
-        rows = np.tensordot(weights, np.stack([self._style(headers[name]).rows for name in blend]), 1)
-        return Look(self._body(next(iter(headers.values()))), rows)
+        with self._loading:
+            rows = np.tensordot(weights, np.stack([self._style(headers[name]).rows for name in blend]), 1)
+            body = self._body(next(iter(headers.values())))
+        words = style if isinstance(style, str) else ",".join(f"{name}:{share:.2g}" for name, share in blend.items())
+        return Look(body, rows, strength, bool(keep_colors), words if len(blend) > 1 else next(iter(blend)))
 
     def _style(self, header: Header) -> Style:
         if header not in self._styles:
@@ -235,10 +222,21 @@ class Stylizer:
         return self._bodies[header.body_hash]
 
 
-def styles() -> list[str]:
-    """The names of all styles that are found, in alphabetical order: any may be given to `Stylizer` and `stylize`.
+def _checked(strength: float) -> float:
+    """The strength as a float. Raises LivestyleError if it is not a number from 0 to 1."""
+    try:
+        number = float(strength)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise LivestyleError(f"strength is from 0, the photo, to 1, the painting; {strength!r} is not")
+    return number
 
-    For their files, networks and origins, and for notes on files that cannot be read, see `livestyle.gallery.Gallery`.
+
+def styles() -> list[str]:
+    """The names of all styles found, in alphabetical order. Each may be given to `Stylizer` and `stylize`.
+
+    For their files, networks and origins, and for notes on unreadable files, see `livestyle.styles.gallery.Gallery`.
     """
     return Gallery().names
 
@@ -252,6 +250,6 @@ def stylize(
     strength: float = 1.0,
     keep_colors: bool = False,
 ) -> Image:
-    """Paint one picture, (H, W, 3) uint8 RGB -> the same shape. For several, keep a Stylizer."""
+    """Paint one picture, (H, W, 3) uint8 RGB -> the same shape. For several pictures, keep a Stylizer."""
     with Stylizer(style, model, device, strength=strength, keep_colors=keep_colors) as stylizer:
         return stylizer(image)

@@ -185,13 +185,13 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained styles, not to be changed. ash and birch share a lite body; coal has its own; ash is there for full too."""
     import torch
 
-    from livestyle import style
-    from livestyle.architecture import ARCHITECTURES
-    from livestyle.network import Transformer
+    from livestyle.networks import ARCHITECTURES
+    from livestyle.networks.torch_ops import TransformerNetwork
+    from livestyle.styles import style_file as style
 
     folder = tmp_path_factory.mktemp("styles")
     torch.manual_seed(0)
-    shared, own, full = (Transformer(ARCHITECTURES[name]) for name in ("lite", "lite", "full"))
+    shared, own, full = (TransformerNetwork(ARCHITECTURES[name]) for name in ("lite", "lite", "full"))
     style.save(folder / "trees.lite-body.safetensors", shared.body(), None, {}, with_body=True)
     for name, network, with_body in (("ash", shared, False), ("birch", shared, False), ("coal", own, True), ("ash", full, True)):
         rows = network.plain_rows() + 0.3 * torch.randn(2, network.architecture.row_length)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livestyle.architecture import ARCHITECTURES, Work
 from livestyle.bench import (
     SIZES,
     Ceilings,
@@ -24,10 +23,14 @@ from livestyle.bench import (
     usual_sizes,
 )
 from livestyle.cli.bench import SIZE_NAMES
-from livestyle.engines import Done, Look, choose_device, open_engine
+from livestyle.engines.base import Done
+from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import StyleError
 from livestyle.frame import Image
-from livestyle.gallery import bundled_folder
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.plan import ConvolutionCost
+from livestyle.styles.gallery import bundled_folder
+from livestyle.styles.look import Look
 from livestyle.stylizer import Stylizer
 
 # the whole program
@@ -163,7 +166,7 @@ def test_no_two_frames_are_the_same() -> None:
     assert figures.batch in (2, 3)  # one alone was measured, but is no batch of this engine
     assert figures.notes == engine.notes
     # half precision: two bytes a number
-    assert figures.floor_ms == pytest.approx(1000 * floor_seconds(look.body.architecture.plan(256, 256).work, Ceilings(1, 1), 2))
+    assert figures.floor_ms == pytest.approx(1000 * floor_seconds(look.body.architecture.plan(256, 256).costs, Ceilings(1, 1), 2))
 
 
 def test_few_repeats_are_still_five() -> None:
@@ -177,8 +180,8 @@ def test_few_repeats_are_still_five() -> None:
 
 def test_the_floor_of_each_convolution_by_hand() -> None:
     ceilings = Ceilings(tflops=2, gbytes_per_second=10)
-    computes = Work(operations=8 * 10**9, read=10**6, written=2 * 10**6)  # 4 ms; its numbers take 1.2 ms in fp32
-    moves = Work(operations=10**9, read=4 * 10**6, written=10**6)  # .5 ms; its numbers take 2 ms
+    computes = ConvolutionCost(operations=8 * 10**9, read=10**6, written=2 * 10**6)  # 4 ms; its numbers take 1.2 ms in fp32
+    moves = ConvolutionCost(operations=10**9, read=4 * 10**6, written=10**6)  # .5 ms; its numbers take 2 ms
     assert floor_seconds([computes], ceilings, number_bytes=4) == pytest.approx(0.004 + 0.0008)  # .8 ms: read for statistics
     assert floor_seconds([moves], ceilings, number_bytes=4) == pytest.approx(0.002 + 0.0004)
     assert floor_seconds([computes, moves], ceilings, number_bytes=4) == pytest.approx(0.0072)
@@ -188,7 +191,7 @@ def test_the_floor_of_each_convolution_by_hand() -> None:
 def test_the_floor_of_lite_by_hand() -> None:
     # at 640x360, numbers read + written + read again, by convolution: stem, down, six in blocks, widen, up, out
     numbers = 1_624_848 + 921_600 + 6 * 691_200 + 460_800 + 1_382_400 + 1_843_200
-    work = ARCHITECTURES["lite"].plan(360, 640).work
+    work = ARCHITECTURES["lite"].plan(360, 640).costs
     assert floor_seconds(work, Ceilings(tflops=1e9, gbytes_per_second=1), 2) == pytest.approx(numbers * 2 / 1e9)
     # multiply-adds a number written: inputs x side x side
     written = {"stem": 460_800, "down": 230_400, "blocks": 6 * 230_400, "widen": 115_200, "up": 460_800, "out": 691_200}

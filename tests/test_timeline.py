@@ -9,8 +9,8 @@ from typing import Any
 import av
 import pytest
 
-from livestyle.sinks.video import VideoWriter
-from livestyle.sources.video import VideoFile
+from livestyle.sinks.video.writer import VideoWriter
+from livestyle.sources.video.file import VideoFile
 from livestyle.timeline import Timeline
 
 Clip = Callable[..., Path]

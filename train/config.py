@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import StyleError, TrainingError
-from livestyle.gallery import bundled_folder, user_folder
-from livestyle.style import check_name
-from livestyle.train import drawn
+from livestyle.networks import ARCHITECTURES
+from livestyle.styles.gallery import bundled_folder, user_folder
+from livestyle.styles.style_file import check_name
 from livestyle.train.conf_file import Keys, read_conf_file
-from livestyle.train.loss_network import LOSS_MODELS, layer_names
+from livestyle.train.content.crops import drawn
+from livestyle.train.losses.loss_network import LOSS_MODELS, layer_names
 
 LAYERS = ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]
 

@@ -24,17 +24,17 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import TrainingError
-from livestyle.network import Transformer
-from livestyle.sources.pictures import SUFFIXES
-from livestyle.style import write_atomically
-from livestyle.train.content import ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
-from livestyle.train.loss_network import POOLED, LossNetwork, load_loss_network
-from livestyle.train.losses import gram_matrix, relative_content_loss, relative_style_loss
-from livestyle.train.muon import optimizers_of, take_step
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.torch_ops import TransformerNetwork
+from livestyle.pictures.reading import READ_SUFFIXES
+from livestyle.styles.style_file import write_tensors
+from livestyle.train.content.crops import ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
+from livestyle.train.content.variations import variation
+from livestyle.train.losses.loss_network import POOLED, LossNetwork, load_loss_network
+from livestyle.train.losses.perceptual import gram_matrix, relative_content_loss, relative_style_loss
+from livestyle.train.optimizers import optimizers_of, take_step
 from livestyle.train.painter import Painter
-from livestyle.train.variations import variation
 
 LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3")
 STYLES = 64  # that the painter learns, of the pictures and of variations of them
@@ -77,7 +77,7 @@ def distil(
     with output.with_suffix(".log.txt").open("a", encoding="utf-8", buffering=1) as log:
         for step, (photo, _) in enumerate(tqdm(batches, "distil", unit="step")):
             if step % PAINTER_STEPS == 0:
-                painter = Painter(Transformer(ARCHITECTURES["lite"]), len(styles)).to(memory_format=torch.channels_last)
+                painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), len(styles)).to(memory_format=torch.channels_last)
                 paints = optimizers_of(painter, PAINTER_RATE)
             chosen = torch.from_numpy(rng.integers(len(styles), size=BATCH))
             top, left = rng.integers(styles.shape[2] - CROP + 1, size=2).tolist()
@@ -94,12 +94,12 @@ def distil(
                 recent.clear()
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
                 state = {name: value.detach().half().numpy() for name, value in student.state_dict().items()}
-                write_atomically(state, {"teacher": "vgg_19", "steps": str(step + 1)}, output)
+                write_tensors(state, {"teacher": "vgg_19", "steps": str(step + 1)}, output)
 
 
 def style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:
     """The folder's pictures and variations of them, (S, 3, 256, 256) in [0, 1]."""
-    read = (read_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
+    read = (read_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in READ_SUFFIXES)
     pictures = [picture for picture in read if picture is not None]
     if not pictures:
         raise TrainingError(f"no style pictures in {folder}")

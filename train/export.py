@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from livestyle import style as style_files
 from livestyle.errors import TrainingError
-from livestyle.style import Body
-from livestyle.thumbnail import make_thumbnail
+from livestyle.networks.body import Body
+from livestyle.styles import style_file as style_files
+from livestyle.styles.thumbnail import make_thumbnail
 from livestyle.train.config import Config, StyleSource
-from livestyle.train.content import to_image
+from livestyle.train.content.crops import to_image
 from livestyle.train.objective import style_picture
 from livestyle.train.painter import Painter
 
@@ -33,7 +33,7 @@ def style_files_of(config: Config) -> dict[str, Path]:
     return {name: config.model_path / f"{name}.{config.model}.safetensors" for name in config.styles}
 
 
-def export(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
+def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
     """Write each style's file, and their body's if they share it. Returns the styles' files."""
     there = dataclasses.asdict(config)
     settings = {key: there[key] for key in SETTINGS if there[key] not in (None, math.inf)}

@@ -17,15 +17,15 @@ from livestyle.errors import OutputError, TrainingError, printable
 from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
 from livestyle.train.checkpoint import is_finite, load_checkpoint, remove_checkpoints, save_checkpoint, steps_in
 from livestyle.train.config import Config
-from livestyle.train.content import ContentCrops, collate, start_worker
-from livestyle.train.export import body_file, export, style_files_of
+from livestyle.train.content.crops import ContentCrops, collate, start_worker
+from livestyle.train.export import body_file, export_styles, style_files_of
 from livestyle.train.log import Log, NoLog, open_log
-from livestyle.train.loss_network import load_loss_network
-from livestyle.train.muon import optimizers_of, take_step
+from livestyle.train.losses.loss_network import load_loss_network
+from livestyle.train.losses.temporal import Motion
 from livestyle.train.objective import Objective, style_pictures
+from livestyle.train.optimizers import optimizers_of, take_step
 from livestyle.train.painter import Painter, new_painter
 from livestyle.train.processes import Alone, joined
-from livestyle.train.steady_pass import Motion
 
 BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps, each a multiple of the one before
 PREVIEWS = ("none", "file", "window")
@@ -290,7 +290,7 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
 def _export(config: Config, painter: Painter, steps: int, folder: Path) -> dict[str, Path]:
     """As `export`. Raises OutputError that says what is kept."""
     try:
-        return export(config, painter, steps)
+        return export_styles(config, painter, steps)
     except OutputError as error:
         raise OutputError(f"{error}; {_kept(folder)}: make room, and continue with --resume") from error
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from livestyle.architecture import ARCHITECTURES
 from livestyle.errors import StyleError, TrainingError
-from livestyle.gallery import SUFFIX
-from livestyle.network import TorchOps, Transformer
-from livestyle.style import load_body, load_style, read_header
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.torch_ops import TorchOps, TransformerNetwork
+from livestyle.styles.gallery import STYLE_SUFFIX
+from livestyle.styles.style_file import load_body, load_style, read_header
 from livestyle.train.config import Config
-from livestyle.train.losses import overshoot_loss
+from livestyle.train.losses.perceptual import overshoot_loss
 
 
 class WatchedOps(TorchOps):
@@ -32,7 +32,7 @@ class WatchedOps(TorchOps):
 class Painter(nn.Module):
     """One body, and the rows of every style."""
 
-    def __init__(self, network: Transformer, styles: int) -> None:
+    def __init__(self, network: TransformerNetwork, styles: int) -> None:
         super().__init__()
         self.network = network
         self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
@@ -41,7 +41,7 @@ class Painter(nn.Module):
         """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1], and overshoot, (N,)."""
         rows = self.rows.index_select(0, style)  # whose gradient adds up in a fixed order
         ops = WatchedOps(self.network.convolutions, rows)
-        painted: Tensor = self.network.architecture.paint(ops, x)
+        painted: Tensor = self.network.architecture.forward(ops, x)
         return painted, ops.overshoot
 
 
@@ -55,7 +55,7 @@ def new_painter(config: Config) -> Painter:
     if config.start is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            return Painter(Transformer(ARCHITECTURES[config.model]), count)
+            return Painter(TransformerNetwork(ARCHITECTURES[config.model]), count)
     try:
         header = read_header(config.start)
         body = load_body(header)
@@ -64,7 +64,7 @@ def new_painter(config: Config) -> Painter:
         raise TrainingError(f"cannot start from {config.start}: {error}") from error
     if header.architecture != config.model:
         raise TrainingError(f"cannot start from {config.start}: it is of the network {header.architecture}, not {config.model}")
-    painter = Painter(Transformer.of(body), count)
+    painter = Painter(TransformerNetwork.of(body), count)
     painter.network.train().requires_grad_(config.finetune == "all")
     if known:
         mean = torch.stack(list(known.values())).mean(0)
@@ -78,7 +78,7 @@ def new_painter(config: Config) -> Painter:
 def _rows_beside(file: Path, body_hash: str) -> dict[str, Tensor]:
     """The rows of every style for this body that lie in the file's folder, by name."""
     headers = []
-    for path in sorted(file.parent.glob(f"*{SUFFIX}")):
+    for path in sorted(file.parent.glob(f"*{STYLE_SUFFIX}")):
         try:
             headers.append(read_header(path))
         except StyleError:

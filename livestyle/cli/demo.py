@@ -1,10 +1,8 @@
 """livestyle demo"""
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
@@ -26,13 +24,8 @@ from livestyle.cli.options import (
 )
 from livestyle.errors import StyleError
 
-if TYPE_CHECKING:
-    from livestyle.frame import Frame
-    from livestyle.sources.demo import DemoScene
-    from livestyle.stylizer import Stylizer
-
 WIDTH, HEIGHT = 640, 360
-SECONDS_A_STYLE, MORPH_SECONDS = 2.0, 0.5
+SECONDS_PER_STYLE, CROSSFADE_SECONDS = Fraction(2), Fraction(1, 2)
 
 
 @click.command(cls=Command, examples=["livestyle demo", "livestyle demo scene.mkv --size 720p --keep-colors"])
@@ -57,11 +50,12 @@ def demo(
 
     The scene is drawn by code: no camera, no file and no download is needed.
     """
-    from livestyle.channel import Channel
-    from livestyle.gallery import Gallery
     from livestyle.interrupt import ctrl_c_noted
-    from livestyle.sinks.video import VideoWriter
+    from livestyle.sinks.video.writer import VideoWriter
     from livestyle.sources.demo import DemoScene
+    from livestyle.streaming.looks import Playlist
+    from livestyle.streaming.pipeline import Pipeline, offline
+    from livestyle.styles.gallery import Gallery
 
     may_replace = may_write(output, overwrite)
     names = Gallery().names
@@ -71,12 +65,13 @@ def demo(
     with open_stylizer(names[0], model, device, strength, keep_colors, quiet, also=names) as stylizer:
         names = stylizer.load_all()
         width, height = video_size(WIDTH, HEIGHT, size)
-        scene = DemoScene(width, height, seconds=SECONDS_A_STYLE * len(names))
+        scene = DemoScene(width, height, seconds=float(SECONDS_PER_STYLE) * len(names))
+        playlist = Playlist([stylizer.look(name) for name in names], SECONDS_PER_STYLE, CROSSFADE_SECONDS)
         with ctrl_c_noted() as interrupted:
             sink = VideoWriter(output, scene.info, overwrite=may_replace)
             try:
                 with (
-                    Channel(paint_in_turn(scene, stylizer, names), capacity=4) as frames,
+                    Pipeline(scene, stylizer.engine, playlist, offline(1)) as frames,
                     tqdm(total=scene.info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True) as bar,
                 ):
                     for frame in frames:
@@ -97,16 +92,3 @@ def demo(
     print_json(summary | {"seconds": round(seconds, 3)})
     if not quiet:
         print_line(f"{output}: {counted(len(names), 'style')} ({', '.join(names)}), in {seconds:.1f} s", err=True)
-
-
-def paint_in_turn(scene: "DemoScene", stylizer: "Stylizer", names: list[str]) -> Iterator["Frame"]:
-    """Each style for its seconds; where two share a body, one turns into the next."""
-    while (frame := scene.read()) is not None:
-        turn, seconds = divmod(float(frame.pts_seconds), SECONDS_A_STYLE)
-        now, following = names[int(turn)], names[min(int(turn) + 1, len(names) - 1)]
-        share = max(0.0, 1 - (SECONDS_A_STYLE - seconds) / MORPH_SECONDS)
-        try:
-            stylizer.style = {now: 1 - share, following: share} if share and now != following else now
-        except StyleError:  # different bodies
-            stylizer.style = now
-        yield replace(frame, image=stylizer(frame.image))

@@ -98,7 +98,7 @@ def installed(package: str) -> str | None:
 
 def processor() -> dict[str, Any]:
     """What painting on the CPU depends on."""
-    from livestyle.engines import cores
+    from livestyle.machine import cores
 
     flags = processor_flags()
     found: dict[str, Any] = {"name": processor_name(), "cores": {"usable": cores(), "of": os.cpu_count()}}
@@ -116,7 +116,7 @@ def memory() -> dict[str, Any]:
 
 def gpus() -> dict[str, Any]:
     """By the name that --device takes."""
-    from livestyle.engines import choose_device
+    from livestyle.engines.devices import choose_device
     from livestyle.errors import DeviceError
 
     kind = "mps" if sys.platform == "darwin" else "cuda"
@@ -133,7 +133,7 @@ def gpus() -> dict[str, Any]:
 
 def engines() -> dict[str, Any]:
     """Every engine that can be used here, tried."""
-    from livestyle.engines import choose_device
+    from livestyle.engines.devices import choose_device
 
     expected: Image | None = None
     found: dict[str, Any] = {"default": choose_device("auto")}
@@ -150,8 +150,8 @@ def self_test(device: str, expected: "Image | None") -> "tuple[Image, dict[str, 
     """Paint a small picture, twice: the first time takes what is prepared once. It, (H, W, 3), and what is reported."""
     import numpy as np
 
-    from livestyle.gallery import Gallery, bundled_folder
     from livestyle.sources.demo import DemoScene
+    from livestyle.styles.gallery import Gallery, bundled_folder
     from livestyle.stylizer import Stylizer
 
     frame = DemoScene(*TEST_SIZE).read()
@@ -170,7 +170,7 @@ def self_test(device: str, expected: "Image | None") -> "tuple[Image, dict[str, 
 
 def encoders() -> dict[str, Any]:
     """Whether each encoder opens."""
-    from livestyle.sinks.video import encoders_here
+    from livestyle.sinks.video.writer.encoders import encoders_here
 
     return dict(encoders_here())
 
@@ -207,7 +207,7 @@ def extras() -> dict[str, Any]:
 
 def folders() -> dict[str, Any]:
     """Where styles are looked for, and how many are there."""
-    from livestyle.gallery import Gallery, default_folders
+    from livestyle.styles.gallery import Gallery, default_folders
 
     found: dict[str, Any] = {}
     for folder in default_folders():

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,9 @@ from livestyle.errors import InputError, LivestyleError, OutputError, TrainingEr
 if TYPE_CHECKING:
     from livestyle.frame import Image
     from livestyle.stylizer import Stylizer
-    from livestyle.train.evaluate import Reading, Subject
-    from livestyle.train.steadiness import Clip, Steadiness
-    from livestyle.train.yardstick import Yardstick
+    from livestyle.train.measure.evaluate import Reading, Subject
+    from livestyle.train.measure.steadiness import Clip, Steadiness
+    from livestyle.train.measure.yardstick import Yardstick
 
 Row = tuple[str, list["Image"]]  # a photo's name; the photo and its paintings
 CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # of what steadiness is measured on
@@ -94,10 +95,10 @@ def evaluate(
     from tqdm import tqdm
 
     from livestyle.output_file import write_whole
-    from livestyle.sources.pictures import find_pictures, read_picture
-    from livestyle.train.evaluate import iterations_table, losses_table, steadiness_table
-    from livestyle.train.steadiness import measure
-    from livestyle.train.yardstick import DEFAULT_LOSS_MODEL, open_yardstick
+    from livestyle.pictures.reading import find_pictures, read_picture
+    from livestyle.train.measure.evaluate import iterations_table, losses_table, steadiness_table
+    from livestyle.train.measure.steadiness import measure
+    from livestyle.train.measure.yardstick import DEFAULT_LOSS_MODEL, open_yardstick
 
     asked: list[Size | None] = [*((None, height) for height in heights), *sizes]
     asked = list(dict.fromkeys(asked or [None]))
@@ -127,8 +128,8 @@ def evaluate(
                     rows[size] += [(path.name, row)] if len(rows[size]) < SHEET_PHOTOS else []
                     bar.update(len(found))
                 for name in style_images if moving else ():
-                    stylizer.style = name
-                    steadiness[name] = [measure(stylizer, clip) for clip in moving]
+                    paint_clip = partial(stylizer, look=stylizer.look(name))
+                    steadiness[name] = [measure(paint_clip, clip) for clip in moving]
             except KeyboardInterrupt:
                 if not readings:
                     raise
@@ -188,9 +189,9 @@ def usable_photos(
 
 def check_photo(path: Path, sizes: "Sequence[Size | None]", yardstick: "Yardstick", optimised: bool) -> None:
     """Raises InputError, TrainingError or TooLargeError before anything is measured."""
-    from livestyle.sources.pictures import read_picture
-    from livestyle.train.optimize import check_memory
-    from livestyle.train.yardstick import LEAST_SIDE, check_picture
+    from livestyle.pictures.reading import read_picture
+    from livestyle.train.measure.optimize import check_memory
+    from livestyle.train.measure.yardstick import LEAST_SIDE, check_picture
 
     image = read_picture(path).image
     check_picture(image, str(path))
@@ -202,7 +203,7 @@ def check_photo(path: Path, sizes: "Sequence[Size | None]", yardstick: "Yardstic
 
 def resized(image: "Image", size: Size | None) -> "Image":
     """To its painted size."""
-    from livestyle.sources.pictures import resize
+    from livestyle.pictures.reading import resize
 
     return resize(image, *painted_size(image, size))
 
@@ -216,9 +217,9 @@ def painted_size(image: "Image", size: Size | None) -> tuple[int, int]:
 
 def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dict[str, Image]":
     """Style -> its picture, (H, W, 3) uint8. No names: all styles that have one in the folder. Raises InputError."""
-    from livestyle.gallery import Gallery
-    from livestyle.sources.pictures import SUFFIXES, read_picture
-    from livestyle.train.yardstick import check_picture
+    from livestyle.pictures.reading import READ_SUFFIXES, read_picture
+    from livestyle.styles.gallery import Gallery
+    from livestyle.train.measure.yardstick import check_picture
 
     if not folder.is_dir():
         raise InputError(f"--pictures {folder} is not a folder; name the one that holds the style pictures, wave.jpg ...")
@@ -229,12 +230,13 @@ def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dic
     found: dict[str, Image] = {}
     for name in names or Gallery().names:
         stem = Path(name).name.split(".")[0]
-        path = next((path for path in files if path.stem == stem and path.suffix.lower() in SUFFIXES), None)
+        path = next((path for path in files if path.stem == stem and path.suffix.lower() in READ_SUFFIXES), None)
         if path is not None:
             found[name] = read_picture(path).image
             check_picture(found[name], str(path))
         elif names:
-            raise InputError(f"no picture of the style {stem} in {folder}; put {stem}.jpg there (or {', '.join(SUFFIXES[1:])})")
+            suffixes = ", ".join(READ_SUFFIXES[1:])
+            raise InputError(f"no picture of the style {stem} in {folder}; put {stem}.jpg there (or {suffixes})")
         else:
             tell([f"{stem} is left out: {folder} has no picture of it"], quiet)
     if not found:
@@ -246,11 +248,11 @@ def subject(
     yardstick: "Yardstick", stylizer: "Stylizer", name: str, image: "Image", weights: Mapping[str, float | None]
 ) -> "Subject":
     """A style as it is measured, once the stylizer is seen to have it."""
-    from livestyle.train.evaluate import Subject, trained_weights, with_given
-    from livestyle.train.yardstick import style_tensor
+    from livestyle.train.measure.evaluate import Subject, trained_weights, with_given
+    from livestyle.train.measure.yardstick import style_tensor
 
-    stylizer.style = name
-    trained = trained_weights(stylizer.gallery.models(name)[stylizer.model].info)
+    model = stylizer.look(name).body.architecture.name
+    trained = trained_weights(stylizer.gallery.models(name)[model].info)
     device = next(yardstick.network.parameters()).device
     return Subject(name, yardstick.grams(style_tensor(image).to(device)), with_given(trained, weights))
 
@@ -264,20 +266,19 @@ def paint(
     limit: int | None,
 ) -> "tuple[list[Image], list[Reading]]":
     """The photo and what each style makes of it, and the readings."""
-    from livestyle.train.evaluate import measured
+    from livestyle.train.measure.evaluate import measured
 
     name, image = photo
     row, readings = [image], []
     for each in subjects:
-        stylizer.style = each.name
-        row.append(stylizer(image))
+        row.append(stylizer(image, stylizer.look(each.name)))
         readings.append(measured(yardstick, each, name, label(size), image, row[-1], limit))
     return row, readings
 
 
 def steadiness_clips(photo: Path, videos: Sequence[Path]) -> "list[Clip]":
     """What steadiness is measured on: drawn clips, the given videos, and the photo as a noisy sensor sees it."""
-    from livestyle.train.steadiness import drawn_clips, read_clip, read_still
+    from livestyle.train.measure.steadiness import drawn_clips, read_clip, read_still
 
     clips: list[Clip] = [*drawn_clips(CLIP_FRAMES, CLIP_HEIGHT * 16 // 9, CLIP_HEIGHT)]
     clips += [read_clip(path, CLIP_FRAMES, CLIP_HEIGHT) for path in videos]
@@ -298,9 +299,9 @@ def write_sheet(path: Path, style_images: "Mapping[str, Image]", rows: Sequence[
     """The style pictures, and below them a row a photo, a column a style."""
     import numpy as np
 
-    from livestyle.sheet import PAPER, make_sheet
-    from livestyle.sinks.pictures import write_picture
-    from livestyle.sources.pictures import resize
+    from livestyle.pictures.contact_sheet import PAPER, make_sheet
+    from livestyle.pictures.reading import resize
+    from livestyle.pictures.writing import write_picture
 
     room = rows[0][1][0].shape[1], rows[0][1][0].shape[0]
     top = [resize(image, *fit_size(image.shape[1], image.shape[0], room)) for image in style_images.values()]

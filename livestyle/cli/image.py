@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeEr
 
 if TYPE_CHECKING:
     from livestyle.frame import Image
-    from livestyle.sources.pictures import Picture
+    from livestyle.pictures.reading import Picture
     from livestyle.stylizer import Stylizer
 
 Job = tuple[Path, Path]  # a photo, and the file for its painting
@@ -86,7 +87,7 @@ def image(
     Without an output, photos are painted to generated/res_[style]_[photo].jpg. Date, camera and place (EXIF) are kept in JPEG,
     PNG and WebP; colour profiles are converted to sRGB.
     """
-    from livestyle.gallery import parse_blend
+    from livestyle.styles.gallery import parse_blend
 
     started = time.monotonic()
     summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}
@@ -94,7 +95,7 @@ def image(
     inputs, output = split_output(list(photos), output)
     sources = list_photos(inputs, Path(output or DEFAULT_FOLDER), recursive)
     if all_styles:
-        from livestyle.gallery import Gallery
+        from livestyle.styles.gallery import Gallery
 
         target = sheet_target(output)
         check_stdout([target], as_json)
@@ -128,14 +129,14 @@ def image(
 
 def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], str | None]:
     """The photos, and the output: -o, or the second of two names. A photo that exists is not taken for an output."""
-    from livestyle.sinks.pictures import SUFFIXES
+    from livestyle.pictures.writing import WRITTEN_SUFFIXES
 
     if output == "":
         raise OutputError("-o is empty; name a file or a folder")
     if output is None and len(photos) == 2 and photos[0] == STDIO:
         return photos[:1], str(photos[1])
     if output is None and len(photos) == 2 and photos[1] != STDIO and not os.path.lexists(photos[1]):
-        if photos[1].suffix.lower() in SUFFIXES:
+        if photos[1].suffix.lower() in WRITTEN_SUFFIXES:
             return photos[:1], str(photos[1])
         if photos[0].exists():
             raise InputError(f"there is no photo {photos[1]}; to paint into a folder of that name, use -o {photos[1]}/")
@@ -144,7 +145,7 @@ def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], st
 
 def list_photos(inputs: list[Path], output: Path, recursive: bool) -> list[tuple[Path, Path]]:
     """Every photo, with its path inside the folder that was named. What is in the output folder is no photo."""
-    from livestyle.sources.pictures import find_pictures
+    from livestyle.pictures.reading import find_pictures
 
     found: list[tuple[Path, Path]] = []
     for path in inputs:
@@ -167,11 +168,11 @@ def plan(sources: list[tuple[Path, Path]], output: str | None, label: str, sever
 
     Raises OutputError for an output that does not fit the photos.
     """
-    from livestyle.sinks.pictures import SUFFIXES
+    from livestyle.pictures.writing import WRITTEN_SUFFIXES
 
     if output is not None and output != str(STDIO):
         is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
-        is_picture = Path(output).suffix.lower() in SUFFIXES and not is_folder
+        is_picture = Path(output).suffix.lower() in WRITTEN_SUFFIXES and not is_folder
         if is_picture and len(sources) > 1:
             raise OutputError(
                 f"{output} is one file for {len(sources)} photos; name a folder with -o, or use --all-styles for a sheet"
@@ -194,13 +195,13 @@ def plan(sources: list[tuple[Path, Path]], output: str | None, label: str, sever
 
 def choose_target(path: Path, inside: Path, folder: str | None, label: str) -> Path:
     """inside: the photo's path inside the folder that was named, or the file's name."""
-    from livestyle.sinks.pictures import SUFFIXES
+    from livestyle.pictures.writing import WRITTEN_SUFFIXES
 
     if folder is None:
         return STDIO if path == STDIO else DEFAULT_FOLDER / inside.parent / f"res_{label}_{inside.stem}.jpg"
     if folder == str(STDIO):
         return STDIO
-    if inside.suffix.lower() not in SUFFIXES:  # read, but not written
+    if inside.suffix.lower() not in WRITTEN_SUFFIXES:  # read, but not written
         inside = inside.with_suffix(".png" if inside.suffix.lower() == ".gif" else ".jpg")
     return Path(folder) / inside
 
@@ -225,7 +226,7 @@ def check_stdout(targets: list[Path], as_json: bool) -> None:
 
 def check_targets(jobs: list[Job], overwrite: bool | None) -> None:
     """Refuse all that can be refused before a network is loaded, and create the folders. Raises OutputError."""
-    from livestyle.sinks.pictures import check_format
+    from livestyle.pictures.writing import check_format
 
     targets = list(dict.fromkeys(target for _, target in jobs if target != STDIO))
     inputs = {identity(path): path for path, _ in jobs if path.is_file()}
@@ -260,7 +261,7 @@ def identity(path: Path) -> tuple[int, int]:
 
 def read(path: Path) -> "Picture":
     """A file, or stdin."""
-    from livestyle.sources.pictures import read_picture, read_stream
+    from livestyle.pictures.reading import read_picture, read_stream
 
     if path != STDIO:
         return read_picture(path, salvage=True)
@@ -271,7 +272,7 @@ def read(path: Path) -> "Picture":
 
 def write(target: Path, painted: "Image", alpha: "Image | None", exif: bytes) -> None:
     """To a file, or to stdout as JPEG, or with transparency as PNG. Raises OutputError."""
-    from livestyle.sinks.pictures import encode_picture, write_picture
+    from livestyle.pictures.writing import encode_picture, write_picture
 
     if target != STDIO:
         write_picture(target, painted, alpha, exif)
@@ -322,9 +323,9 @@ def paint_each(
 
 def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:
     """Read, paint and write one photo; what the summary says of it."""
-    from livestyle import strokes
-    from livestyle.sinks.pictures import WITH_ALPHA, check_format
-    from livestyle.sources import pictures
+    from livestyle.pictures import reading as pictures
+    from livestyle.pictures import strokes
+    from livestyle.pictures.writing import WITH_ALPHA, check_format
 
     try:
         picture = read(path)
@@ -381,10 +382,10 @@ def paint_sheet(
     """Every photo in every style, on one sheet, into the summary."""
     from tqdm import tqdm
 
-    from livestyle.sheet import make_sheet
-    from livestyle.sinks.pictures import check_format
-    from livestyle.sources.pictures import check_size, resize
-    from livestyle.strokes import paint_larger
+    from livestyle.pictures.contact_sheet import make_sheet
+    from livestyle.pictures.reading import check_size, resize
+    from livestyle.pictures.strokes import paint_larger
+    from livestyle.pictures.writing import check_format
 
     check_format(".jpg" if target == STDIO else target.suffix, 1, len(paths) * size[1])
     names = stylizer.load_all()
@@ -399,8 +400,8 @@ def paint_sheet(
                 photo = resize(picture.image, width, height)
                 paintings = []
                 for name in names:
-                    stylizer.style = name
-                    paintings.append(paint_larger(stylizer, photo, stroke_size))
+                    paint = partial(stylizer, look=stylizer.look(name))
+                    paintings.append(paint_larger(paint, photo, stroke_size))
             except (InputError, TooLargeError) as error:
                 summary["failed"].append(failure(path, error))
                 bar.clear()

@@ -25,7 +25,7 @@ from livestyle.cli.options import (
 from livestyle.errors import OutputError
 
 if TYPE_CHECKING:
-    from livestyle.train.optimize import Step
+    from livestyle.train.measure.optimize import Step
 
 MOST_SIDE = 512  # pixels, unless told: it is slow
 
@@ -76,11 +76,11 @@ def optimize(
     from tqdm import tqdm
 
     from livestyle.interrupt import ctrl_c_noted
-    from livestyle.sinks.pictures import write_picture
-    from livestyle.sources.pictures import read_picture, resize
-    from livestyle.train.content import to_tensor
-    from livestyle.train.optimize import Weights, check_memory, descend, noise_like
-    from livestyle.train.yardstick import check_picture, open_yardstick, style_tensor
+    from livestyle.pictures.reading import read_picture, resize
+    from livestyle.pictures.writing import write_picture
+    from livestyle.train.content.crops import to_tensor
+    from livestyle.train.measure.optimize import Weights, check_memory, descend, noise_like
+    from livestyle.train.measure.yardstick import check_picture, open_yardstick, style_tensor
 
     started = time.monotonic()
     if output == STDIO:

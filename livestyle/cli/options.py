@@ -85,12 +85,12 @@ def _seconds(text: str) -> Fraction | None:
 
 def complete_style(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The styles' names, for the shell."""
-    from livestyle.gallery import Gallery
+    from livestyle.styles.gallery import Gallery
 
     return [name for name in Gallery().names if name.startswith(incomplete)]
 
 
-def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+def combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one decorator, shown in this order."""
 
     def apply(function: F) -> F:
@@ -109,7 +109,7 @@ style_option = click.option(
     shell_complete=complete_style,
     help="Name or file of a style, or a blend: wave:.7,udnie:.3. `livestyle styles` lists them.",
 )
-look_options = together(
+look_options = combine_options(
     click.option(
         "--model",
         type=click.Choice(["auto", "full", "lite"]),
@@ -133,7 +133,7 @@ smooth_option = click.option(
     help="Less flicker, by following motion from frame to frame; 0.7 is a good value. On CPUs it halves the speed or worse.",
 )
 size_option = click.option("--size", type=SizeType(), help="Scale to fit, aspect ratio kept: 1280x720, 720 or 720p.")
-loss_options = together(
+loss_options = combine_options(
     click.option("--content-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the photo."),
     click.option("--style-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the style."),
     click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="Higher: smoother."),
@@ -144,11 +144,11 @@ loss_options = together(
         help="File with that network's weights (safetensors).",
     ),
 )
-overwrite_options = together(
+overwrite_options = combine_options(
     click.option("-y", "overwrite", flag_value=True, type=bool, default=None, help="Overwrite existing files."),
     click.option("-n", "overwrite", flag_value=False, type=bool, help="Never overwrite existing files."),
 )
-report_options = together(
+report_options = combine_options(
     click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout, also after an error."),
     click.option("--quiet", is_flag=True, help="No progress bar, notes or summary."),
     click.option("--debug", is_flag=True, help="Show tracebacks and what libraries print."),
@@ -203,7 +203,7 @@ def open_stylizer(
     style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False, also: Iterable[str] = ()
 ) -> "Stylizer":
     """The stylizer for the shared options. Prints its gallery's notes. also: the styles that it will paint with later."""
-    from livestyle.gallery import parse_blend
+    from livestyle.styles.gallery import parse_blend
     from livestyle.stylizer import Stylizer
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)
@@ -216,7 +216,7 @@ def torch_device(name: str) -> "torch.device":
     """Where PyTorch computes losses, for a device's name: OpenVINO's is the CPU. Raises DeviceError."""
     import torch
 
-    from livestyle.engines import choose_device
+    from livestyle.engines.devices import choose_device
 
     chosen = choose_device(name)
     return torch.device("cpu" if chosen == "openvino" else chosen)

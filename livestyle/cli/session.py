@@ -6,20 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from livestyle.channel import Channel
 from livestyle.cli.options import print_line
 from livestyle.errors import LivestyleError, OutputError, OutputInUseError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.output_file import partial_files, write_whole
-from livestyle.pipeline import Pipeline
-from livestyle.sinks.pictures import encode_picture
-from livestyle.sinks.video import VideoWriter
+from livestyle.pictures.writing import encode_picture
+from livestyle.sinks.video.writer import VideoWriter
 from livestyle.sinks.window import Overlay, Screen
 from livestyle.sources.live import Pausable
+from livestyle.streaming.channel import Channel
+from livestyle.streaming.looks import SwitchedLook
+from livestyle.streaming.pipeline import Pipeline
 from livestyle.stylizer import Stylizer
 
 POLL_SECONDS = 0.01  # how long a key may have to wait for a frame
@@ -180,6 +181,7 @@ class Session:
     def __init__(
         self,
         stylizer: Stylizer,
+        looks: SwitchedLook,
         styles: list[str],
         source: Pausable,
         screen: Screen,
@@ -191,7 +193,7 @@ class Session:
         self.pictures: list[Path] = []
         self.errors: list[str] = []
         """What failed after the run began."""
-        self._stylizer, self._styles, self._source = stylizer, styles, source
+        self._stylizer, self._looks, self._styles, self._source = stylizer, looks, styles, source
         self._screen, self._recorder, self._folder, self._clock = screen, recorder, folder, clock
         self._running = True
         self._info, self._help = True, False
@@ -251,16 +253,16 @@ class Session:
             print_line(f"livestyle: {error}", err=True)
 
     def _show(self, frame: Frame) -> None:
-        self._screen.title = f"livestyle: {self._stylizer.style}"
+        self._screen.title = f"livestyle: {self._looks.look.name}"
         self._screen.overlay = self._overlay()
         self._screen.write(frame)
 
     def _overlay(self) -> Overlay:
-        stylizer = self._stylizer
+        look = self._looks.look
         stalled_seconds = self._clock() - self._shown_at
-        words = [str(stylizer.style), f"{self.meter.fps:.0f} fps", f"{self.meter.delay_ms:.0f} ms"]
-        words += [f"strength {stylizer.strength:.0%}"] if stylizer.strength < 1 else []
-        words += ["photo's colours"] if stylizer.keep_colors else []
+        words = [look.name, f"{self.meter.fps:.0f} fps", f"{self.meter.delay_ms:.0f} ms"]
+        words += [f"strength {look.strength:.0%}"] if look.strength < 1 else []
+        words += ["photo's colours"] if look.keep_colors else []
         words += ["paused"] if self._source.paused else []
         words += [f"no picture for {stalled_seconds:.0f} s"] if stalled_seconds > STALL_SECONDS else []
         minutes, seconds = divmod(int(self._recorder.seconds), 60)
@@ -278,12 +280,19 @@ class Session:
     def _say(self, message: str, seconds: float = MESSAGE_SECONDS) -> None:
         self._message, self._message_until = message, self._clock() + seconds
 
-    # what keys do
+    def _change(self, style: str | None = None, **changes: Any) -> None:
+        """Change the look from the next frame on; what is not named stays."""
+        look = replace(self._looks.look, **changes)
+        if style is not None:
+            look = self._stylizer.look(style, strength=look.strength, keep_colors=look.keep_colors)
+        self._looks.look = look
+
+    # actions of the keys
 
     def pick_style(self, key: str) -> None:
         number = int(key)
         if number <= len(self._styles):
-            self._stylizer.style = self._styles[number - 1]
+            self._change(style=self._styles[number - 1])
         else:
             self._say(f"there are {len(self._styles)} styles")
 
@@ -294,20 +303,20 @@ class Session:
         self._step_style(-1)
 
     def _step_style(self, step: int) -> None:
-        current = self._stylizer.style
+        current = self._looks.look.name
         # from a blend, or a style given by its path, to the first or the last
-        place = self._styles.index(current) if isinstance(current, str) and current in self._styles else min(-step, 0)
+        place = self._styles.index(current) if current in self._styles else min(-step, 0)
         if self._styles:
-            self._stylizer.style = self._styles[(place + step) % len(self._styles)]
+            self._change(style=self._styles[(place + step) % len(self._styles)])
 
     def stronger(self, key: str) -> None:
-        self._stylizer.strength = min(1.0, round(self._stylizer.strength + STRENGTH_STEP, 1))
+        self._change(strength=min(1.0, round(self._looks.look.strength + STRENGTH_STEP, 1)))
 
     def weaker(self, key: str) -> None:
-        self._stylizer.strength = max(0.0, round(self._stylizer.strength - STRENGTH_STEP, 1))
+        self._change(strength=max(0.0, round(self._looks.look.strength - STRENGTH_STEP, 1)))
 
     def toggle_colors(self, key: str) -> None:
-        self._stylizer.keep_colors = not self._stylizer.keep_colors
+        self._change(keep_colors=not self._looks.look.keep_colors)
 
     def toggle_pause(self, key: str) -> None:
         self._source.paused = not self._source.paused

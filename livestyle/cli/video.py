@@ -37,12 +37,12 @@ from livestyle.output_file import is_partial
 
 if TYPE_CHECKING:
     from livestyle.frame import Frame, Source
-    from livestyle.pipeline import Pipeline
-    from livestyle.sinks.video import VideoWriter
-    from livestyle.smoothing import Smoothing
+    from livestyle.sinks.video.writer import VideoWriter
+    from livestyle.streaming.pipeline import Pipeline
+    from livestyle.streaming.smoothing import Smoothing
     from livestyle.stylizer import Stylizer
 
-SUFFIXES = (
+VIDEO_SUFFIXES = (
     *(".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
@@ -102,9 +102,9 @@ def video(
     Sound, subtitles and frame times are kept. Until a video is complete it is written to NAME.partial.EXT,
     which can be played however the run ends.
     """
-    from livestyle.sinks.video import VideoWriter
-    from livestyle.smoothing import smoothing
-    from livestyle.sources.video import is_animated_webp, open_video
+    from livestyle.sinks.video.writer import VideoWriter
+    from livestyle.sources.video.file import is_animated_webp, open_video
+    from livestyle.streaming.smoothing import smoothing
 
     jobs = plan(list(paths), output)
     if skip_existing:
@@ -196,17 +196,17 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
         inside = sorted(
             entry
             for entry in path.iterdir()
-            if entry.suffix.lower() in SUFFIXES
+            if entry.suffix.lower() in VIDEO_SUFFIXES
             and not entry.name.startswith(".")  # ._NAME is what macOS keeps beside a file, on disks of others
             and not is_partial(entry)
         )
         if not inside:
-            from livestyle.sources.pictures import SUFFIXES as PICTURES
+            from livestyle.pictures.reading import READ_SUFFIXES as PICTURES
 
             picture = next((entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in PICTURES), None)
             raise sequence_error(path / f"*{picture.suffix}") if picture else InputError(f"no videos in the folder {path}")
         inputs += inside
-    from livestyle.sinks.video import CONTAINERS
+    from livestyle.sinks.video.writer.containers import CONTAINERS
 
     jobs = [(path, output / (path.name if path.suffix.lower() in CONTAINERS else f"{path.stem}.mp4")) for path in inputs]
     targets = [target for _, target in jobs]
@@ -227,7 +227,7 @@ def check_input(path: Path) -> None:
             "video reads files, not URLs; download it first (yt-dlp URL), or paint the stream live: "
             "livestyle webcam --camera URL --record out.mp4"
         )
-    from livestyle.sources.pictures import SUFFIXES as PICTURES
+    from livestyle.pictures.reading import READ_SUFFIXES as PICTURES
 
     if path.suffix.lower() in PICTURES and re.search(r"%\d*d|[*?[]", path.name):
         raise sequence_error(path)
@@ -237,7 +237,7 @@ def check_input(path: Path) -> None:
 
 def raise_if_pictures(paths: list[Path]) -> None:
     """Raises InputError if all are pictures: frames/*.png, as the shell gives it."""
-    from livestyle.sources.pictures import SUFFIXES as PICTURES
+    from livestyle.pictures.reading import READ_SUFFIXES as PICTURES
 
     if all(path.suffix.lower() in PICTURES for path in paths):
         raise sequence_error(paths[0].parent / f"*{paths[0].suffix}")
@@ -280,7 +280,8 @@ def paint_file(
     After an error or Ctrl-C what was painted stays, playable, under the partial name, which the message tells.
     """
     from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
-    from livestyle.pipeline import Pipeline, offline
+    from livestyle.streaming.looks import ConstantLook
+    from livestyle.streaming.pipeline import Pipeline, offline
 
     started = time.monotonic()
     info = source.info
@@ -292,7 +293,8 @@ def paint_file(
             with tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar:
                 with ctrl_c_raised():  # it may take long, and nothing was written yet
                     batch = stylizer.best_batch(info.frame_shape, info.frame_count)
-                with Pipeline(source, stylizer, offline(batch), smoothing) as pipeline:
+                looks = ConstantLook(stylizer.default_look)
+                with Pipeline(source, stylizer.engine, looks, offline(batch), smoothing) as pipeline:
                     bar.set_description("painting")
                     for frame in polled(pipeline, interrupted):
                         sink.write(frame)

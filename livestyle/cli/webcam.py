@@ -36,10 +36,10 @@ from livestyle.errors import DeviceError, hide_passwords
 if TYPE_CHECKING:
     from livestyle.cli.session import Recorder, Session
     from livestyle.frame import Source
-    from livestyle.pipeline import Pipeline
     from livestyle.sinks.window import Screen
-    from livestyle.smoothing import Smoothing
     from livestyle.sources.live import Pausable
+    from livestyle.streaming.pipeline import Pipeline
+    from livestyle.streaming.smoothing import Smoothing
     from livestyle.stylizer import Stylizer
 
 DEMO_SIZE = (640, 360)
@@ -133,11 +133,11 @@ def webcam(
         tell([f"{str(error).split(';')[0]}; recording without a window, Ctrl-C ends it"], quiet)
     screen: Screen = Window("livestyle") if has_display else NoWindow()
 
-    from livestyle.channel import Channel
     from livestyle.cli.session import load
     from livestyle.interrupt import ctrl_c_noted
-    from livestyle.pipeline import JOIN_TIMEOUT_SECONDS
-    from livestyle.smoothing import smoothing
+    from livestyle.streaming.channel import Channel
+    from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS
+    from livestyle.streaming.smoothing import smoothing
 
     def open_parts() -> "Iterator[str | Parts]":
         """The parts, after a line for each step. They are closed again if nobody takes them."""
@@ -191,13 +191,15 @@ def _show(
     """Show and record until the end; the exit code. Raises an error that comes before the first frame."""
     from livestyle.cli import one_line
     from livestyle.cli.session import Recorder, Session
-    from livestyle.pipeline import LIVE, Pipeline
     from livestyle.sinks.window import on_lost_display
+    from livestyle.streaming.looks import SwitchedLook
+    from livestyle.streaming.pipeline import LIVE, Pipeline
 
     source, stylizer = parts.source, parts.stylizer
     screen.resize(source.info.width, source.info.height)
     recorder = Recorder(source.info)
-    session = Session(stylizer, parts.styles, source, screen, recorder)
+    looks = SwitchedLook(stylizer.default_look)
+    session = Session(stylizer, looks, parts.styles, source, screen, recorder)
     pipeline: Pipeline | None = None
 
     def end(*print_object: Callable[[dict[str, Any]], None]) -> int:
@@ -212,7 +214,7 @@ def _show(
 
     try:
         start_recording(recorder)
-        pipeline = Pipeline(source, stylizer, LIVE, smoothing)
+        pipeline = Pipeline(source, stylizer.engine, looks, LIVE, smoothing)
         with pipeline, on_lost_display(end_process):
             session.run(pipeline, seconds, interrupted)
     except Exception as error:
@@ -233,7 +235,7 @@ def open_source(camera: str, size: Size | None) -> "Source":
     from livestyle.sources.camera import Camera
     from livestyle.sources.demo import DemoScene
     from livestyle.sources.live import Paced
-    from livestyle.sources.video import open_video
+    from livestyle.sources.video.file import open_video
 
     def fitted(width: int, height: int) -> tuple[int, int]:
         return fit_size(width, height, size)

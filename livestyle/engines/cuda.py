@@ -1,11 +1,11 @@
 """Painting on a CUDA GPU: uploads, network and downloads of different batches overlap.
 
-Batches go through slots with page-locked host buffers and device buffers; copies are asynchronous, on
-streams of their own, ordered by events. What is done to a batch of one shape is recorded once as a
-CUDA graph; all graphs share one pool of memory. Nothing waits for the whole device, and once a shape
-is known nothing is allocated on it.
+Each batch has a slot with pinned host buffers and device buffers. Copies are asynchronous, on separate streams ordered by
+events. The computation for batches of one shape is captured once as a CUDA graph; all graphs share one memory pool. Nothing
+synchronises the whole device, and after the first batch of a shape nothing is allocated on it.
 """
 
+import operator
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -15,35 +15,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from livestyle.engines import Done, Look, Ticket
+from livestyle.engines.base import Done, Shot, Ticket
 from livestyle.engines.cpu import Networks, on_device
 from livestyle.engines.memory import fits_whole, strips_note
 from livestyle.engines.nv12 import nv12_from_rgb, rgb_from_nv12
-from livestyle.engines.painting import levels, paint
 from livestyle.engines.strips import paint_in_strips
+from livestyle.engines.torch_batch import paint_batch
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image
-from livestyle.network import Transformer
-from livestyle.style import Body, Floats
+from livestyle.networks.body import Body
+from livestyle.networks.torch_ops import TransformerNetwork, to_uint8
+from livestyle.styles.look import Look
 
-MOST_PROGRAMS = 16  # two for each of some bodies, or one for each of some batch sizes: the one used longest ago goes
-RECORDING = threading.Lock()  # one at a time in a process: a recording ends if another thread waits for the device
+MOST_PROGRAMS = 16  # two for each of some bodies, or one for each of some batch sizes; the least recently used is dropped
+CAPTURING = threading.Lock()  # one capture per process: a capture fails if another thread synchronises the device
 WARM_UPS = 3  # libraries choose their kernels in the first runs
 
 
 def gpu_count() -> int:
-    """The GPUs that can be used; none without a driver."""
+    """The number of usable GPUs; 0 without a driver."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def gpu_name(device: str) -> str:
-    """As its maker calls it."""
+    """The GPU's product name."""
     return str(torch.cuda.get_device_name(device))
 
 
 @cache
 def has_triton() -> bool:
-    """Whether kernels can be compiled: Triton is there, and what it needs, a C compiler and Python's headers."""
+    """Whether Triton can compile kernels: it needs a C compiler and Python's headers."""
     try:
         from triton.runtime import driver
 
@@ -52,75 +53,91 @@ def has_triton() -> bool:
         return False
 
 
-def fused(network: Transformer) -> Callable[[Tensor, Tensor], Tensor]:
-    """The network with fused kernels, as a function of photo and rows; as it is where they cannot be compiled."""
-    if not has_triton():
+def fused(network: TransformerNetwork) -> Callable[[Tensor, Tensor], Tensor]:
+    """The network with fused kernels, as a function of photo and rows; without them where they cannot be used."""
+    if not network.architecture.supports_fused or not has_triton():
         return network
-    from livestyle.engines.fused import FusedOps, Lazy
+    from livestyle.networks.fused_ops import FusedOps, PendingMap
 
     convolutions = network.convolutions
 
     def run(photo: Tensor, rows: Tensor) -> Tensor:
-        painted: Tensor = network.architecture.paint(FusedOps(convolutions, rows), Lazy(photo)).raw
+        painted: Tensor = network.architecture.forward(FusedOps(convolutions, rows), PendingMap(photo)).raw
         return painted
 
     return run
 
 
 class Program:
-    """One body for batches of one shape, recorded as a graph on buffers of its own.
+    """One body for batches of one shape, captured as a CUDA graph on its own buffers.
 
-    pool: another program's, to share its memory for feature maps, or None. Programs never run at once, and what one has
-    painted is copied away before the next one runs.
+    shape: (N, H, W, 3), or NV12. mixed: whether some look of a batch has a mixing matrix.
+    pool: another program's, to share its memory for feature maps, or None. Programs never run at once, and the result of one
+    is copied before the next one runs.
     """
 
     def __init__(
         self,
-        network: Transformer,
+        network: TransformerNetwork,
         shape: tuple[int, ...],
         mixed: bool,
         device: str,
         stream: torch.cuda.Stream,
         pool: Any,
     ) -> None:
-        run = fused(network)
+        run, count, length = fused(network), shape[0], network.architecture.row_length
+        dtype = next(network.parameters()).dtype
         self._graph = torch.cuda.CUDAGraph()
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
         with torch.cuda.device(device), torch.cuda.stream(stream), exact:
-            self.frames = torch.zeros(shape, dtype=torch.uint8, device=device)  # (N, H, W, 3), or NV12
-            self.rows = torch.zeros((2, network.architecture.row_length), dtype=torch.float16, device=device)
-            self.mixing = torch.eye(3, device=device) if mixed else None
+            self.frames = torch.zeros(shape, dtype=torch.uint8, device=device)
+            self.rows = torch.zeros((count, 2, length), dtype=dtype, device=device)
+            self.mixing = torch.eye(3, device=device).repeat(count, 1, 1) if mixed else None
+            self.is_mixed = torch.ones(count, dtype=torch.bool, device=device) if mixed else None
+
+            def paint() -> Tensor:
+                rows = self.rows if count > 1 else self.rows[0]
+                return paint_batch(run, rows, self.mixing, self.frames, self.is_mixed)
+
             for _ in range(WARM_UPS):
-                paint(run, self.rows, self.mixing, self.frames)
+                paint()
             with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
-                self.painted = paint(run, self.rows, self.mixing, self.frames)  # as frames
-        self._set: tuple[Floats | None, Floats | None] = None, None
+                self.painted = paint()  # same shape as frames
+        self._looks: list[Look] = []
 
     @property
     def pool(self) -> Any:
-        """Torch's handle of its feature maps' memory."""
+        """Torch's handle of the memory pool of the feature maps."""
         return self._graph.pool()
 
-    def set_look(self, look: Look) -> None:
-        """Copy what changed into the graph's buffers: a few kilobytes. Nothing is compiled or recorded again."""
-        if self._set[0] is not look.rows:
-            self.rows.copy_(torch.from_numpy(look.rows).half().pin_memory(), non_blocking=True)
-        if self.mixing is not None and look.mixing is not None and self._set[1] is not look.mixing:
-            self.mixing.copy_(torch.from_numpy(look.mixing).pin_memory(), non_blocking=True)
-        self._set = look.rows, look.mixing
+    def set_looks(self, looks: Sequence[Look]) -> None:
+        """Copy the looks, one per frame, into the graph's buffers if they changed: a few kilobytes. Nothing is recaptured.
+
+        Fewer looks than the program has frames: the last one is repeated.
+        """
+        looks = [*looks, *looks[-1:] * (len(self.rows) - len(looks))]
+        if len(looks) == len(self._looks) and all(map(operator.is_, looks, self._looks)):
+            return
+        rows = torch.from_numpy(np.stack([look.rows for look in looks])).to(self.rows.dtype)  # (N, 2, K)
+        self.rows.copy_(rows.pin_memory(), non_blocking=True)
+        if self.mixing is not None and self.is_mixed is not None:
+            matrices = np.stack([np.eye(3, dtype=np.float32) if look.mixing is None else look.mixing for look in looks])
+            self.mixing.copy_(torch.from_numpy(matrices).pin_memory(), non_blocking=True)
+            self.is_mixed.copy_(torch.tensor([look.mixing is not None for look in looks]).pin_memory(), non_blocking=True)
+        self._looks = looks
 
     def replay(self) -> None:
         self._graph.replay()
 
 
 class Slot:
-    """The buffers of one batch on its way, (N, H, W, 3) or NV12, and the event that says it is back."""
+    """The buffers of one batch in flight, (N, H, W, 3) or NV12, and the event recorded after its download."""
 
     def __init__(self, shape: tuple[int, ...], device: str, upload: torch.cuda.Stream, compute: torch.cuda.Stream) -> None:
         self.shape = shape
-        self.downloaded = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # who waits leaves its core to others
+        self.downloaded = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # blocking: a waiting thread frees its core
         self.host_in = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        # each on the stream that writes it, or it might be memory that another stream still reads
+        # each on the stream that writes it; else it could be memory that another stream still reads
         with torch.cuda.stream(upload):
             self.device_in = torch.empty(shape, dtype=torch.uint8, device=device)
         with torch.cuda.stream(compute):
@@ -128,7 +145,7 @@ class Slot:
 
 
 class CudaTicket:
-    """A batch in a slot, which goes back to the free ones with the result."""
+    """A batch in a slot; fetching the result frees the slot."""
 
     def __init__(self, slot: Slot, host_out: Tensor, free: list[Slot]) -> None:
         self._slot, self._host_out, self._free = slot, host_out, free
@@ -136,14 +153,15 @@ class CudaTicket:
     def result(self) -> list[Image]:
         self._slot.downloaded.synchronize()
         self._free.append(self._slot)
-        return list(self._host_out.numpy())  # page-locked memory that torch takes back when the last frame has gone
+        return list(self._host_out.numpy())  # pinned memory, freed with the last frame
 
 
 class CudaEngine:
-    """Half precision, channels-last, norm statistics in fp32. Several threads may use it: they take turns."""
+    """Paints in half precision, channels-last, with norm statistics in fp32. Calls of several threads are serialised."""
 
     precision = "float16"
     batches: tuple[int, ...] = (1, 2, 4, 8)
+    batches_in_flight = 3  # one uploading, one painting, one downloading
     takes_nv12 = True
 
     def __init__(self, device: str) -> None:
@@ -151,7 +169,7 @@ class CudaEngine:
         self.notes: list[str] = []
         self._networks = Networks(device, torch.float16)
         self._exact = Networks(device, torch.float32)
-        # the last used is the last; None: painted in strips; an error: not even that
+        # the most recently used is last; None: painted in strips; an error: too large for strips too
         self._programs: dict[tuple[Body, tuple[int, ...], bool], Program | TooLargeError | None] = {}
         self._turn = threading.Lock()
         self._free: list[Slot] = []
@@ -159,24 +177,24 @@ class CudaEngine:
         self._upload, self._compute, self._download = streams
 
     def prepare(self, body: Body) -> None:
-        with self._turn, torch.cuda.stream(self._compute):  # so that painting waits for it
+        with self._turn, torch.cuda.stream(self._compute):  # on this stream, so that painting waits for the copy
             self._networks[body]
 
     @torch.inference_mode()
-    def submit(self, frames: Sequence[Image], look: Look) -> Ticket:
+    def submit(self, batch: Sequence[Shot]) -> Ticket:
         with self._turn:
-            program = self._program(frames, look)
-            return self._start(program, frames, look) if program is not None else self._paint_in_strips(frames, look)
+            program = self._program(batch)
+            return self._start(program, batch) if program is not None else self._paint_in_strips(batch)
 
-    def _start(self, program: Program, frames: Sequence[Image], look: Look) -> CudaTicket:
-        slot, n = self._take_slot(tuple(program.frames.shape)), len(frames)
-        # a file's last batch may be smaller than the program's: the rest is painted, and left
-        np.stack(frames, out=slot.host_in[:n].numpy())
+    def _start(self, program: Program, batch: Sequence[Shot]) -> CudaTicket:
+        slot, n = self._take_slot(tuple(program.frames.shape)), len(batch)
+        # the last batch of a file may be smaller than the program's: the remaining frames are painted and ignored
+        np.stack([frame for frame, _ in batch], out=slot.host_in[:n].numpy())
         with torch.cuda.stream(self._upload):
             slot.device_in[:n].copy_(slot.host_in[:n], non_blocking=True)
         self._compute.wait_stream(self._upload)
         with torch.cuda.stream(self._compute):
-            program.set_look(look)
+            program.set_looks([look for _, look in batch])
             program.frames[:n].copy_(slot.device_in[:n])
             program.replay()
             slot.device_out[:n].copy_(program.painted[:n])
@@ -188,16 +206,17 @@ class CudaEngine:
         return CudaTicket(slot, host_out, self._free)
 
     def _take_slot(self, shape: tuple[int, ...]) -> Slot:
-        """A free one of that shape; a new one if there is none. Other shapes' are given up: all that read them is done."""
+        """A free slot of that shape, or a new one. Free slots of other shapes are dropped: nothing reads them any more."""
         while self._free:
             slot = self._free.pop()
             if slot.shape == shape:
                 return slot
         return Slot(shape, self.name, self._upload, self._compute)
 
-    def _program(self, frames: Sequence[Image], look: Look) -> Program | None:
-        """The program for such a batch; None if it is to be painted in strips, by its size or for want of memory."""
-        shape, mixed = (len(frames), *frames[0].shape), look.mixing is not None
+    def _program(self, batch: Sequence[Shot]) -> Program | None:
+        """The program for such a batch; None if it is to be painted in strips, because of its size or for lack of memory."""
+        frame, look = batch[0]
+        shape, mixed = (len(batch), *frame.shape), any(look.mixing is not None for _, look in batch)
         key = (look.body, shape, mixed)
         if key in self._programs:
             self._programs[key] = self._programs.pop(key)
@@ -207,48 +226,54 @@ class CudaEngine:
             larger = {
                 made[0]: program
                 for (body, made, mixes), program in self._programs.items()
-                if (body, mixes) == (look.body, mixed) and made[0] > len(frames) and isinstance(program, Program)
+                if (body, mixes) == (look.body, mixed) and made[0] > len(batch) and isinstance(program, Program)
             }
-            if larger and len(frames) > 1:
+            if larger and len(batch) > 1:
                 return larger[min(larger)]
             while len(self._programs) >= MOST_PROGRAMS:
                 del self._programs[next(iter(self._programs))]
-            with RECORDING:
-                self._programs[key] = self._record(frames[0], shape, look)
+            with CAPTURING:
+                self._programs[key] = self._capture(frame, shape, look.body, mixed)
         program = self._programs[key]
         if isinstance(program, TooLargeError):
             raise TooLargeError(str(program), program.fits)
         return program
 
-    def _record(self, frame: Image, shape: tuple[int, ...], look: Look) -> Program | TooLargeError | None:
-        """The new program; None or the error, which are kept like it, so that they cost nothing at the next frame."""
-        torch.cuda.empty_cache()  # so that what is free is known: the rest belongs to programs
-        free, architecture = torch.cuda.mem_get_info(self.name)[0], look.body.architecture
+    def _capture(self, frame: Image, shape: tuple[int, ...], body: Body, mixed: bool) -> Program | TooLargeError | None:
+        """The new program, or None or the error; those are cached too, so that the next frame does not try again."""
+        torch.cuda.empty_cache()  # so that the free memory is known: the rest belongs to programs
+        free = torch.cuda.mem_get_info(self.name)[0]
+        precision = self.precision if body.architecture.supports_half else "float32"
         try:
-            if not fits_whole(architecture, frame, shape[0], free, precision=self.precision):
+            if not fits_whole(body.architecture, frame, shape[0], free, precision=precision):
                 return None
             with torch.cuda.stream(self._compute):
-                network = self._networks[look.body]
+                network = self._networks[body]
             pool = next((program.pool for program in self._programs.values() if isinstance(program, Program)), None)
-            return Program(network, shape, look.mixing is not None, self.name, self._compute, pool)
+            return Program(network, shape, mixed, self.name, self._compute, pool)
         except TooLargeError as error:
-            return error.with_traceback(None)  # which would hold on to the frame
-        except RuntimeError as error:  # OutOfMemoryError is one; cuDNN says it in its own way
+            return error.with_traceback(None)  # a traceback would keep the frame in memory
+        except RuntimeError as error:  # OutOfMemoryError is one; cuDNN has its own message
             if not isinstance(error, torch.OutOfMemoryError) and "unable to find an engine" not in str(error):
                 raise
         torch.cuda.empty_cache()
         return None
 
-    def _paint_in_strips(self, frames: Sequence[Image], look: Look) -> Done:
-        if frames[0].ndim == 2:  # NV12, by way of the CPU
-            photos = [levels(rgb_from_nv12(torch.tensor(frame)[None]))[0].numpy() for frame in frames]
-            paintings = torch.from_numpy(np.stack(self._paint_in_strips(photos, look).result()))  # (N, H, W, 3)
+    def _paint_in_strips(self, batch: Sequence[Shot]) -> Done:
+        if batch[0][0].ndim == 2:  # NV12: converted on the CPU
+            frames = [torch.tensor(frame)[None] for frame, _ in batch]
+            photos = [to_uint8(rgb_from_nv12(frame))[0].numpy() for frame in frames]
+            shots = [(photo, look) for photo, (_, look) in zip(photos, batch, strict=True)]
+            paintings = torch.from_numpy(np.stack(self._paint_in_strips(shots).result()))  # (N, H, W, 3)
             return Done(list(nv12_from_rgb(paintings.permute(0, 3, 1, 2) / 255).numpy()))
-        if (note := strips_note(frames[0])) not in self.notes:
+        if (note := strips_note(batch[0][0])) not in self.notes:
             self.notes.append(note)
         with torch.cuda.stream(self._compute), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            network, (rows, mixing) = self._exact[look.body], on_device(look, self.name)
-            return Done([paint_in_strips(network, rows, mixing, frame) for frame in frames])
+            images = []
+            for frame, look in batch:
+                rows, mixing = on_device(look, self.name)
+                images.append(paint_in_strips(self._exact[look.body], rows, mixing, frame))
+            return Done(images)
 
     def close(self) -> None:
         torch.cuda.synchronize(self.name)

@@ -1,9 +1,9 @@
 """How a frame is painted that is large: whole, in strips, or not at all."""
 
-from livestyle.architecture import Architecture
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image, size_of
 from livestyle.memory import free_bytes
+from livestyle.networks.architecture import Architecture
 
 CPU_MOST_BYTES = 2 * 2**30  # strips are hardly slower on a CPU, whose memory is wanted for other things too
 FP32_BYTES_PER_PIXEL = 40  # of photo and painting while they are mixed, or converted to and from NV12, whatever the precision
@@ -12,9 +12,9 @@ FP32_BYTES_PER_PIXEL = 40  # of photo and painting while they are mixed, or conv
 def fits_whole(
     architecture: Architecture, frame: Image, count: int, free: int, most: int | None = None, precision: str = "float32"
 ) -> bool:
-    """Whether `count` frames of this size can be painted whole, else one by one in strips, in `free` bytes of memory.
+    """Whether `count` frames of this size can be painted whole in `free` bytes; if not, they are painted one by one in strips.
 
-    most: the bytes that may be used for painting whole. precision: in which whole frames are painted; strips are in fp32.
+    most: limit of the bytes used for painting whole. precision: of painting whole; strips are in fp32.
     Raises TooLargeError, with the size that fits, before anything is allocated.
     """
     height, width = size_of(frame)
@@ -22,30 +22,35 @@ def fits_whole(
     per_pixel = architecture.bytes_per_pixel
     if precision != "float32":
         per_pixel = per_pixel // 2 + FP32_BYTES_PER_PIXEL
-    whole = per_pixel * pixels * count
-    if whole <= (free if most is None else min(free, most)):
+    if architecture.strips is None:
+        most = None
+    if per_pixel * pixels * count <= (free if most is None else min(free, most)):
         return True
     needed = _strips_need(architecture, height, width)
-    if needed > free:
+    if needed > free or (architecture.strips is None and count == 1):
         fits = _size_that_fits(architecture, height, width, free)
         raise TooLargeError(
-            f"{width}x{height} needs about {_readable(needed)} in the {architecture.name} network, even in strips, "
-            f"and {_readable(free)} are free" + (f"; {fits[0]}x{fits[1]} would fit" if fits else ""),
+            f"{width}x{height} needs about {_readable(needed)} in the {architecture.name} network"
+            + (", even in strips, " if architecture.strips else ", ")
+            + f"and {_readable(free)} are free"
+            + (f"; {fits[0]}x{fits[1]} would fit" if fits else ""),
             fits,
         )
     return False
 
 
 def _strips_need(architecture: Architecture, height: int, width: int) -> int:
-    """Bytes to paint a picture of this size in strips: no more than whole, as small pictures are one strip."""
-    pixels = height * width
-    strips = architecture.strip_bytes_per_pixel * pixels + architecture.strip_bytes * max(4096, width) // 4096
-    return min(strips, architecture.bytes_per_pixel * pixels)
+    """Bytes to paint a picture of this size in strips, or whole if that is less or strips are not supported."""
+    whole = architecture.bytes_per_pixel * height * width
+    if architecture.strips is None:
+        return whole
+    strips = architecture.strips.per_pixel * height * width + architecture.strips.fixed * max(4096, width) // 4096
+    return min(strips, whole)
 
 
 def _size_that_fits(architecture: Architecture, height: int, width: int, free: int) -> tuple[int, int] | None:
-    """A (width, height) of that shape that can be painted in strips, with room for its own pixels; None if none can."""
-    factor, free = 1.0, free * 85 // 100  # as much is not free every time
+    """The largest (width, height) of that shape that can be painted, including memory for its pixels; None if none can."""
+    factor, free = 1.0, free * 85 // 100  # the free memory varies
     while factor * max(height, width) > 1:
         factor *= 0.98
         fits = max(1, int(width * factor)), max(1, int(height * factor))

@@ -12,7 +12,7 @@ import numpy as np
 
 from livestyle.errors import DeviceError, InputError, hide_passwords
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.sources.opencv import silent
+from livestyle.opencv import silent
 
 INDICES = range(10)
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -24,7 +24,7 @@ TIME_BASE = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True)
-class Found:
+class CameraInfo:
     """A camera that can be opened."""
 
     index: int
@@ -131,7 +131,7 @@ class Camera:
         return DeviceError(f"camera {self._name} {what}; {hint}")
 
 
-def find_cameras() -> list[Found]:
+def find_cameras() -> list[CameraInfo]:
     """The cameras among the first ten that can be opened."""
     found = []
     with silent():
@@ -141,7 +141,7 @@ def find_cameras() -> list[Found]:
             capture = cv2.VideoCapture(index)
             if capture.isOpened():
                 width, height = (int(capture.get(prop)) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-                found.append(Found(index, _name(index), width, height))
+                found.append(CameraInfo(index, _name(index), width, height))
             capture.release()
     return found
 

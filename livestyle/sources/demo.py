@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.frame import Frame, Image, StreamInfo
+from livestyle.frame import FloatArray, Frame, Image, StreamInfo
 
-Floats = NDArray[np.float32]
 Color = tuple[int, int, int]
 Points = list[tuple[float, float]]
 
@@ -198,13 +197,13 @@ class Lake:
         color[part], alpha[part] = _scaled(canvas, *size), _scaled(mask, *size)
         return Layer(color, alpha)
 
-    def _cover(self, color: Floats, alpha: Floats, shape: NDArray[Any], depth: NDArray[Any]) -> None:
+    def _cover(self, color: FloatArray, alpha: FloatArray, shape: NDArray[Any], depth: NDArray[Any]) -> None:
         """Lay a shape over what is there, where its depth below its edge, in heights, is above 0; smooth at the edge."""
         weight = np.clip(depth * self._height + 0.5, 0, 1)
         color += (shape - color) * np.where(alpha > 0, weight, weight > 0)[..., None]
         np.maximum(alpha, weight, out=alpha)
 
-    def _paint_tree(self, canvas: Floats, mask: Floats, x: float, base: float, height: float) -> None:
+    def _paint_tree(self, canvas: FloatArray, mask: FloatArray, x: float, base: float, height: float) -> None:
         """A crown of leaves, dark below, warm on the side of the sun."""
         scale = self._height * DETAIL
         for _ in range(70):
@@ -216,7 +215,7 @@ class Lake:
             cv2.circle(canvas, middle, radius, shade, -1, cv2.LINE_8, FIXED_POINT)
             cv2.circle(mask, middle, radius, 1.0, -1, cv2.LINE_8, FIXED_POINT)
 
-    def _paint_house(self, canvas: Floats, mask: Floats, x: float, base: float) -> None:
+    def _paint_house(self, canvas: FloatArray, mask: FloatArray, x: float, base: float) -> None:
         self._chimney = (x + 0.018, base - 0.102)
         parts: list[tuple[Points, Color]] = [
             ([(0, 0), (0.053, 0), (0.053, 0.052), (0, 0.052)], (150, 122, 124)),  # front
@@ -378,13 +377,13 @@ class Lake:
 
     # brushes
 
-    def _grid(self, top: int, bottom: int) -> tuple[Floats, Floats]:
+    def _grid(self, top: int, bottom: int) -> tuple[FloatArray, FloatArray]:
         """y (rows, 1) and x (1, width) of the middles of the pixels in these rows."""
         y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         x = (np.arange(self._width, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         return np.repeat(y[:, None], self._width, 1), np.repeat(x[None], len(y), 0)
 
-    def _noise(self, rows: int, columns: int, spot: tuple[float, float], octaves: int, wrap: bool = False) -> Floats:
+    def _noise(self, rows: int, columns: int, spot: tuple[float, float], octaves: int, wrap: bool = False) -> FloatArray:
         """(rows, columns) of soft noise, mostly within -1..1, the same at all sizes; spot: width, height of its largest."""
         total = np.zeros((rows, columns), np.float32)
         for octave in range(octaves):

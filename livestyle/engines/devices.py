@@ -1,0 +1,79 @@
+"""Device selection happens only here: names of devices to engines."""
+
+import ctypes
+import importlib.util
+import sys
+
+from livestyle.engines.base import Engine
+from livestyle.errors import DeviceError
+
+KNOWN = "auto, cpu, openvino, cuda, cuda:N or mps"
+
+
+def choose_device(name: str) -> str:
+    """The device behind a name; auto is a GPU if there is one, else OpenVINO where it is installed, else PyTorch on the CPU.
+
+    Raises DeviceError if it is not there. torch is asked only where it can know more: importing it takes seconds.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in ("auto", "cpu", "openvino", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
+        raise DeviceError(f"no device {name!r}; use {KNOWN}")
+    if kind == "auto":
+        if _gpus():
+            return "cuda:0"
+        return "mps" if _has_mps() else "openvino" if _has_openvino() else "cpu"
+    if kind == "openvino" and not _has_openvino():
+        raise DeviceError(f"device {name}: OpenVINO is not installed; pip install openvino, or use the device cpu")
+    if kind == "mps" and not _has_mps():
+        raise DeviceError("device mps: no Apple GPU is to be seen here; use the device cpu")
+    if kind == "cuda":
+        count = _gpus()
+        if not count:
+            raise DeviceError(f"device {name}: no CUDA GPU is to be seen here; use the device cpu, or install the NVIDIA driver")
+        if int(index or 0) >= count:
+            raise DeviceError(f"device {name}: the GPUs here are cuda:0 to cuda:{count - 1}")
+        return f"cuda:{int(index or 0)}"
+    return kind
+
+
+def _gpus() -> int:
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # the driver's: without it there is no GPU
+    except OSError:
+        return 0
+    try:
+        from livestyle.engines.cuda import gpu_count
+    except ImportError:  # no torch: OpenVINO paints
+        return 0
+    return gpu_count()
+
+
+def _has_mps() -> bool:
+    if sys.platform != "darwin":
+        return False
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.backends.mps.is_available()
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def open_engine(device: str) -> Engine:
+    """The engine for a device, as choose_device names it."""
+    if device.startswith("cuda"):
+        from livestyle.engines.cuda import CudaEngine
+
+        return CudaEngine(device)
+    if device == "openvino":
+        from livestyle.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine()
+    try:
+        from livestyle.engines.cpu import CpuEngine, TorchEngine
+    except ImportError as error:
+        raise DeviceError(f"device {device}: PyTorch cannot be imported ({error}); pip install torch") from error
+    return CpuEngine() if device == "cpu" else TorchEngine(device)

@@ -1,0 +1,209 @@
+"""Everything between two convolutions in one kernel, for GPUs: norm, ReLU, upsampling, addition and padding.
+
+Eager torch writes and reads each of these once more. Here a convolution's output is read once for the
+norm's statistics, and once to write the next one's padded input.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+from livestyle.networks.ops import Border
+from livestyle.networks.torch_ops import TorchOps
+
+TILE = 256  # pixels whose moments one program takes
+BLOCK = 2048  # numbers of a row that one program writes
+
+
+@triton.jit
+def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.constexpr, tile_pixels: tl.constexpr):
+    """Mean of each tile of pixels, and the sum of squared differences to it: no cancelling of large numbers."""
+    tile, picture, tiles = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
+    pixel = tile * tile_pixels + tl.arange(0, tile_pixels)
+    channel = tl.arange(0, padded)
+    there = (pixel < pixels)[:, None] & (channel < channels)[None]
+    place = (picture.to(tl.int64) * pixels + pixel)[:, None] * channels + channel[None]
+    values = tl.load(x + place, there, 0.0).to(tl.float32)
+    count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)
+    mean = tl.sum(values, 0) / count
+    away = tl.where(there, values - mean[None], 0.0)
+    out = (picture * tiles + tile) * channels + channel
+    tl.store(means + out, mean, channel < channels)
+    tl.store(squares + out, tl.sum(away * away, 0), channel < channels)
+
+
+@triton.jit
+def norm_factors(means, squares, rows, factors, shifts, first, length, row_step, pixels, tiles, channels: tl.constexpr,
+                 padded: tl.constexpr, tile_pixels: tl.constexpr, step: tl.constexpr):  # fmt: skip
+    """The tiles' moments, and the style's rows, to what each channel is multiplied by and shifted by."""
+    picture, channel = tl.program_id(0), tl.arange(0, padded)
+    there = channel < channels
+    base = picture * tiles * channels + channel
+    total = tl.zeros([step, padded], tl.float32)
+    for start in range(0, tiles, step):
+        tile = start + tl.arange(0, step)
+        inside = (tile < tiles)[:, None] & there[None]
+        count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
+        total += tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) * count
+    mean = tl.sum(total, 0) / pixels
+    total = tl.zeros([step, padded], tl.float32)
+    for start in range(0, tiles, step):
+        tile = start + tl.arange(0, step)
+        inside = (tile < tiles)[:, None] & there[None]
+        count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
+        apart = tl.where(inside, tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) - mean[None], 0.0)
+        total += tl.load(squares + base[None] + tile[:, None] * channels, inside, 0.0) + count * apart * apart
+    square = tl.sum(total, 0)
+    rows += picture * row_step
+    factor = tl.load(rows + first + channel, there, 0.0).to(tl.float32) / tl.sqrt(square / pixels + 1e-5)
+    shift = tl.load(rows + length + first + channel, there, 0.0).to(tl.float32) - mean * factor
+    tl.store(factors + picture * channels + channel, factor, there)
+    tl.store(shifts + picture * channels + channel, shift, there)
+
+
+@triton.jit
+def spread(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
+           is_normal: tl.constexpr, has_relu: tl.constexpr, is_doubled: tl.constexpr, is_added: tl.constexpr,
+           reflects: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
+    """x, normalised, after its ReLU, doubled and plus the other, into a padded feature map; a program a part of a row."""
+    out_row, out_height, picture = tl.program_id(1), tl.num_programs(1), tl.program_id(2)
+    out_column, channel = tl.program_id(0) * tile_pixels + tl.arange(0, tile_pixels), tl.arange(0, padded)
+    there = (out_column < out_width)[:, None] & (channel < channels)[None]
+    row, column = out_row - rim, out_column - rim
+    if reflects:
+        last_row, last_column = out_height - 2 * rim - 1, out_width - 2 * rim - 1
+        row, column = last_row - tl.abs(last_row - tl.abs(row)), last_column - tl.abs(last_column - tl.abs(column))
+    else:
+        row = tl.minimum(tl.maximum(row, 0), out_height - 2 * rim - 1)
+        column = tl.minimum(tl.maximum(column, 0), out_width - 2 * rim - 1)
+    if is_doubled:
+        row, column = row // 2, column // 2
+    source = x + (picture.to(tl.int64) * height + row) * width * channels
+    values = tl.load(source + (column * channels)[:, None] + channel[None], there, 0.0).to(tl.float32)
+    if is_normal:
+        factor = tl.load(factors + picture * channels + channel, channel < channels, 0.0)
+        shift = tl.load(shifts + picture * channels + channel, channel < channels, 0.0)
+        values = values * factor[None] + shift[None]
+    if has_relu:
+        values = tl.maximum(values, 0.0)
+    place = (picture.to(tl.int64) * out_height + out_row) * out_width * channels
+    place += (out_column * channels)[:, None] + channel[None]
+    if is_added:
+        values += tl.load(other + place, there, 0.0).to(tl.float32)
+    tl.store(out + place, values.to(out.dtype.element_ty), there)
+
+
+@dataclass(frozen=True)
+class PendingMap:
+    """A convolution's output, and what is still to be done to it."""
+
+    raw: Tensor
+    """(N, C, H, W), channels-last."""
+    factors: Tensor | None = None
+    """(N, C) fp32, like shifts; None: no norm."""
+    shifts: Tensor | None = None
+    relu: bool = False
+    doubled: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        times = 2 if self.doubled else 1
+        return times * self.raw.shape[2], times * self.raw.shape[3]
+
+    @property
+    def is_plain(self) -> bool:
+        return self.factors is None and not self.relu and not self.doubled
+
+    def written(self, rim: int = 0, border: Border = "none", plus: Tensor | None = None) -> Tensor:
+        """All done, padded by the rim, plus another feature map of the result's size."""
+        n, channels, height, width = self.raw.shape
+        out_height, out_width = (side + 2 * rim for side in self.size)
+        out = torch.empty(
+            (n, channels, out_height, out_width), dtype=self.raw.dtype, device=self.raw.device, memory_format=torch.channels_last
+        )
+        padded = triton.next_power_of_2(channels)
+        pixels = BLOCK // padded
+        spread[(triton.cdiv(out_width, pixels), out_height, n)](
+            self.raw, self.factors, self.shifts, plus, out, height, width, out_width, rim, channels, padded,
+            self.factors is not None, self.relu, self.doubled, plus is not None, border == "reflect", pixels,
+        )  # fmt: skip
+        return out
+
+
+class FusedOps:
+    """Feature maps are `PendingMap`; photo and rows, (2, K) or (N, 2, K), on one GPU. Sides are longer than any pad."""
+
+    def __init__(self, convolutions: dict[str, nn.Conv2d], rows: Tensor) -> None:
+        self._torch = TorchOps(convolutions, rows)
+        self._taken = 0
+
+    def size(self, x: PendingMap) -> tuple[int, int]:
+        return x.size
+
+    def conv(self, name: str, x: PendingMap, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> PendingMap:
+        rim = 0 if border == "none" else size // 2
+        padded = x.raw if x.is_plain and not rim else x.written(rim, border)
+        module = self._torch.convolutions[name]
+        y = F.conv2d(padded, module.weight, module.bias, stride)
+        return PendingMap(y.contiguous(memory_format=torch.channels_last))
+
+    def norm(self, x: PendingMap) -> PendingMap:
+        x = PendingMap(self._plain(x))
+        n, channels, height, width = x.raw.shape
+        pixels, padded = height * width, triton.next_power_of_2(channels)
+        tiles = triton.cdiv(pixels, TILE)
+        means, squares = torch.empty((2, n, tiles, channels), device=x.raw.device)
+        factors, shifts = torch.empty((2, n, channels), device=x.raw.device)
+        tile_moments[(tiles, n)](x.raw, means, squares, pixels, channels, padded, TILE, num_warps=8)
+        rows = self._torch.rows.contiguous()
+        length = rows.shape[-1]
+        row_step = 2 * length if rows.dim() == 3 else 0  # from one picture's rows to the next one's
+        norm_factors[(n,)](
+            means, squares, rows, factors, shifts, self._taken, length, row_step, pixels, tiles, channels, padded, TILE,
+            4096 // padded,
+        )  # fmt: skip
+        self._taken += channels
+        return PendingMap(x.raw, factors, shifts)
+
+    def relu(self, x: PendingMap) -> PendingMap:
+        return replace(x, relu=True)
+
+    def upsample(self, x: PendingMap) -> PendingMap:
+        return replace(PendingMap(x.written()) if x.doubled else x, doubled=True)
+
+    def add(self, x: PendingMap, y: PendingMap) -> PendingMap:
+        return PendingMap(x.written(plus=y.raw if y.is_plain else y.written()))
+
+    def _plain(self, x: PendingMap) -> Tensor:
+        """All done."""
+        return x.raw if x.is_plain else x.written()
+
+    # on the picture itself, and on the last layer, which have few channels
+
+    def centre(self, x: PendingMap) -> PendingMap:
+        return PendingMap(self._torch.centre(self._plain(x)))
+
+    def scale(self, x: PendingMap, factor: float, shift: float = 0.0) -> PendingMap:
+        return PendingMap(self._torch.scale(self._plain(x), factor, shift))
+
+    def reflect(self, x: PendingMap, left: int, right: int, top: int, bottom: int) -> PendingMap:
+        return PendingMap(self._torch.reflect(self._plain(x), left, right, top, bottom))
+
+    def tanh(self, x: PendingMap) -> PendingMap:
+        return PendingMap(self._torch.tanh(self._plain(x)))
+
+    def sigmoid(self, x: PendingMap) -> PendingMap:
+        return PendingMap(self._torch.sigmoid(self._plain(x)))
+
+    def painted(self, x: PendingMap) -> PendingMap:
+        return x
+
+    def shuffle(self, x: PendingMap, factor: int) -> PendingMap:
+        return PendingMap(self._torch.shuffle(self._plain(x), factor))
+
+    def crop(self, x: PendingMap, top: int, left: int, height: int, width: int) -> PendingMap:
+        return PendingMap(self._torch.crop(self._plain(x), top, left, height, width))

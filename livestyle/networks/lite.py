@@ -1,0 +1,33 @@
+"""`lite`: a network for CPUs."""
+
+from livestyle.networks.architecture import Architecture, StripMemory
+from livestyle.networks.ops import Ops, X, residual_block
+
+
+def forward(ops: Ops[X], photo: X) -> X:
+    """2.6 GFLOP at 640x360, with no more than three channels at full size.
+
+    Most of the computation is at an eighth of the size, where the receptive field is large and pixels are few. The stem's
+    features at a quarter of the size bypass it, which keeps the photo's edges sharp.
+    """
+    h, w = ops.size(photo)
+    # pad to a multiple of 8 and at least 16 pixels, as a norm needs more than one value; 2 more pixels for the stem
+    x = ops.centre(ops.reflect(photo, 2, 2 + max(-w % 8, 16 - w), 2, 2 + max(-h % 8, 16 - h)))
+    fine = ops.relu(ops.norm(ops.conv("stem", x, 32, 8, stride=4, border="none")))  # (N, 32, quarter)
+    x = ops.relu(ops.norm(ops.conv("down", fine, 64, 3, stride=2, border="repeat")))  # (N, 64, eighth)
+    for number in range(3):
+        x = residual_block(ops, f"blocks.{number}", x, 64, "repeat")
+    x = ops.add(ops.upsample(ops.conv("widen", x, 32, 1, border="none")), fine)  # (N, 32, quarter)
+    x = ops.relu(ops.norm(ops.conv("up", x, 32, 3, border="repeat")))
+    x = ops.painted(ops.sigmoid(ops.conv("out", x, 48, 3, border="repeat")))  # (N, 4 4 3, quarter)
+    return ops.crop(ops.shuffle(x, 4), 0, 0, h, w)  # (N, 3, H, W)
+
+
+LITE = Architecture(
+    "lite",
+    "is fast on a CPU",
+    made_for="cpu",
+    forward=forward,
+    bytes_per_pixel=80,
+    strips=StripMemory(per_pixel=20, fixed=130 * 2**20),
+)

@@ -1,0 +1,195 @@
+"""Painting a picture that is larger than the memory: layer by layer, in strips, with the same result.
+
+A norm's statistics are over the whole picture, so that strips painted one after another would show
+seams. Here each convolution goes over the whole picture, strip by strip, and its output is kept in
+16 bits; the norm's statistics are gathered from that; all between two convolutions is done again for
+each strip that the next one reads.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from livestyle.networks.ops import Border, mirrored
+from livestyle.networks.torch_ops import PAD_MODES, TorchOps, TransformerNetwork, reflect_pad
+
+STRIP_NUMBERS = 2**22  # of a strip, 16 MiB
+LEAST_ROWS = 16  # so that the rows which two strips both read are few
+
+
+@dataclass(frozen=True)
+class Strips:
+    """A feature map of which rows can be had."""
+
+    channels: int
+    height: int
+    width: int
+    read: Callable[[int, int], Tensor]
+    """Rows first..last, the last not included -> (1, C, last - first, W) fp32, the caller's to change."""
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """The strips' first and last rows."""
+        step = max(LEAST_ROWS, STRIP_NUMBERS // (self.channels * self.width))
+        for first in range(0, self.height, step):
+            yield first, min(first + step, self.height)
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> "Strips":
+        """Every pixel changed."""
+        return replace(self, read=lambda first, last: change(self.read(first, last)))
+
+    def affine(self, factor: Tensor, shift: Tensor) -> "Strips":
+        """Every channel times its factor, plus its shift, (C)."""
+        return self.mapped(lambda strip: _affine(strip, factor, shift))
+
+    def padded(self, rows: NDArray[np.int64], change: Callable[[Tensor], Tensor], width: int) -> "Strips":
+        """The rows that are named, in that order, padded to that width."""
+
+        def read(first: int, last: int) -> Tensor:
+            wanted = rows[first:last]
+            low, high = int(wanted.min()), int(wanted.max()) + 1
+            block = self.read(low, high)
+            if high - low != last - first or wanted[0] != low:  # at a border
+                picked = torch.from_numpy(wanted - low).to(block.device)
+                block = block.permute(0, 2, 3, 1).index_select(1, picked).permute(0, 3, 1, 2)
+            return change(block)
+
+        return Strips(self.channels, len(rows), width, read)
+
+
+class StripOps:
+    """Feature maps are `Strips`, on the network's device, in fp32."""
+
+    def __init__(self, network: TransformerNetwork, rows: Tensor) -> None:
+        self._torch = TorchOps(network.convolutions, rows)
+
+    def size(self, x: Strips) -> tuple[int, int]:
+        return x.height, x.width
+
+    def _moments(self, x: Strips) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every channel over the whole picture, (C) fp32, gathered in double precision on the CPU:
+        Apple's GPUs have none."""
+        mean = square = torch.zeros(x.channels, dtype=torch.float64)
+        for first, last in x.ranges():
+            # a group norm's by-products, and on CPUs ten times as fast as var_mean
+            pixels, share = (last - first) * x.width, (last - first) / x.height
+            strip = x.read(first, last)
+            strip = strip if strip.is_cpu else strip.contiguous()  # which it asks for elsewhere, in older torch
+            _, means, inverse = torch.native_group_norm(strip, None, None, 1, x.channels, pixels, x.channels, 0.0)
+            means, inverse = means[0].cpu().double(), inverse[0].cpu().double()
+            mean = mean + share * means
+            square = square + share * (inverse**-2 + means.square())
+        variance = (square - mean.square()).clamp_min(0)
+        return mean.float().to(self._torch.rows.device), variance.float().to(self._torch.rows.device)
+
+    def _kept(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
+        """A feature map of x's size, computed once and kept in 16 bits, evenly between each strip's least and greatest
+        numbers: several times as fine as half precision."""
+        shape, device = (1, x.channels, x.height, x.width), self._torch.rows.device
+        # one block of memory, which goes back to the system at once: one a strip would leave holes
+        numbers = torch.empty(shape, dtype=torch.int16, device=device, memory_format=torch.channels_last)
+        scales: list[tuple[int, int, Tensor, Tensor]] = []  # a strip's rows, and its step and middle, (C)
+        for first, last in x.ranges():
+            strip = compute(first, last)
+            least, greatest = strip.amin((0, 2, 3)), strip.amax((0, 2, 3))
+            middle, step = (least + greatest) / 2, ((greatest - least) / 65534).clamp_min(1e-30)
+            numbers[:, :, first:last] = _affine(strip, 1 / step, -middle / step).round_()
+            scales.append((first, last, step, middle))
+        _trim_heap()
+
+        def read(first: int, last: int) -> Tensor:
+            parts = [
+                _affine(numbers[:, :, max(first, low) : min(last, high)].float(), step, middle)
+                for low, high, step, middle in scales
+                if low < last and first < high
+            ]
+            if len(parts) == 1:
+                return parts[0]
+            return torch.cat([part.permute(0, 2, 3, 1) for part in parts], 1).permute(0, 3, 1, 2)
+
+        return replace(x, read=read)
+
+    def centre(self, x: Strips) -> Strips:
+        mean, _ = self._moments(x)
+        return x.affine(torch.ones_like(mean), -mean)
+
+    def scale(self, x: Strips, factor: float, shift: float = 0.0) -> Strips:
+        return x.mapped(lambda strip: self._torch.scale(strip, factor, shift))
+
+    def reflect(self, x: Strips, left: int, right: int, top: int, bottom: int) -> Strips:
+        rows = mirrored(x.height, top, bottom)
+        return x.padded(rows, lambda strip: reflect_pad(strip, left, right, 0, 0), x.width + left + right)
+
+    def conv(self, name: str, x: Strips, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> Strips:
+        rim = 0 if border == "none" else size // 2
+        repeated = np.arange(-rim, x.height + rim).clip(0, x.height - 1)
+        rows = repeated if border == "repeat" else mirrored(x.height, rim, rim)
+        if rim:
+            x = x.padded(rows, lambda strip: F.pad(strip, (rim, rim, 0, 0), mode=PAD_MODES[border]), x.width + 2 * rim)
+        module = self._torch.convolutions[name]
+
+        def compute(first: int, last: int) -> Tensor:
+            strip = x.read(first * stride, (last - 1) * stride + size)
+            return F.conv2d(strip.contiguous(memory_format=torch.channels_last), module.weight, module.bias, stride)
+
+        result = Strips(channels, (x.height - size) // stride + 1, (x.width - size) // stride + 1, x.read)
+        return self._kept(result, compute)
+
+    def norm(self, x: Strips) -> Strips:
+        mean, variance = self._moments(x)
+        rows = self._torch.next_rows(x.channels)  # (2, C)
+        factor = rows[0] / (variance + 1e-5).sqrt()
+        return x.affine(factor, rows[1] - mean * factor)
+
+    def relu(self, x: Strips) -> Strips:
+        return x.mapped(self._torch.relu)
+
+    def tanh(self, x: Strips) -> Strips:
+        return x.mapped(self._torch.tanh)
+
+    def sigmoid(self, x: Strips) -> Strips:
+        return x.mapped(self._torch.sigmoid)
+
+    def add(self, x: Strips, y: Strips) -> Strips:
+        # kept, or each block would paint all blocks before it again
+        return self._kept(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
+
+    def upsample(self, x: Strips) -> Strips:
+        def read(first: int, last: int) -> Tensor:
+            block = self._torch.upsample(x.read(first // 2, (last + 1) // 2))
+            return block[:, :, first % 2 : first % 2 + last - first]
+
+        return Strips(x.channels, 2 * x.height, 2 * x.width, read)
+
+    def painted(self, x: Strips) -> Strips:
+        return x
+
+    def shuffle(self, x: Strips, factor: int) -> Strips:
+        def read(first: int, last: int) -> Tensor:
+            block = self._torch.shuffle(x.read(first // factor, -(-last // factor)), factor)
+            return block[:, :, first % factor : first % factor + last - first]
+
+        return Strips(x.channels // factor**2, x.height * factor, x.width * factor, read)
+
+    def crop(self, x: Strips, top: int, left: int, height: int, width: int) -> Strips:
+        return Strips(x.channels, height, width, lambda first, last: x.read(top + first, top + last)[..., left : left + width])
+
+
+def _affine(strip: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+    """Every channel times its factor plus its shift, (C): in rows of W C numbers, five times as fast as in rows of C."""
+    _, channels, height, width = strip.shape
+    lines = strip.permute(0, 2, 3, 1).reshape(height, width * channels)
+    lines = torch.addcmul(shift.repeat(width), lines, factor.repeat(width))
+    return lines.reshape(1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _trim_heap() -> None:
+    """glibc holds on to what was freed between blocks in use: a gigabyte after a few layers of a large picture."""
+    with suppress(OSError, AttributeError):  # other systems have others
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,0 +1,246 @@
+"""The transformer networks in torch: for training, and for engines that run on torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from livestyle.networks.architecture import Architecture
+from livestyle.networks.body import Body
+from livestyle.networks.ops import Border
+
+PAD_MODES = {"reflect": "reflect", "repeat": "replicate"}
+"""torch's name of a border."""
+EPS = 1e-5
+"""Added to variances: torch's group norm's own."""
+
+
+def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
+    """Reflect padding of any width.
+
+    F.pad refuses a pad that is not smaller than the side, and with three channels takes four times as long in channels-last
+    memory (with many, it takes less).
+    """
+    if 0 in x.shape:
+        raise ValueError(f"an empty picture, {tuple(x.shape)}, has nothing to reflect")  # it would be padded without end
+    if x.shape[3] == 1:
+        x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
+    if x.shape[2] == 1:
+        x, top, bottom = F.pad(x, (0, 0, top, bottom), mode="replicate"), 0, 0
+    far_y, far_x = x.shape[2] - 1, x.shape[3] - 1  # a bounce is one side long, so that every one is about the picture's edges
+    while left or right or top or bottom:
+        west, east, north, south = min(left, far_x), min(right, far_x), min(top, far_y), min(bottom, far_y)
+        h, w = x.shape[2:]
+        x = torch.cat([x[..., 1 : west + 1].flip(3), x, x[..., w - 1 - east : w - 1].flip(3)], 3)
+        x = torch.cat([x[:, :, 1 : north + 1].flip(2), x, x[:, :, h - 1 - south : h - 1].flip(2)], 2)
+        left, right, top, bottom = left - west, right - east, top - north, bottom - south
+    return x
+
+
+def to_uint8(picture: Tensor) -> Tensor:
+    """(N, 3, H, W) in [0, 1], overwritten -> (N, H, W, 3) uint8."""
+    return picture.mul_(255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+class Bordered(Function):
+    """F.pad of a rim narrower than the picture, in channels-last memory, which F.pad leaves on GPUs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rim: int, border: Border) -> Tensor:
+        ctx.rim, ctx.border = rim, border
+        n, c, h, w = x.shape
+        out = x.new_empty(n, h + 2 * rim, w + 2 * rim, c)
+        out[:, rim:-rim, rim:-rim] = x.permute(0, 2, 3, 1)
+        for lines in (out[:, rim:-rim].transpose(1, 2), out):  # columns, then whole rows: (N, side, other side, C)
+            for outside, inside in ends(lines, rim, border):
+                outside.copy_(inside.flip(1))
+        return out.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        lines, rim = gradient.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format), ctx.rim
+        for each in (lines, lines[:, rim:-rim].transpose(1, 2)):
+            for outside, inside in ends(each, rim, ctx.border):
+                inside += outside.flip(1) if inside.shape == outside.shape else outside.sum(1, keepdim=True)
+        return lines[:, rim:-rim, rim:-rim].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last), None, None
+
+
+def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]:
+    """Each end's rim, and what it shows, mirrored: (N, side, other side, C) -> [(outside, inside)], the same or (N, 1 ...)."""
+    far, past = lines.shape[1] - rim, lines.shape[1]
+    outside = lines[:, :rim], lines[:, far:past]
+    if border == "repeat":
+        return list(zip(outside, (lines[:, rim : rim + 1], lines[:, far - 1 : far]), strict=True))
+    return list(zip(outside, (lines[:, rim + 1 : 2 * rim + 1], lines[:, far - rim - 1 : far - 1]), strict=True))
+
+
+def normalised(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C, H, W) -> every channel of every picture with mean 0 and variance 1, and one over what was its deviation, (N, C).
+
+    By torch's group norm on CPUs; on GPUs in channels-last memory, which that leaves.
+    """
+    if x.is_cuda:
+        return normalised_in_lines(x)
+    n, c, h, w = x.shape
+    normed, _, per_deviation = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
+    return normed, per_deviation
+
+
+def normalised_in_lines(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, in channels-last memory, with statistics in fp32."""
+    n, c, h, w = x.shape
+    lines = x.permute(0, 2, 3, 1).reshape(n, h * w, c)
+    mean = lines.mean(1, keepdim=True, dtype=torch.float32)  # (N, 1, C)
+    centred = torch.sub(lines, mean, out=torch.empty_like(lines))
+    variance = (centred * centred).mean(1, keepdim=True, dtype=torch.float32)  # autocast would take a power in fp32
+    per_deviation = (variance + EPS).rsqrt()
+    normed = torch.mul(centred, per_deviation, out=centred)
+    return normed.reshape(n, h, w, c).permute(0, 3, 1, 2), per_deviation[:, 0]
+
+
+class StyledNorm(Function):
+    """The norm of pictures (N, C, H, W), scaled and shifted by rows of their own, (N, 2, C); statistics in fp32.
+
+    Its gradient is written out (Ioffe and Szegedy 2015, section 3): that of torch's group norm takes seven times as long in
+    channels-last memory on CPUs, half of a training step of `full`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
+        normed, per_deviation = normalised(x)
+        ctx.save_for_backward(normed, per_deviation, rows)
+        scale, shift = rows.to(x.dtype)[..., None, None].unbind(1)  # (N, C, 1, 1)
+        return torch.addcmul(shift, normed, scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        normed, per_deviation, rows = ctx.saved_tensors
+        n, c, h, w = normed.shape
+        lines = [x.permute(0, 2, 3, 1).reshape(n, h * w, c) for x in (gradient, normed)]  # sums are fast over rows of C numbers
+        sums = torch.stack([(lines[0] * lines[1]).sum(1, dtype=rows.dtype), lines[0].sum(1, dtype=rows.dtype)], 1)  # (N, 2, C)
+        factor = (rows[:, 0] * per_deviation)[:, None]  # (N, 1, C)
+        slope, mean = (factor * sums / (h * w)).to(gradient.dtype)[:, :, None].unbind(1)
+        through = torch.addcmul(-mean, lines[0], factor.to(gradient.dtype))  # (N, H W, C)
+        through = torch.addcmul(through, lines[1], slope, value=-1)
+        return through.reshape(n, h, w, c).permute(0, 3, 1, 2), sums
+
+
+class TorchOps:
+    """Feature maps are tensors, (N, C, H, W).
+
+    convolutions: name -> module or (weight, bias) of it. rows: (2, K) for the whole batch, or one a picture, (N, 2, K).
+    """
+
+    def __init__(self, convolutions: Mapping[str, nn.Conv2d], rows: Tensor) -> None:
+        self.convolutions = convolutions
+        self.rows = rows
+        self._taken = 0
+
+    def next_rows(self, channels: int) -> Tensor:
+        """The norm's part of the rows, (2, C) or (N, 2, C)."""
+        part = self.rows[..., self._taken : self._taken + channels]
+        self._taken += channels
+        return part
+
+    def size(self, x: Tensor) -> tuple[int, int]:
+        return x.shape[2], x.shape[3]
+
+    def centre(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        lines = x.permute(0, 2, 3, 1).reshape(n, h, w * c)  # three times as fast: long rows, in channels-last memory
+        mean = lines.mean(1).reshape(n, w, c).mean(1)  # (N, C)
+        return (lines - mean.repeat(1, w)[:, None]).reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+    def scale(self, x: Tensor, factor: float, shift: float = 0.0) -> Tensor:
+        return x * factor + shift if shift else x * factor
+
+    def reflect(self, x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
+        return reflect_pad(x, left, right, top, bottom)
+
+    def conv(self, name: str, x: Tensor, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> Tensor:
+        module, rim = self.convolutions[name], size // 2
+        if border != "none":
+            x = Bordered.apply(x, rim, border) if x.is_cuda else F.pad(x, (rim, rim, rim, rim), mode=PAD_MODES[border])
+        return F.conv2d(x, module.weight, module.bias, stride)
+
+    def norm(self, x: Tensor) -> Tensor:
+        """A group norm with a group a channel is an instance norm, with statistics in fp32 whatever the type of x,
+        and on CPUs many times faster than torch's own."""
+        channels = x.shape[1]
+        part = self.next_rows(channels)
+        if part.dim() == 2:  # one style for the whole batch
+            return F.group_norm(x, channels, part[0], part[1])
+        normed: Tensor = StyledNorm.apply(x, part)
+        return normed
+
+    def relu(self, x: Tensor) -> Tensor:
+        return x.relu_()
+
+    def tanh(self, x: Tensor) -> Tensor:
+        return x.tanh_()
+
+    def sigmoid(self, x: Tensor) -> Tensor:
+        return x.sigmoid_()
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.add_(y)
+
+    def upsample(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2)
+
+    def painted(self, x: Tensor) -> Tensor:
+        return x
+
+    def shuffle(self, x: Tensor, factor: int) -> Tensor:
+        n, _, h, w = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(n, h, w, factor, -1).transpose(2, 3)  # (N, H, factor, W, factor C)
+        return pixels.reshape(n, h * factor, w * factor, -1).permute(0, 3, 1, 2)
+
+    def crop(self, x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+        return x[:, :, top : top + height, left : left + width]
+
+
+class TransformerNetwork(nn.Module):
+    """An architecture's convolutions, as modules of their names."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        for name, (outputs, inputs, size, _) in architecture.weights.items():
+            *folders, last = name.split(".")
+            place: nn.Module = self
+            for folder in folders:
+                if not hasattr(place, folder):
+                    place.add_module(folder, nn.Module())
+                place = place.get_submodule(folder)
+            place.add_module(last, nn.Conv2d(inputs, outputs, size))
+
+    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1], rows (2, K) or one a picture (N, 2, K) -> (N, 3, H, W) in [0, 1]."""
+        painted: Tensor = self.architecture.forward(TorchOps(self.convolutions, rows), x)
+        return painted
+
+    @property
+    def convolutions(self) -> dict[str, nn.Conv2d]:
+        return {name: module for name, module in self.named_modules() if isinstance(module, nn.Conv2d)}
+
+    def plain_rows(self) -> Tensor:
+        """The rows that scale by one and shift by nothing, (2, K): where training starts."""
+        length = self.architecture.row_length
+        return torch.stack([torch.ones(length), torch.zeros(length)])
+
+    def body(self) -> Body:
+        """The parameters as they are now."""
+        state = {name: value.detach().float().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return Body(self.architecture, state)
+
+    @classmethod
+    def of(cls, body: Body) -> "TransformerNetwork":
+        """A body's network, in evaluation mode."""
+        with torch.device("meta"):
+            network = cls(body.architecture)
+        network.load_state_dict({name: torch.tensor(value) for name, value in body.parameters.items()}, assign=True)
+        return network.eval().requires_grad_(False)

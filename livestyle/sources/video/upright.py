@@ -1,0 +1,145 @@
+"""Decoded pictures of a video, made upright RGB images of one size, or left in NV12 for a GPU."""
+
+import struct
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, cast
+
+import numpy as np
+from av.filter import Graph
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from livestyle.frame import Image
+from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, scaling
+from livestyle.sources.video.tone_mapping import ToneMapper
+
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""swscale's number of a matrix by the number that a stream is tagged with (ISO 23091-2)."""
+
+HDR = {16: "PQ", 18: "HLG"}
+"""Transfer functions, numbered likewise."""
+
+
+class UprightPictures:
+    """Turns, scales and converts pictures as the first one of the stream demands.
+
+    first: that picture. size: (width, height) of it upright -> (width, height) of the images; may refuse by raising.
+    pixel_aspect: width over height of a coded pixel. color_trc: the stream's transfer function, by its number in ISO 23091-2.
+    """
+
+    def __init__(
+        self,
+        first: VideoFrame,
+        size: Callable[[int, int], tuple[int, int]],
+        *,
+        pixel_aspect: Fraction,
+        color_trc: int,
+        time_base: Fraction,
+    ) -> None:
+        self.notes: list[str] = []
+        self.resized = 0
+        """Pictures so far that had another size than the first one."""
+        self._turn = _turn(first)
+        transposed = self._turn[0]
+        self._coded_size = first.width, first.height
+        self._untagged_matrix = matrix_of_untagged(first.width, first.height)
+        self.pixel_aspect = 1 / pixel_aspect if transposed else pixel_aspect
+        """Width over height of an image's pixel."""
+        self.width, self.height = size(first.height, first.width) if transposed else size(first.width, first.height)
+        self._scaled_size = (self.height, self.width) if transposed else (self.width, self.height)
+        self._tone_mapper = None
+        if transfer := HDR.get(color_trc):
+            self._tone_mapper = ToneMapper(hlg=transfer == "HLG")
+            self.notes.append(f"high dynamic range ({transfer}) is tone-mapped to the standard range")
+        if _has_alpha(first):
+            self.notes.append("transparency is composed over black")
+        self._time_base = time_base
+        self._reformatter = VideoReformatter()
+        self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
+
+    def image(self, picture: VideoFrame, nv12: bool) -> Image:
+        """(H, W, 3) uint8 RGB; with nv12, where the picture allows it, (H + H/2, W)."""
+        if nv12 and self.is_nv12(picture):
+            return cast(Image, self._reformatter.reformat(picture, format="nv12").to_ndarray())
+        return self._to_rgb(picture)
+
+    def is_nv12(self, picture: VideoFrame) -> bool:
+        """Whether the picture is shown as it is coded: in 8 bits, 4:2:0, limited range, its size's matrix."""
+        return (
+            picture.format.name in ("yuv420p", "nv12")
+            and picture.color_range != ColorRange.JPEG
+            and MATRICES.get(picture.colorspace, self._untagged_matrix) == self._untagged_matrix
+            and self._tone_mapper is None
+            and not any(self._turn)
+            and (picture.width, picture.height) == self._coded_size == self._scaled_size
+            and picture.width % 2 == picture.height % 2 == 0
+        )
+
+    def _to_rgb(self, picture: VideoFrame) -> Image:
+        """(H, W, 3) uint8: upright, scaled, over black."""
+        if (picture.width, picture.height) != self._coded_size:
+            self.resized += 1
+        alpha = _has_alpha(picture)
+        matrix = MATRICES.get(picture.colorspace, self._untagged_matrix)
+        full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj") or picture.format.is_rgb
+        pix_fmt = "rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24"
+        if "BT2020" in Colorspace.__members__:
+            reformatted = self._reformatter.reformat(
+                picture,
+                *self._scaled_size,
+                format=pix_fmt,
+                src_colorspace=None if picture.format.is_rgb else matrix,
+                dst_colorspace=None if picture.format.is_rgb else matrix,
+                src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+                dst_color_range=ColorRange.JPEG,
+                interpolation=EXACT_16_BIT if self._tone_mapper else EXACT,
+            )
+        else:  # before PyAV 18 the reformatter knows no BT.2020, before 17 it takes full range for limited
+            reformatted = self._filtered(picture, None if picture.format.is_rgb else matrix, full, pix_fmt)
+        converted = reformatted.to_ndarray()
+        if self._tone_mapper:
+            image = self._tone_mapper(cast(NDArray[np.uint16], converted))
+        elif alpha:
+            weighted = converted[..., :3].astype(np.uint16) * converted[..., 3:]
+            image = ((weighted + 127) // 255).astype(np.uint8)
+        else:
+            image = cast(Image, converted)
+        transposed, flip_rows, flip_columns = self._turn
+        if transposed:
+            image = image.transpose(1, 0, 2)
+        if flip_rows:
+            image = image[::-1]
+        if flip_columns:
+            image = image[:, ::-1]
+        return np.ascontiguousarray(image)
+
+    def _filtered(self, picture: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
+        """As by the reformatter, but that colours are always taken to lie as in H.264: beside the left one of two pixels."""
+        layout, (width, height) = picture.format, self._scaled_size
+        # bicubic, as FFmpeg 7's bilinear puts the colours half a row off
+        options = f"{width}:{height}:interl=-1:flags=bicubic+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
+        options += f"in_range={'full' if full else 'limited'}" + ("" if matrix is None else f":in_color_matrix={int(matrix)}")
+        made_for = (layout.name, layout.width, layout.height, options)
+        if self._filter is None or self._filter[0] != made_for:
+            self._filter = made_for, scaling(layout, self._time_base, options, pix_fmt)
+        self._filter[1].push(picture)
+        return cast(VideoFrame, self._filter[1].pull())
+
+
+def _has_alpha(picture: VideoFrame) -> bool:
+    return picture.format.has_palette or any(component.is_alpha for component in picture.format.components)
+
+
+def _turn(picture: VideoFrame) -> tuple[bool, bool, bool]:
+    """What makes the picture upright: transpose it, then flip rows, then flip columns."""
+    side_data = cast(dict[Type, Any], picture.side_data).get(Type.DISPLAYMATRIX)
+    if side_data is None:
+        return False, False, False
+    # a picture's point (x, y) is shown at (a x + c y, b x + d y); y points down
+    a, b, _, c, d, *_ = struct.unpack("9i", bytes(side_data))
+    if abs(b) > abs(a):
+        return True, b < 0, c < 0
+    return False, d < 0, a < 0

@@ -1,0 +1,50 @@
+"""A style picture's small copy, kept in the style file: made when a style is trained, looked at when somebody asks."""
+
+from livestyle.errors import InputError, StyleError
+from livestyle.frame import Image
+from livestyle.pictures.reading import decode_picture, resize
+from livestyle.pictures.writing import encode_picture
+from livestyle.styles.style_file import Header, load_thumbnail
+
+SHORT_SIDE = 96  # pixels at most
+LONG_SIDE = 512  # pixels at most; nothing larger is decoded
+JPEG_QUALITY = 85
+
+
+def make_thumbnail(picture: Image) -> bytes:
+    """(H, W, 3) uint8 RGB -> a JPEG, short side at most 96 and long side at most 512 pixels, never enlarged."""
+    height, width = picture.shape[:2]
+    factor = min(1.0, SHORT_SIDE / min(height, width), LONG_SIDE / max(height, width))
+    small = resize(picture, max(1, round(width * factor)), max(1, round(height * factor)))
+    return encode_picture(small, ".jpg", jpeg_quality=JPEG_QUALITY)
+
+
+def read_thumbnail(header: Header) -> Image | None:
+    """(h, w, 3) uint8 RGB; None if the file holds none. Raises StyleError if it is no small JPEG."""
+    data = load_thumbnail(header)
+    if data is None:
+        return None
+    width, height = _jpeg_size(data)
+    if not (0 < width <= LONG_SIDE and 0 < height <= LONG_SIDE):
+        said = f"{width}x{height} pixels" if width and height else "no JPEG"
+        raise StyleError(f"{header.path}: the thumbnail is {said}, not a JPEG of at most {LONG_SIDE}x{LONG_SIDE} pixels")
+    try:
+        return decode_picture(data, f"the thumbnail in {header.path}").image
+    except InputError as error:
+        raise StyleError(str(error)) from error
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """(width, height) as the frame header says, before the pixels take any memory; zeros where there is none.
+
+    Segment after segment (ITU-T T.81, B.1.1.4 and B.2.2), and stricter than decoders: nothing may lie between them.
+    """
+    at = 2 if data[:2] == b"\xff\xd8" else len(data)  # start of image
+    while data[at : at + 1] == b"\xff" and at + 9 <= len(data):
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # tables and an extension lie among the frame headers
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+        if not 0xC4 <= marker <= 0xFE or 0xD0 <= marker <= 0xDA:  # without a length, or the scan before its frame
+            break
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return 0, 0

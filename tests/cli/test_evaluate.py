@@ -1,0 +1,227 @@
+"""livestyle evaluate: its tables against the yardstick itself, its sheets, and what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from livestyle.cli import cli
+from livestyle.errors import InputError, OutputError, StyleError, TooLargeError, TrainingError
+from livestyle.pictures.contact_sheet import CAPTION, GAP
+from livestyle.pictures.reading import read_picture
+from livestyle.pictures.writing import write_picture
+from livestyle.styles.gallery import bundled_folder
+from livestyle.stylizer import Stylizer
+from livestyle.train.content.crops import drawn, to_tensor
+from livestyle.train.measure.evaluate import (
+    Descent,
+    Reading,
+    Subject,
+    iterations_table,
+    losses_table,
+    trained_weights,
+    with_given,
+)
+from livestyle.train.measure.optimize import Weights, iterations_to_reach, total_loss
+from livestyle.train.measure.table import Table
+from livestyle.train.measure.yardstick import Measure, open_yardstick, style_tensor
+
+Evaluate = Callable[..., str]
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    """evaluate("photos", ...) -> stdout, in a folder with photos/a.png, photos/b.png and styles/ of two of the bundled names."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "styles"):
+        Path(name).mkdir()
+    first, second, *_ = drawn.content("drawn:scenes")
+    write_picture(Path("photos/a.png"), first[100:148, 60:124])
+    write_picture(Path("photos/b.png"), second[100:148, 60:124])
+    write_picture(Path("styles/wave.png"), drawn.style("drawn:stripes"))
+    write_picture(Path("styles/mosaic.png"), drawn.style("drawn:tiles"))
+
+    def call(*words: str) -> str:
+        fixed = ("--pictures", "styles", "--loss-model", "random", "--device", "cpu")
+        cli.main(["evaluate", *words, *fixed], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_the_figures_are_the_yardsticks_means_and_worst(evaluate: Evaluate) -> None:
+    report = json.loads(evaluate("photos", "-s", "wave", "--json", "--quiet"))
+    yardstick = open_yardstick("random", None, torch.device("cpu"))
+    grams = yardstick.grams(style_tensor(drawn.style("drawn:stripes")))
+    measures = []
+    with Stylizer("wave", device="cpu") as stylizer:
+        for name in ("a", "b"):
+            photo = read_picture(Path(f"photos/{name}.png")).image
+            painted, before = (to_tensor(image)[None] for image in (stylizer(photo), photo))
+            measures.append(yardstick.measure(painted, before, grams))
+    assert [reading["photo"] for reading in report["readings"]] == ["a.png", "b.png"]
+    assert [reading["measure"]["style"] for reading in report["readings"]] == pytest.approx([m.style for m in measures])
+    (row,) = report["tables"][0]["rows"]
+    assert row["style loss"] == pytest.approx((measures[0].style + measures[1].style) / 2)
+    assert row["content loss"] == pytest.approx((measures[0].content + measures[1].content) / 2)
+    assert row["worst style"] == pytest.approx(max(m.style for m in measures))
+    assert row["worst content"] == pytest.approx(max(m.content for m in measures))
+
+
+def test_all_styles_with_pictures_at_several_sizes_with_sheets_beside_the_tables(evaluate: Evaluate) -> None:
+    out = evaluate("photos/a.png", "photos/b.png", "--height", "24", "--height", "48", "--size", "40x40", "-o", "figures")
+    lines = out.splitlines()
+    assert [line.split()[:2] for line in lines[2:8]] == [
+        [style, size] for style in ("mosaic", "wave") for size in ("24", "48", "40x40")
+    ]
+    assert sorted(path.name for path in Path("figures").iterdir()) == [
+        *("sheet_24.jpg", "sheet_40x40.jpg", "sheet_48.jpg", "table.json", "table.txt")
+    ]
+    assert Path("figures/table.txt").read_text() == out
+    assert len(json.loads(Path("figures/table.json").read_text())["readings"]) == 12
+    height, width, _ = read_picture(Path("figures/sheet_48.jpg")).image.shape
+    # a heading, the style pictures as high as a photo, two photos; the photo's column and two styles'
+    assert (height, width) == (CAPTION + 3 * (48 + CAPTION) + GAP, GAP + 3 * (64 + GAP))
+
+
+def test_iterations_are_those_from_the_photo(evaluate: Evaluate) -> None:
+    words = ("photos/a.png", "-s", "wave", "--iterations", "--limit", "30", "--style-weight", "3", "--json", "--quiet")
+    report = json.loads(evaluate(*words))
+    yardstick = open_yardstick("random", None, torch.device("cpu"))
+    grams = yardstick.grams(style_tensor(drawn.style("drawn:stripes")))
+    photo = read_picture(Path("photos/a.png")).image
+    with Stylizer("wave", device="cpu") as stylizer:
+        painted, before = (to_tensor(image)[None] for image in (stylizer(photo), photo))
+    weights = Weights(1, 3, 0.0001)  # content and total variation as the bundled style was trained
+    total = total_loss(yardstick, painted, before, grams, weights)
+    descent = report["readings"][0]["descent"]
+    assert descent["painted_total"] == pytest.approx(total, rel=1e-4)
+    assert descent["iterations"] == iterations_to_reach(descent["painted_total"], yardstick, before, grams, weights, 30)
+    assert report["tables"][1]["rows"][0]["weights"] == "1 3 0.0001"
+
+
+def test_ctrl_c_gives_tables_of_the_photos_that_are_done(evaluate: Evaluate) -> None:
+    rng = np.random.default_rng(0)
+    for name, height, width in (("a", 300, 400), ("b", 1600, 1200)):  # the second takes many seconds
+        write_picture(Path(f"photos/{name}.png"), rng.integers(0, 256, (height, width, 3)).astype(np.uint8))
+    words = ("photos", "--pictures", "styles", "-s", "wave", "--loss-model", "random", "--device", "cpu", "--iterations")
+    run = subprocess.Popen(
+        [sys.executable, "-P", "-m", "livestyle", "evaluate", *words, "-o", "out"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    assert run.stderr is not None
+    shown = ""
+    while "1/2" not in shown:  # the bar
+        shown += (more := run.stderr.read(1))
+        assert more, shown
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate()
+    assert run.returncode == 130
+    assert err.splitlines()[-1] == "stopped after 1 of 2 pictures, which the tables cover"
+    assert [reading["photo"] for reading in json.loads(Path("out/table.json").read_text())["readings"]] == ["a.png"]
+    assert Path("out/table.txt").read_text() == out
+
+
+def test_tables_are_not_lost_with_a_sheet(evaluate: Evaluate, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("styles/wave.png").rename("styles/wave.PNG")
+    size = ("--size", "33000x32")  # two side by side are more than a JPEG holds
+    with pytest.raises(OutputError, match="the picture has 660"):
+        evaluate("photos/a.png", "-s", "wave", *size, *size, "-o", "figures", "--quiet")
+    assert "mean and worst of 1 photo\n" in (out := capsys.readouterr().out)
+    assert Path("figures/table.txt").read_text() == out
+
+
+def test_what_is_refused(evaluate: Evaluate) -> None:
+    write_picture(Path("photos/grey.png"), np.full((40, 40, 3), 90, np.uint8))
+    lite_only = str(bundled_folder() / "wave.lite.safetensors")
+    cases: list[tuple[tuple[str, ...], type[Exception], str]] = [
+        (("none.png",), InputError, "cannot read none.png"),
+        (("photos/grey.png",), TrainingError, "grey.png is of one colour"),
+        (("photos/a.png", "-s", "scream"), InputError, "no picture of the style scream in styles; put scream.jpg there"),
+        (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
+        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "the model full does not fit"),
+        (("photos/a.png", "-s", lite_only, "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),  # seen first
+        (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
+        (("photos/a.png", "--iterations", "--size", "65535x65535"), TooLargeError, "needs about .* to be optimised"),
+        (("photos/a.png", "--size", "65535x65535"), TooLargeError, "needs about .* to be measured"),
+        (("photos/a.png", "--height", "48", "--size", "8x8"), TrainingError, "would be painted at 8x8; it takes 16"),
+    ]
+    for words, error, message in cases:
+        with pytest.raises(error, match=message):
+            evaluate(*words, "--quiet")
+    evaluate("photos/a.png", "-s", "wave", "-o", "figures", "--quiet")
+    with pytest.raises(OutputError, match=r"table\.txt exists; use -y"):
+        evaluate("photos/a.png", "-s", "wave", "-o", "figures", "-n")
+
+
+def test_one_photo_that_cannot_be_measured_does_not_end_the_batch(
+    evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("photos/broken.png").write_text("no picture")
+    fixed = ("--pictures", "styles", "--loss-model", "random", "--device", "cpu", "-s", "wave", "--json")
+    assert cli.main(["evaluate", "photos", *fixed], standalone_mode=False) == 1
+    out, err = capsys.readouterr()
+    assert "note: skipped: photos/broken.png " in err
+    report = json.loads(out)
+    assert [reading["photo"] for reading in report["readings"]] == ["a.png", "b.png"]
+    assert len(report["skipped"]) == 1
+
+
+def reading(style: str, missed: float, lost: float, iterations: int | None = None, photo: str = "a") -> Reading:
+    return Reading(style, photo, "own", Measure(missed, lost, {}), Descent(8.0, 2.0, iterations))
+
+
+def test_ratios_to_the_original_are_given_where_they_mean_something() -> None:
+    readings = [reading("wave", 0.64, 2.018), reading("ash", 1.0, 1.0)]
+    table = losses_table(readings, "vgg_19")
+    assert [row[-2:] for row in table.rows] == [pytest.approx([2.0, 2.0]), [None, None]]  # its wave: .320, 1.009
+    assert "test5.jpg at 712x476" in table.notes[0]
+    assert losses_table(readings, "random").notes == ()
+
+
+def test_iterations_that_reach_nothing_are_counted_apart() -> None:
+    subjects = [Subject("wave", {}, Weights(1, 5, 0))]
+    readings = [reading("wave", 1, 1, count, photo=str(count)) for count in (40, None, 60)]
+    (row,) = iterations_table(readings, subjects, 99).rows
+    assert row == ["wave", "own", "1 5 0", 8.0, 2.0, 60, 40, None, 1]
+    (row,) = iterations_table(readings[1:], subjects, 99).rows
+    assert row[5] is None
+
+
+def test_weights_of_a_file_from_anywhere() -> None:
+    good = {"weighting": "relative", "content_weight": 2, "style_weight": 1.75, "tv_weight": 0}
+    assert trained_weights({"training": json.dumps(good)}) == Weights(2, 1.75, 0)
+    bad = [{}, [], 3, good | {"weighting": "absolute"}, good | {"tv_weight": float("nan")}, good | {"style_weight": [1]}]
+    for training in [*map(json.dumps, bad), "{", "[" * 100_000]:
+        assert trained_weights({"training": training}) == Weights()
+    assert trained_weights({}) == Weights()
+    assert with_given(Weights(2, 3, 4), {"style_weight": 0.0, "tv_weight": None}) == Weights(2, 0, 4)
+
+
+def test_a_table_as_text() -> None:
+    table = Table("Title", ("name", "loss", "count"), [["a", 0.5, 3], ["long name", None, 12]], ("a note",))
+    assert str(table).splitlines() == [
+        "Title",
+        "name        loss  count",
+        "a          0.500      3",
+        "long name      -     12",
+        "a note",
+    ]
+    assert table.as_dict()["rows"][1] == {"name": "long name", "loss": None, "count": 12}
+
+
+def test_steadiness_table_has_a_column_a_clip_and_the_clips_own_line(evaluate: Evaluate) -> None:
+    Path("photos/a.png").rename("photos/pan.png")  # as one of the drawn clips is called
+    report = json.loads(evaluate("photos/pan.png", "-s", "wave", "--steady", "--json", "--quiet"))
+    painted, clip = report["tables"][1]["rows"]
+    assert list(painted) == ["style", "pan", "zoom", "rotation", "passing", "pan 2"]
+    assert clip["style"] == "(the clip)"
+    assert all(0 < clip[name] < 0.2 < painted[name] for name in ("pan", "zoom", "rotation", "passing"))  # x 1000
+    assert clip["pan 2"] == pytest.approx(2, abs=0.1)  # the sensor's noise

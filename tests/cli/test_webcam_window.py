@@ -1,0 +1,419 @@
+"""The webcam command in a real window, under Xvfb, with real key presses by xdotool."""
+
+import ctypes
+import ctypes.util
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from livestyle.frame import Image
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.torch_ops import TransformerNetwork
+from livestyle.styles.style_file import save
+
+TOOLS = ("Xvfb", "xdotool")
+MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
+
+STYLES = ["aaa1", "aaa2", "aaa3"]  # the first of all, whatever else is installed
+MIDDLE = np.s_[60:290, 40:560]  # of the window: nothing is written there, and the mouse pointer is lower
+TOP = np.s_[:16, :400]  # where the status is
+PATIENCE_SECONDS = 60
+AT_ONCE_SECONDS = 4  # on a busy machine; OpenCV gives a camera up after 5
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.02)
+
+
+class Display:
+    """An X server whose picture lies in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        reader, writer = os.pipe()
+        words = ["Xvfb", "-displayfd", str(writer), "-fbdir", str(folder)]
+        words += ["-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]
+        self.server = subprocess.Popen(words, pass_fds=[writer], stderr=subprocess.DEVNULL)
+        os.close(writer)
+        with os.fdopen(reader) as answer:
+            number = answer.readline().strip()
+        assert number, "Xvfb did not start"
+        self.environment = os.environ | {"DISPLAY": f":{number}"}
+        self._file = folder / "Xvfb_screen0"
+
+    def look(self) -> Image:
+        """(600, 800, 3) RGB: what is on the screen."""
+        data = self._file.read_bytes()  # in the format of xwd: a header, colours, pixels as blue green red and nothing
+        header = struct.unpack(">25I", data[:100])
+        width, height, line, colors = header[4], header[5], header[12], header[19]
+        pixels = np.frombuffer(data, np.uint8, line * height, header[0] + 12 * colors)
+        return np.ascontiguousarray(pixels.reshape(height, line)[:, : width * 4].reshape(height, width, 4)[:, :, 2::-1])
+
+    def xdotool(self, *words: str) -> str:
+        result = subprocess.run(["xdotool", *words], env=self.environment, capture_output=True, text=True, check=False)
+        return result.stdout.strip()
+
+    def close(self) -> None:
+        self.server.terminate()
+        self.server.wait()
+
+
+@pytest.fixture(scope="module")
+def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
+    display = Display(tmp_path_factory.mktemp("screen"))
+    yield display
+    display.close()
+
+
+class Webcam:
+    """The running command, and a person's hands and eyes."""
+
+    def __init__(self, display: Display, folder: Path, *words: str) -> None:
+        self.display, self.folder = display, folder
+        command = [sys.executable, "-m", "livestyle", "webcam", "--style", STYLES[0], "--json", *words]
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=display.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.window = ""
+        until(self._find_window, "the window is there")
+        display.xdotool("windowfocus", "--sync", self.window)
+        until(lambda: display.look()[MIDDLE].any(), "a picture is in it")
+
+    def _find_window(self) -> str:
+        assert self.process.poll() is None, self.process.communicate()
+        self.window = self.display.xdotool("search", "--name", "^livestyle: ").split("\n")[-1]
+        return self.window
+
+    def press(self, key: str) -> None:
+        self.display.xdotool("key", key)
+
+    def title(self) -> str:
+        return self.display.xdotool("getwindowname", self.window)
+
+    def pick(self, key: str, style: str) -> Image:
+        """Press a key and wait until its style is seen; the middle of the window, which a still camera leaves still."""
+        before = self.display.look()
+        self.press(key)
+        until(lambda: self.title() == f"livestyle: {style}", f"the title says {style}")
+        until(lambda: not np.array_equal(self.display.look()[MIDDLE], before[MIDDLE]), "the picture is another")
+        return self.settled()
+
+    def settled(self) -> Image:
+        """The middle of the window, once it is the same in two looks that are some frames apart."""
+        looks = [self.display.look()[MIDDLE]]
+
+        def same() -> bool:
+            time.sleep(0.2)
+            looks.append(self.display.look()[MIDDLE])
+            return np.array_equal(looks[-1], looks[-2])
+
+        until(same, "the picture stands still")
+        return looks[-1]
+
+    def end(self) -> dict[str, object]:
+        """Wait for the end; the summary."""
+        said, complaint = self.process.communicate(timeout=PATIENCE_SECONDS)
+        assert self.process.returncode == 0, complaint
+        assert "Traceback" not in complaint
+        summary = json.loads(said)
+        assert isinstance(summary, dict)
+        return summary
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three styles that no training made, and a still film to hold before the program."""
+    torch.manual_seed(5)
+    network = TransformerNetwork(ARCHITECTURES["lite"])
+    for name in STYLES:
+        rows = network.plain_rows() + torch.randn(2, network.architecture.row_length) * 0.3
+        save(tmp_path / "models" / f"{name}.safetensors", network.body(), rows.numpy(), {}, with_body=name == STYLES[0])
+    y, x = np.mgrid[0:96, 0:160]
+    scene = np.stack([x * 255 / 160, y * 255 / 96, (x // 16 + y // 16) % 2 * 200], axis=-1).astype(np.uint8)
+    with av.open(str(tmp_path / "still.mp4"), "w") as output:
+        # every picture by itself, and without loss: all are decoded to the same
+        stream = output.add_stream("libx264", rate=10, options={"crf": "0", "preset": "ultrafast", "g": "1"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for _ in range(10 * 120):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(scene)))
+        output.mux(stream.encode(None))
+    return tmp_path
+
+
+@pytest.fixture
+def start(display: Display, folder: Path) -> Iterator[Callable[..., Webcam]]:
+    started = []
+
+    def begin(*words: str) -> Webcam:
+        started.append(Webcam(display, folder, *words))
+        return started[-1]
+
+    yield begin
+    for webcam in started:
+        webcam.process.kill()
+        webcam.process.communicate()
+
+
+def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], display: Display, folder: Path) -> None:
+    webcam = start("--camera", "still.mp4")
+    first = webcam.settled()
+    assert webcam.title() == "livestyle: aaa1"
+
+    # by the last 8 bits of their codes these are q, r, s, q and more
+    for key in ("Left", "Up", "Right", "F1", "F2", "Shift_L", "Cyrillic_shorti", "KP_Left", "Num_Lock", "Num_Lock"):
+        webcam.press(key)
+
+    second = webcam.pick("2", "aaa2")
+    third = webcam.pick("n", "aaa3")
+    assert not np.array_equal(second, third)
+    assert np.array_equal(webcam.pick("p", "aaa2"), second)
+    assert np.array_equal(webcam.pick("1", "aaa1"), first)
+
+    webcam.press("minus")
+    until(lambda: not np.array_equal(display.look()[MIDDLE], first), "there is less painting")
+    webcam.press("plus")
+    until(lambda: np.array_equal(display.look()[MIDDLE], first), "the whole painting is back")
+    webcam.press("c")
+    until(lambda: not np.array_equal(display.look()[MIDDLE], first), "the colours are the photo's")
+    webcam.press("c")
+    until(lambda: np.array_equal(display.look()[MIDDLE], first), "the colours are the painting's")
+    until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "the status is written in white")
+    dark = display.look()[TOP].mean()
+    webcam.press("i")
+    until(lambda: display.look()[TOP].mean() > 1.5 * dark, "the status and its dark ground have gone")
+    webcam.press("i")
+    until(lambda: display.look()[TOP].mean() < 1.2 * dark, "the status is back")
+    webcam.press("h")
+    until(lambda: display.look()[MIDDLE].mean() < first.mean() / 2, "the help page is there")
+    webcam.press("h")
+    until(lambda: np.array_equal(display.look()[MIDDLE], first), "the help page has gone")
+
+    webcam.press("r")
+    partial = folder / "webcam-001.partial.mp4"
+    until(lambda: partial.exists() and partial.stat().st_size > 5000, "it records")
+    webcam.press("s")
+    until((folder / "webcam-001.png").exists, "the picture is saved")
+    webcam.press("r")
+    until((folder / "webcam-001.mp4").exists, "the recording is complete")
+    webcam.press("q")
+    summary = webcam.end()
+
+    assert summary["recordings"] == ["webcam-001.mp4"]
+    assert summary["pictures"] == ["webcam-001.png"]
+    assert not partial.exists()
+    # with nothing written into them: the saved picture is what the window showed, and the recording is like it
+    read = cv2.imread(str(folder / "webcam-001.png"))
+    assert read is not None
+    saved = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
+    assert saved.shape == (96, 160, 3)
+    enlarged = cv2.resize(saved, (600, 360), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(enlarged[MIDDLE], first)
+    with av.open(str(folder / "webcam-001.mp4")) as video:
+        recorded = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(recorded) > 1
+    for image in recorded:
+        # by blocks of 8x8, for the film keeps one colour for four pixels; a word's dark ground would change some by 80
+        assert np.abs(blocks(image) - blocks(saved)).max() < 16
+
+
+def blocks(image: NDArray[Any]) -> NDArray[Any]:
+    """The mean colours of 8x8 pixels."""
+    return np.asarray(cv2.resize(image.astype(np.float32), (20, 12), interpolation=cv2.INTER_AREA))
+
+
+def test_pause_full_screen_and_escape(start: Callable[..., Webcam], display: Display) -> None:
+    webcam = start("--camera", "demo", "--size", "160x96", "--mirror")
+    still = display.look()[MIDDLE]
+    until(lambda: not np.array_equal(display.look()[MIDDLE], still), "the scene moves")
+    webcam.press("space")
+    held = webcam.settled()
+    webcam.press("f")
+    webcam.press("f")
+    changed = webcam.pick("2", "aaa2")
+    assert not np.array_equal(changed, held)
+    assert np.array_equal(webcam.pick("1", "aaa1"), held)
+    webcam.press("space")
+    until(lambda: not np.array_equal(display.look()[MIDDLE], held), "the scene moves again")
+    webcam.press("Escape")
+    assert webcam.end()["recordings"] == []
+
+
+def test_the_close_button_ends_it(start: Callable[..., Webcam], display: Display) -> None:
+    library = ctypes.util.find_library("X11")
+    if library is None:
+        pytest.skip("needs libX11 to press the button where no window manager is")
+    webcam = start("--camera", "demo", "--size", "160x96", "--record", "out.mp4")
+    press_close_button(library, display.environment["DISPLAY"], int(webcam.window))
+    assert webcam.end()["recordings"] == ["out.mp4"]
+    assert (webcam.folder / "out.mp4").exists()
+
+
+def test_a_dead_x_server_leaves_the_recording_complete(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    display = Display(tmp_path_factory.mktemp("mortal"))
+    try:
+        webcam = Webcam(display, folder, "--camera", "demo", "--size", "160x96", "--record", "out.mp4")
+        until(lambda: (folder / "out.partial.mp4").stat().st_size > 5000, "it records")
+    finally:
+        display.server.kill()
+        display.server.wait()
+    said, complaint = webcam.process.communicate(timeout=PATIENCE_SECONDS)
+    assert webcam.process.returncode == 1, complaint
+    assert "livestyle: the display has closed the connection" in complaint
+    summary = json.loads(said)
+    assert (summary["recordings"], summary["kept"]) == (["out.mp4"], [])
+    with av.open(str(folder / "out.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 10
+    assert not list(folder.glob("*partial*"))
+
+
+def test_the_window_opens_before_the_camera(display: Display, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # which takes connections, and never answers
+        words = ["webcam", "--camera", f"http://127.0.0.1:{server.getsockname()[1]}/", "--style", STYLES[0], "--json"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "livestyle", *words], cwd=folder, env=display.environment, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            until(lambda: display.xdotool("search", "--name", "^livestyle: loading$"), "the window is there")
+            display.xdotool("windowfocus", "--sync", display.xdotool("search", "--name", "^livestyle: loading$").split("\n")[-1])
+            until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "it says that it loads")
+            pressed_at = time.monotonic()
+            display.xdotool("key", "q")
+            said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+    assert time.monotonic() - pressed_at < AT_ONCE_SECONDS
+    assert process.returncode == 0
+    assert json.loads(said)["frames"] == 0
+
+
+def test_the_window_is_served_while_the_camera_stalls(start: Callable[..., Webcam], display: Display) -> None:
+    stall = threading.Event()
+    with camera_that_stalls(stall) as address:
+        webcam = start("--camera", address)
+        stall.set()
+        before = webcam.settled()
+        webcam.press("h")
+        until(lambda: display.look()[MIDDLE].mean() < before.mean() / 2, "the help page is there")
+        webcam.press("q")
+        assert webcam.end()["errors"] == []
+
+
+@contextmanager
+def camera_that_stalls(stall: threading.Event) -> Iterator[str]:
+    """The address of a camera that gives equal pictures until `stall` is set, and then nothing."""
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            data = cv2.imencode(".jpg", np.full((96, 160, 3), 200, np.uint8))[1].tobytes()
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            while not stall.wait(0.03):
+                self.wfile.write(head.encode() + data + b"\r\n")
+            ended.wait(PATIENCE_SECONDS)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            stall.set()
+            ended.set()
+            server.shutdown()
+            thread.join()
+
+
+def press_close_button(library: str, display: str, window: int) -> None:
+    """Send what a window manager sends: WM_DELETE_WINDOW."""
+    x11 = ctypes.CDLL(library)
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XInternAtom.restype = ctypes.c_ulong
+    connection = ctypes.c_void_p(x11.XOpenDisplay(display.encode()))
+    protocols, delete = (x11.XInternAtom(connection, name, False) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+
+    class ClientMessage(ctypes.Structure):
+        _fields_ = (
+            ("type", ctypes.c_int),
+            ("serial", ctypes.c_ulong),
+            ("send_event", ctypes.c_int),
+            ("display", ctypes.c_void_p),
+            ("window", ctypes.c_ulong),
+            ("message_type", ctypes.c_ulong),
+            ("format", ctypes.c_int),
+            ("data", ctypes.c_long * 5),
+            ("room", ctypes.c_long * 24),  # an XEvent is larger
+        )
+
+    event = ClientMessage(33, 0, 1, connection, window, protocols, 32, (delete, 0))
+    x11.XSendEvent(connection, ctypes.c_ulong(window), False, 0, ctypes.byref(event))
+    x11.XCloseDisplay(connection)
+
+
+def test_a_window_can_be_opened_twice(display: Display) -> None:
+    """In a process of its own, for this one may have no display."""
+    program = """
+from fractions import Fraction
+from livestyle.sinks.window import Window
+import numpy as np
+from livestyle.frame import Frame
+frame = Frame(np.zeros((9, 16, 3), np.uint8), Fraction(0))
+for _ in range(2):
+    window = Window("livestyle", 16, 9)
+    window.write(frame)
+    window.key()
+    assert window.is_open
+    window.toggle_full_screen()
+    window.write(frame)
+    window.close()
+    window.close()
+    assert not window.is_open
+print("done")
+"""
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env=display.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout == "done\n", result.stderr
+
+
+def test_training_shows_the_picture_getting_painted(display: Display, tmp_path: Path) -> None:
+    words = ["-c", "demo", "--steps", "100000", "--preview", "window", "--device", "cpu", "--model-path", "models"]
+    command = [sys.executable, "-m", "livestyle", "train", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, env=display.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: display.xdotool("search", "--name", "^livestyle train") or process.poll(), "the window is there")
+        assert process.poll() is None, process.communicate()
+        until(lambda: len(np.unique(display.look().reshape(-1, 3), axis=0)) > 1000, "a picture is in it")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert (tmp_path / "models/demo.lite.safetensors").exists()

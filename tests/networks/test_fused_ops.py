@@ -1,0 +1,63 @@
+"""The fused kernels paint what eager torch paints: on a GPU, or in Triton's interpreter where there is none."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.torch_ops import TorchOps, TransformerNetwork
+
+pytest.importorskip("triton", reason="Triton is for Linux")
+from livestyle.networks.fused_ops import FusedOps, PendingMap
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def paint_both(architecture: str, size: tuple[int, int], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    network = TransformerNetwork(ARCHITECTURES[architecture]).requires_grad_(False).to(DEVICE)
+    rows = (network.plain_rows() + 0.3 * torch.randn(2, network.architecture.row_length)).to(DEVICE)
+    photo = torch.rand(2, 3, *size, device=DEVICE)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # which is on by itself, and .004 off in `full`
+        eager = network(photo, rows)
+        network, rows, photo = network.to(dtype), rows.to(dtype), photo.to(dtype).contiguous(memory_format=torch.channels_last)
+        return eager, network.architecture.forward(FusedOps(network.convolutions, rows), PendingMap(photo)).raw.float()
+
+
+# 17 x 65: more than one tile of pixels a norm, and rows that end inside a block
+@pytest.mark.parametrize(("architecture", "size"), [("lite", (1, 1)), ("lite", (17, 65)), ("lite", (72, 80)), ("full", (17, 30))])
+def test_fused_is_eager(architecture: str, size: tuple[int, int]) -> None:
+    eager, fused = paint_both(architecture, size, torch.float32)
+    torch.testing.assert_close(fused, eager, rtol=0, atol=1e-4)
+
+
+def test_fused_in_half_precision() -> None:
+    eager, fused = paint_both("lite", (24, 40), torch.float16)
+    assert (fused - eager).square().mean() < 10**-3.8  # 38 dB
+
+
+def test_statistics_do_not_cancel() -> None:
+    # a small contrast on a large mean: squares of 3000 leave fp32 no digit of a variance of 1
+    x = (torch.randn(1, 32, 40, 40, dtype=torch.float64) + 3000).contiguous(memory_format=torch.channels_last)
+    rows = torch.stack([torch.ones(32), torch.zeros(32)]).to(DEVICE)
+    normal = FusedOps({}, rows).norm(PendingMap(x.float().to(DEVICE))).written().double().cpu()
+    exact = x.float().double()
+    exact = (exact - exact.mean((2, 3), keepdim=True)) / exact.var((2, 3), correction=0, keepdim=True).sqrt()
+    torch.testing.assert_close(normal, exact, rtol=0, atol=2e-3)
+
+
+def test_any_order_of_operations() -> None:
+    """Twice as large twice, a norm after a ReLU, after upsampling, and after a norm."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last).to(DEVICE)
+    rows = torch.rand(2, 24, device=DEVICE) + 0.5
+
+    def run(ops: Any, y: Any) -> Any:
+        y = ops.norm(ops.relu(y))
+        y = ops.upsample(ops.relu(ops.upsample(y)))
+        return ops.norm(ops.norm(y))
+
+    eager = run(TorchOps({}, rows), x.clone())
+    assert eager.shape == (2, 8, 20, 24)
+    torch.testing.assert_close(run(FusedOps({}, rows), PendingMap(x)).written(), eager, rtol=0, atol=1e-4)

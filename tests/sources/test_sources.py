@@ -1,0 +1,140 @@
+"""What every source has to do. To add one: a function (make_clip) -> source, in SOURCES."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from livestyle.errors import InputError
+from livestyle.frame import Frame, Source
+from livestyle.sources.demo import DemoScene
+from livestyle.sources.live import Mirrored, Paced, Pausable
+from livestyle.sources.video.file import VideoFile, open_video
+
+Factory = Callable[[Callable[..., Path]], Source]
+PART: dict[str, Any] = {"start_seconds": Fraction(1, 5), "duration_seconds": Fraction(1, 2)}
+
+
+def animated_webp(path: Path, durations: tuple[int, ...] = (200, 300, 1000)) -> Path:
+    """A red, a green and a blue picture, half clear."""
+    colors = [(200, 0, 0, 128), (0, 200, 0, 128), (0, 0, 200, 128)]
+    first, *others = [Pillow.new("RGBA", (64, 48), color) for color in colors]
+    first.save(path, save_all=True, append_images=others, duration=list(durations), lossless=True, minimize_size=False)
+    return path
+
+
+SOURCES: dict[str, Factory] = {
+    "video file": lambda make_clip: VideoFile(make_clip()),
+    "part of a video file": lambda make_clip: VideoFile(make_clip(), **PART),
+    "animated picture": lambda make_clip: open_video(animated_webp(make_clip().parent / "clip.webp")),
+    "video file, scaled": lambda make_clip: VideoFile(make_clip(), size=lambda width, height: (width // 2, height // 2)),
+    "demo scene": lambda make_clip: DemoScene(64, 48, seconds=0.2),
+    "video file, paced": lambda make_clip: Paced(VideoFile(make_clip()), clock=lambda: 0, sleep=lambda seconds: None),
+    "demo scene, mirrored": lambda make_clip: Mirrored(DemoScene(64, 48, seconds=0.2)),
+    "demo scene, to be paused": lambda make_clip: Pausable(DemoScene(64, 48, seconds=0.2)),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest, make_clip: Callable[..., Path]) -> Iterator[Source]:
+    source = SOURCES[request.param](make_clip)
+    yield source
+    source.close()
+
+
+def frames(source: Source) -> Iterator[Frame]:
+    while (frame := source.read()) is not None:
+        yield frame
+
+
+def test_frames_are_as_info_says(source: Source) -> None:
+    count = 0
+    for frame in frames(source):
+        assert frame.image.shape == (source.info.height, source.info.width, 3)
+        assert frame.image.dtype == np.uint8
+        assert frame.image.flags.c_contiguous
+        count += 1
+    assert count == source.info.frame_count
+
+
+def test_times_are_exact_and_grow(source: Source) -> None:
+    times = [frame.pts_seconds for frame in frames(source)]
+    time_base = source.info.time_base
+    assert time_base is not None
+    assert all(isinstance(time, Fraction) for time in times)
+    assert all(before < after for before, after in itertools.pairwise(times))
+    assert all((time / time_base).denominator == 1 for time in times)
+
+
+def test_the_first_kept_frame_is_at_zero(source: Source) -> None:
+    first = source.read()
+    assert first is not None
+    assert first.pts_seconds == 0
+
+
+def test_frames_stay_what_they_were(source: Source) -> None:
+    first = source.read()
+    assert first is not None
+    copy = first.image.copy()
+    for _ in frames(source):
+        pass
+    assert np.array_equal(first.image, copy)
+
+
+def test_after_the_end_there_is_nothing(source: Source) -> None:
+    for _ in frames(source):
+        pass
+    assert source.read() is None
+    assert source.damage == []
+
+
+def test_closes_twice_and_early(source: Source) -> None:
+    source.read()
+    source.close()
+    source.close()
+
+
+def test_a_video_file_that_is_closed_has_no_more_frames(make_clip: Callable[..., Path]) -> None:
+    source = VideoFile(make_clip())
+    source.close()
+    assert source.read() is None
+
+
+def test_an_animated_webp_has_its_own_times_and_lies_over_black(tmp_path: Path) -> None:
+    source = open_video(animated_webp(tmp_path / "clip.webp"), size=lambda width, height: (32, 24))
+    shown = list(frames(source))
+    source.close()
+    assert [frame.pts_seconds for frame in shown] == [0, Fraction(1, 5), Fraction(1, 2)]
+    assert shown[-1].duration_seconds == 1
+    assert [frame.image[12, 16].argmax() for frame in shown] == [0, 1, 2]
+    assert [frame.image.max() for frame in shown] == [100, 100, 100]
+    assert source.notes == ["transparency is composed over black"]
+
+
+def test_a_part_of_an_animated_webp(tmp_path: Path) -> None:
+    source = open_video(animated_webp(tmp_path / "clip.webp"), start_seconds=Fraction(1, 4), duration_seconds=1)
+    shown = [(frame.pts_seconds, frame.duration_seconds, frame.image[12, 16].argmax()) for frame in frames(source)]
+    source.close()
+    assert shown == [(0, Fraction(1, 4), 1), (Fraction(1, 4), Fraction(3, 4), 2)]
+    with pytest.raises(InputError, match="no picture at or after 2 s"):
+        open_video(animated_webp(tmp_path / "clip.webp"), start_seconds=2)
+
+
+def test_a_damaged_animated_webp(tmp_path: Path) -> None:
+    path = animated_webp(tmp_path / "clip.webp")
+    data = bytearray(path.read_bytes())
+    last = data.rindex(b"VP8L")
+    data[last + 13 : last + 30] = b"\xff" * 17
+    path.write_bytes(data)
+    source = open_video(path)
+    assert len(list(frames(source))) == 2
+    source.close()
+    assert source.damage == ["1 of 3 pictures could not be decoded"]
+    path.write_bytes(data[:100])
+    with pytest.raises(InputError, match=r"cannot read .*clip\.webp"):
+        open_video(path)

@@ -1,0 +1,269 @@
+"""Style files: what is written comes back, and nothing else gets in."""
+
+import json
+import os
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from livestyle.errors import OutputError, StyleError
+from livestyle.frame import FloatArray
+from livestyle.networks import ARCHITECTURES
+from livestyle.networks.body import Body
+from livestyle.styles import style_file as style
+from livestyle.styles.style_file import load_body, load_style, read_header
+
+Change = Callable[[dict[str, Tensor], dict[str, str]], object]
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    rng = np.random.default_rng(0)
+    lite = ARCHITECTURES["lite"]
+    return Body(lite, {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in lite.parameters.items()})
+
+
+def plain_rows() -> FloatArray:
+    return np.stack([np.ones(512, np.float32), np.zeros(512, np.float32)])
+
+
+@pytest.fixture
+def good(body: Body, tmp_path: Path) -> Path:
+    """A style with its body."""
+    path = tmp_path / "moss.lite.safetensors"
+    style.save(path, body, plain_rows() * 1.5, {"origin": "a wood", "training": {"steps": 3}}, with_body=True)
+    return path
+
+
+def change(path: Path, how: Change) -> Path:
+    """Rewrite the file with other tensors and metadata."""
+    tensors = load_file(path)
+    metadata = {"format": "livestyle-1", "architecture": "lite", "body": read_header(path).body_hash}
+    how(tensors, metadata)
+    save_file(tensors, path, metadata)
+    return path
+
+
+def read_all(path: Path) -> None:
+    header = read_header(path)
+    load_style(header)
+    load_body(header)
+
+
+def refused(path: Path) -> str:
+    """The message, one line that names the file."""
+    with pytest.raises(StyleError) as caught:
+        read_all(path)
+    message = str(caught.value)
+    assert path.name in message
+    assert "\n" not in message
+    return message
+
+
+def test_round_trip(good: Path, body: Body) -> None:
+    header = read_header(good)
+    assert (header.name, header.architecture, header.has_rows, header.has_body) == ("moss", "lite", True, True)
+    assert header.info["origin"] == "a wood"
+    assert json.loads(header.info["training"]) == {"steps": 3}
+    loaded = load_style(header)
+    assert np.array_equal(loaded.rows, plain_rows() * 1.5)
+    loaded_body = load_body(header)
+    assert loaded_body.architecture is body.architecture
+    for name, value in body.parameters.items():
+        assert np.array_equal(loaded_body.parameters[name], value.astype(np.float16).astype(np.float32)), name
+
+
+def test_rows_and_body_apart(tmp_path: Path, body: Body) -> None:
+    style.save(tmp_path / "rows.safetensors", body, plain_rows(), {}, with_body=False)
+    style.save(tmp_path / "body.safetensors", body, None, {}, with_body=True)
+    rows, alone = read_header(tmp_path / "rows.safetensors"), read_header(tmp_path / "body.safetensors")
+    assert (rows.has_rows, rows.has_body, alone.has_rows, alone.has_body) == (True, False, False, True)
+    assert rows.body_hash == alone.body_hash != ""
+    assert rows.path.stat().st_size < 8192  # to be mailed
+    with pytest.raises(StyleError, match="body without a style"):
+        load_style(alone)
+
+
+@pytest.mark.parametrize("name", ["moss", "my wave", "神奈川 wave", "a-b", "x" * 100])
+def test_names(name: str) -> None:
+    style.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "-a", "a.b", "a:b", "a,b", "../a", "a\\b", "a\nb", "a*", "x" * 101])
+def test_words_that_cannot_be_names(name: str) -> None:
+    with pytest.raises(StyleError, match="cannot be a name"):
+        style.check_name(name)
+
+
+def test_hash_is_of_names_and_values(body: Body) -> None:
+    state = {name: value.copy() for name, value in body.parameters.items()}
+    first = style.body_hash(state)
+    assert style.body_hash(dict(reversed(state.items()))) == first
+    state["stem.bias"][3] += 0.5
+    assert style.body_hash(state) != first
+
+
+def put(name: str, value: Tensor) -> Change:
+    return lambda tensors, _metadata: tensors.update({name: value})
+
+
+def tag(key: str, value: str) -> Change:
+    return lambda _tensors, metadata: metadata.update({key: value})
+
+
+BYTES = torch.ones(9, dtype=torch.uint8)
+BAD: dict[str, tuple[Change, str]] = {
+    "body changed": (lambda tensors, _: tensors["body.stem.bias"].add_(1), "hash"),
+    "another hash": (tag("body", "0" * 64), "hash"),
+    "nan in the rows": (lambda tensors, _: tensors["rows"][0, 5].fill_(torch.nan), "rows holds numbers that are not finite"),
+    "infinity in the body": (lambda tensors, _: tensors["body.up.weight"].view(-1)[7].fill_(torch.inf), "body.up.weight.*finite"),
+    "rows too short": (put("rows", torch.ones(2, 511)), "rows is .2, 511. F32, not .2, 512."),
+    "rows of one": (put("rows", torch.ones(512)), "rows is"),
+    "whole numbers": (put("rows", torch.ones(2, 512, dtype=torch.int64)), "I64"),
+    "double": (put("rows", torch.ones(2, 512, dtype=torch.float64)), "F64"),
+    "wrong kernel": (put("body.up.weight", torch.ones(32, 32, 5, 5)), "body.up.weight"),
+    "one too many": (put("body.extra", torch.ones(1)), "body.extra.*does not have"),
+    "a name like a path": (put("../../etc/passwd", torch.ones(1)), "does not have"),
+    "one missing": (lambda tensors, _: tensors.pop("body.up.bias"), "lacks body.up.bias"),
+    "nothing": (lambda tensors, _: tensors.clear(), "lacks rows"),
+    "another network": (tag("architecture", "huge"), "network 'huge'.*full, lite"),
+    "the other network": (tag("architecture", "full"), "not"),
+    "thumbnail too large": (put("thumbnail", torch.zeros(65537, dtype=torch.uint8)), "thumbnail is .65537,. U8"),
+    "thumbnail of nothing": (put("thumbnail", torch.zeros(0, dtype=torch.uint8)), "thumbnail is .0,. U8"),
+    "thumbnail of rows": (put("thumbnail", torch.zeros(8, 8, dtype=torch.uint8)), "thumbnail is .8, 8. U8"),
+    "thumbnail of floats": (put("thumbnail", torch.zeros(64)), "thumbnail is .64,. F32"),
+    "a thumbnail alone": (lambda tensors, _: (tensors.clear(), tensors.update(thumbnail=BYTES)), "lacks rows"),
+    "no format": (lambda _, metadata: metadata.pop("format"), "not a livestyle style"),
+    "a later format": (tag("format", "livestyle-9"), "not a livestyle style"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_wrong_inside_is_said(case: str, good: Path) -> None:
+    how, words = BAD[case]
+    assert re.search(words, refused(change(good, how)))
+
+
+def write_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"rows": [1.0]}))
+
+
+def write_checkpoint(path: Path) -> None:
+    torch.save({"rows": torch.ones(2, 512)}, path)
+
+
+def write_foreign(path: Path) -> None:
+    save_file({"model.weight": torch.ones(3, 3)}, path, {"format": "pt"})
+
+
+def cut(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def promise_much(path: Path) -> None:
+    """A header that is said to be longer than the file."""
+    path.write_bytes((2**40).to_bytes(8, "little") + b"{}")
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        write_pickle,
+        write_checkpoint,
+        write_foreign,
+        cut,
+        promise_much,
+        make_folder,
+        Path.unlink,
+        lambda path: path.write_text("not a style\n"),
+        lambda path: path.write_bytes(b""),
+    ],
+    ids=["pickle", ".pth", "foreign safetensors", "truncated", "long header", "folder", "missing", "text", "empty"],
+)
+def test_files_that_are_no_style_files(spoil: Callable[[Path], object], good: Path) -> None:
+    spoil(good)
+    refused(good)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    assert "is not a file" in refused(tmp_path / "pipe.safetensors")
+
+
+def test_too_big_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.safetensors"
+    with path.open("wb") as file:
+        file.truncate(65 * 2**20)  # of nothing: reading it would find no safetensors
+    assert "65 MiB" in refused(path)
+
+
+def test_a_file_that_changed_after_its_header_was_read(good: Path) -> None:
+    header = read_header(good)
+    cut(good)
+    with pytest.raises(StyleError):
+        load_style(header)
+    write_foreign(good)
+    with pytest.raises(StyleError):
+        load_body(header)
+
+
+def test_writing_leaves_one_readable_file(good: Path, body: Body) -> None:
+    before = good.read_bytes()
+    style.save(good, body, plain_rows(), {}, with_body=False)
+    assert good.read_bytes() != before
+    assert list(good.parent.iterdir()) == [good]
+    assert good.stat().st_mode & 0o777 == 0o666 & ~umask()
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_writing_below_a_file(good: Path, body: Body) -> None:
+    with pytest.raises(OutputError, match="cannot write"):
+        style.save(good / "moss.safetensors", body, None, {}, with_body=True)
+    assert list(good.parent.iterdir()) == [good]
+
+
+def test_writing_where_a_folder_is(tmp_path: Path, body: Body) -> None:
+    (tmp_path / "moss.safetensors").mkdir()
+    with pytest.raises(OutputError, match="cannot write"):
+        style.save(tmp_path / "moss.safetensors", body, None, {}, with_body=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["moss.safetensors"]
+
+
+def test_a_disk_that_fills_up(good: Path, body: Body) -> None:
+    resource = pytest.importorskip("resource")
+    before = good.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the write stops in the middle, with an error
+    try:
+        with pytest.raises(OutputError, match="cannot write"):
+            style.save(good, body, plain_rows(), {}, with_body=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert good.read_bytes() == before
+    assert list(good.parent.iterdir()) == [good]
+
+
+def test_a_file_that_says_megabytes_of_itself_is_refused(body: Body, tmp_path: Path) -> None:
+    path = tmp_path / "talker.lite.safetensors"
+    style.save(path, body, plain_rows(), {"training": "[" * 3 * 2**20}, with_body=True)
+    with pytest.raises(StyleError, match="says 3 MiB of itself; a style file at most 2"):
+        read_header(path)

@@ -1,0 +1,46 @@
+"""More pictures to learn styles from: so many that a body learns what styles have in common.
+
+Then the rows alone can carry a style that the body has never seen (Dumoulin et al. 2017, section 3.2).
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from livestyle.train.content.crops import crop_middle, drawn, resize_short_side
+
+SIDE = 256  # pixels
+
+
+def variation(number: int, pictures: Sequence[np.ndarray], photo: np.ndarray, seed: int) -> np.ndarray:
+    """Picture `number`, (256, 256, 3) uint8 RGB: in turn a piece of one of `pictures` turned and in other colours, a
+    drawn texture, the same again, and the photo in other colours. pictures, photo: (H, W, 3) uint8 RGB."""
+    rng = np.random.default_rng((seed, number))
+    kind = number % 4
+    if kind == 1:
+        return drawn.texture(rng)
+    if kind == 3:
+        return recoloured(crop_middle(resize_short_side(photo, SIDE), SIDE), rng)
+    return recoloured(piece(pictures[int(rng.integers(len(pictures)))], rng), rng)
+
+
+def piece(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A part of it, turned by any angle and mirrored or not, (256, 256, 3)."""
+    height, width = picture.shape[:2]
+    zoom = SIDE / (min(height, width) * rng.uniform(0.4, 1))
+    turn = cv2.getRotationMatrix2D((width * rng.uniform(0.3, 0.7), height * rng.uniform(0.3, 0.7)), rng.uniform(0, 360), zoom)
+    turn[:, 2] += SIDE / 2 - turn @ [width / 2, height / 2, 1]
+    part: np.ndarray = cv2.warpAffine(picture, turn, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return part[:, ::-1] if rng.random() < 0.5 else part
+
+
+def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Its colours turned about grey by any angle, and somewhat lighter, darker, paler or stronger."""
+    axis, angle = np.full(3, 3**-0.5), rng.uniform(0, 2 * np.pi)
+    turn, _ = cv2.Rodrigues(axis * angle)
+    centred = (picture.astype(np.float64) - 127.5) @ turn.T
+    grey = centred.mean(2, keepdims=True)
+    changed: np.ndarray = grey * rng.uniform(0.7, 1.2) * rng.choice([1, 1, 1, -1]) + (centred - grey) * rng.uniform(0.4, 1.5)
+    changed = np.clip(changed + 127.5 + rng.normal(0, 15, 3), 0, 255)
+    return changed.astype(np.uint8)
