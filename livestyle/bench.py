@@ -22,6 +22,7 @@ from livestyle.engines.base import Done, Engine, Shot
 from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import DeviceError, TooLargeError
 from livestyle.frame import Frame, Image
+from livestyle.look import Look
 from livestyle.machine import cores, processor_name
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
@@ -33,9 +34,8 @@ from livestyle.sources.video.file import VideoFile
 from livestyle.streaming.channel import Channel
 from livestyle.streaming.looks import ConstantLook
 from livestyle.streaming.pipeline import Pipeline, offline, paint_frames, read_all
-from livestyle.styles.gallery import Gallery, parse_blend
-from livestyle.styles.look import Look
-from livestyle.styles.style_file import load_body, load_style
+from livestyle.style_files.file_format import load_body, load_style
+from livestyle.style_files.gallery import Gallery, parse_blend
 from livestyle.stylizer import Stylizer
 
 SIZES = {

@@ -13,11 +13,11 @@ from livestyle.engines.base import Engine, Ticket
 from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import LivestyleError, StyleError, TooLargeError
 from livestyle.frame import Image, is_picture, kind_of
+from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
-from livestyle.styles.gallery import Gallery, parse_blend
-from livestyle.styles.look import Look
-from livestyle.styles.style_file import Header, Style, load_body, load_style
+from livestyle.style_files.file_format import Header, Style, load_body, load_style
+from livestyle.style_files.gallery import Gallery, parse_blend
 
 Blend = str | PathLike[str] | Mapping[str, float]
 """A style's name, the path of a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}."""
@@ -236,7 +236,7 @@ def _checked(strength: float) -> float:
 def styles() -> list[str]:
     """The names of all styles found, in alphabetical order. Each may be given to `Stylizer` and `stylize`.
 
-    For their files, networks and origins, and for notes on unreadable files, see `livestyle.styles.gallery.Gallery`.
+    For their files, networks and origins, and for notes on unreadable files, see `livestyle.style_files.gallery.Gallery`.
     """
     return Gallery().names
 

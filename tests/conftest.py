@@ -187,14 +187,14 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from livestyle.networks import ARCHITECTURES
     from livestyle.networks.torch_ops import TransformerNetwork
-    from livestyle.styles import style_file as style
+    from livestyle.style_files import file_format
 
     folder = tmp_path_factory.mktemp("styles")
     torch.manual_seed(0)
     shared, own, full = (TransformerNetwork(ARCHITECTURES[name]) for name in ("lite", "lite", "full"))
-    style.save(folder / "trees.lite-body.safetensors", shared.body(), None, {}, with_body=True)
+    file_format.save(folder / "trees.lite-body.safetensors", shared.body(), None, {}, with_body=True)
     for name, network, with_body in (("ash", shared, False), ("birch", shared, False), ("coal", own, True), ("ash", full, True)):
         rows = network.plain_rows() + 0.3 * torch.randn(2, network.architecture.row_length)
         path = folder / f"{name}.{network.architecture.name}.safetensors"
-        style.save(path, network.body(), rows.numpy(), {"origin": f"{name}, drawn at random"}, with_body)
+        file_format.save(path, network.body(), rows.numpy(), {"origin": f"{name}, drawn at random"}, with_body)
     return folder

@@ -27,10 +27,10 @@ from livestyle.engines.base import Done
 from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import StyleError
 from livestyle.frame import Image
+from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.plan import ConvolutionCost
-from livestyle.styles.gallery import bundled_folder
-from livestyle.styles.look import Look
+from livestyle.style_files.gallery import bundled_folder
 from livestyle.stylizer import Stylizer
 
 # the whole program

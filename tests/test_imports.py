@@ -28,21 +28,23 @@ ALLOWED: dict[str, set[str]] = {
     "opencv": set(),
     "output_file": {"errors"},
     "timeline": set(),
+    "look": {"frame", "networks"},
     "networks": {"frame"},
     "pictures": {"errors", "frame", "memory", "opencv", "output_file"},
-    "styles": {"errors", "frame", "networks", "output_file", "pictures"},
-    "engines": {"errors", "frame", "machine", "memory", "networks", "styles"},
-    "stylizer": {"engines", "errors", "frame", "networks", "styles"},
-    "streaming": {"engines", "errors", "frame", "styles"},
+    "style_files": {"errors", "frame", "networks", "output_file", "pictures"},
+    "engines": {"errors", "frame", "look", "machine", "memory", "networks"},
+    "stylizer": {"engines", "errors", "frame", "look", "networks", "style_files"},
+    "streaming": {"engines", "errors", "frame", "look"},
     "sources": {"errors", "frame", "media", "opencv", "timeline"},
     "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "train": {
-        *("errors", "frame", "interrupt", "memory", "networks", "output_file", "pictures", "sources", "streaming", "styles"),
+        *("errors", "frame", "interrupt", "memory", "networks", "output_file", "pictures", "sources", "streaming", "style_files"),
     },
     "conf": set(),
     "models": set(),
     "bench": {
-        *("engines", "errors", "frame", "machine", "networks", "pictures", "sinks", "sources", "streaming", "styles", "stylizer"),
+        *("engines", "errors", "frame", "look", "machine", "networks", "pictures", "sinks", "sources", "streaming"),
+        *("style_files", "stylizer"),
     },
     "__init__": {"errors", "stylizer"},
     "__main__": {"cli", "streaming"},
@@ -87,7 +89,7 @@ def names(path: Path) -> set[str]:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """Every dotted name that a file imports or says: livestyle.styles.style_file.save, torch.cuda.Event ..."""
+    """Every dotted name that a file imports or says: livestyle.style_files.file_format.save, torch.cuda.Event ..."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -162,7 +164,7 @@ def messages(path: Path) -> Iterator[str]:
         is_advice = isinstance(node, ast.keyword) and node.arg == "advice"
         if isinstance(node, ast.Assign):
             targets = {target.id for target in node.targets if isinstance(target, ast.Name)}
-            is_advice = bool(targets & {"ADVICE", "advice", "export"})
+            is_advice = bool(targets & {"ADVICE", "advice", "command"})
         if is_advice or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             skipped |= {id(inner) for inner in ast.walk(node)}
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:

@@ -16,8 +16,8 @@ import livestyle.stylizer as stylizer_module
 from livestyle import errors
 from livestyle.errors import DeviceError, LivestyleError, StyleError
 from livestyle.frame import Frame, Image
-from livestyle.styles.gallery import Gallery
-from livestyle.styles.look import Look
+from livestyle.look import Look
+from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import MANY_FRAMES, Stylizer
 
 
@@ -396,7 +396,7 @@ def test_the_package_lists_its_names() -> None:
 
 
 def test_styles_are_listed(style_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.styles.gallery.default_folders", lambda: [style_folder])
+    monkeypatch.setattr("livestyle.style_files.gallery.default_folders", lambda: [style_folder])
     assert livestyle.styles() == ["ash", "birch", "coal"]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from livestyle.errors import OutputError, TrainingError
-from livestyle.styles.style_file import write_tensors
+from livestyle.style_files.file_format import write_tensors
 
 WEIGHTS, OPTIMIZER = "step-{:07d}.weights.safetensors", "step-{:07d}.optimizer.safetensors"
 ADAM, MUON = ("exp_avg", "exp_avg_sq"), ("momentum",)  # what they keep, of the parameter's shape

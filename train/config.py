@@ -13,10 +13,10 @@ from typing import Any
 
 from livestyle.errors import StyleError, TrainingError
 from livestyle.networks import ARCHITECTURES
-from livestyle.styles.gallery import bundled_folder, user_folder
-from livestyle.styles.style_file import check_name
+from livestyle.style_files.file_format import check_name
+from livestyle.style_files.gallery import bundled_folder, user_folder
 from livestyle.train.conf_file import Keys, read_conf_file
-from livestyle.train.content.crops import drawn
+from livestyle.train.content import drawn
 from livestyle.train.losses.loss_network import LOSS_MODELS, layer_names
 
 LAYERS = ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]

@@ -28,7 +28,7 @@ from livestyle.errors import TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.pictures.reading import READ_SUFFIXES
-from livestyle.styles.style_file import write_tensors
+from livestyle.style_files.file_format import write_tensors
 from livestyle.train.content.crops import ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
 from livestyle.train.content.variations import variation
 from livestyle.train.losses.loss_network import POOLED, LossNetwork, load_loss_network

@@ -8,10 +8,11 @@ from torch import Tensor
 from livestyle.errors import InputError, TooLargeError, TrainingError
 from livestyle.pictures.reading import read_picture
 from livestyle.train.config import Config, StyleSource
-from livestyle.train.content.crops import ContentCrops, crop_middle, drawn, resize_short_side, to_image, to_tensor
+from livestyle.train.content import drawn
+from livestyle.train.content.crops import ContentCrops, crop_middle, resize_short_side, to_image, to_tensor
 from livestyle.train.content.variations import variation
+from livestyle.train.losses import perceptual as losses
 from livestyle.train.losses.loss_network import LossNetwork
-from livestyle.train.losses.perceptual import perceptual as losses
 from livestyle.train.losses.temporal import Motion
 from livestyle.train.measure.yardstick import Yardstick, check_picture
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from livestyle.errors import StyleError, TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TorchOps, TransformerNetwork
-from livestyle.styles.gallery import STYLE_SUFFIX
-from livestyle.styles.style_file import load_body, load_style, read_header
+from livestyle.style_files.file_format import load_body, load_style, read_header
+from livestyle.style_files.gallery import STYLE_SUFFIX
 from livestyle.train.config import Config
 from livestyle.train.losses.perceptual import overshoot_loss
 

@@ -55,7 +55,7 @@ def demo(
     from livestyle.sources.demo import DemoScene
     from livestyle.streaming.looks import Playlist
     from livestyle.streaming.pipeline import Pipeline, offline
-    from livestyle.styles.gallery import Gallery
+    from livestyle.style_files.gallery import Gallery
 
     may_replace = may_write(output, overwrite)
     names = Gallery().names

@@ -151,7 +151,7 @@ def self_test(device: str, expected: "Image | None") -> "tuple[Image, dict[str, 
     import numpy as np
 
     from livestyle.sources.demo import DemoScene
-    from livestyle.styles.gallery import Gallery, bundled_folder
+    from livestyle.style_files.gallery import Gallery, bundled_folder
     from livestyle.stylizer import Stylizer
 
     frame = DemoScene(*TEST_SIZE).read()
@@ -170,7 +170,7 @@ def self_test(device: str, expected: "Image | None") -> "tuple[Image, dict[str, 
 
 def encoders() -> dict[str, Any]:
     """Whether each encoder opens."""
-    from livestyle.sinks.video.writer.encoders import encoders_here
+    from livestyle.sinks.video.encoders import encoders_here
 
     return dict(encoders_here())
 
@@ -207,7 +207,7 @@ def extras() -> dict[str, Any]:
 
 def folders() -> dict[str, Any]:
     """Where styles are looked for, and how many are there."""
-    from livestyle.styles.gallery import Gallery, default_folders
+    from livestyle.style_files.gallery import Gallery, default_folders
 
     found: dict[str, Any] = {}
     for folder in default_folders():

@@ -218,7 +218,7 @@ def painted_size(image: "Image", size: Size | None) -> tuple[int, int]:
 def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dict[str, Image]":
     """Style -> its picture, (H, W, 3) uint8. No names: all styles that have one in the folder. Raises InputError."""
     from livestyle.pictures.reading import READ_SUFFIXES, read_picture
-    from livestyle.styles.gallery import Gallery
+    from livestyle.style_files.gallery import Gallery
     from livestyle.train.measure.yardstick import check_picture
 
     if not folder.is_dir():

@@ -87,7 +87,7 @@ def image(
     Without an output, photos are painted to generated/res_[style]_[photo].jpg. Date, camera and place (EXIF) are kept in JPEG,
     PNG and WebP; colour profiles are converted to sRGB.
     """
-    from livestyle.styles.gallery import parse_blend
+    from livestyle.style_files.gallery import parse_blend
 
     started = time.monotonic()
     summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}
@@ -95,7 +95,7 @@ def image(
     inputs, output = split_output(list(photos), output)
     sources = list_photos(inputs, Path(output or DEFAULT_FOLDER), recursive)
     if all_styles:
-        from livestyle.styles.gallery import Gallery
+        from livestyle.style_files.gallery import Gallery
 
         target = sheet_target(output)
         check_stdout([target], as_json)

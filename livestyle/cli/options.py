@@ -85,7 +85,7 @@ def _seconds(text: str) -> Fraction | None:
 
 def complete_style(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The styles' names, for the shell."""
-    from livestyle.styles.gallery import Gallery
+    from livestyle.style_files.gallery import Gallery
 
     return [name for name in Gallery().names if name.startswith(incomplete)]
 
@@ -203,7 +203,7 @@ def open_stylizer(
     style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False, also: Iterable[str] = ()
 ) -> "Stylizer":
     """The stylizer for the shared options. Prints its gallery's notes. also: the styles that it will paint with later."""
-    from livestyle.styles.gallery import parse_blend
+    from livestyle.style_files.gallery import parse_blend
     from livestyle.stylizer import Stylizer
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)

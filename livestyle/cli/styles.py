@@ -15,8 +15,8 @@ from livestyle.cli.options import complete_style, may_write, overwrite_options, 
 from livestyle.errors import OutputError, StyleError, printable
 
 if TYPE_CHECKING:
-    from livestyle.styles.gallery import Gallery
-    from livestyle.styles.style_file import Header
+    from livestyle.style_files.file_format import Header
+    from livestyle.style_files.gallery import Gallery
 
 LINE = 300  # characters at most of what a file says of itself
 TITLE = 80  # the same, in the list
@@ -37,7 +37,7 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
     ~/Library/Application Support/livestyle/models, Windows: %LOCALAPPDATA%\\livestyle\\livestyle\\models) and the bundled
     ones. If several have the same name and network, the first is used.
     """
-    from livestyle.styles.gallery import Gallery
+    from livestyle.style_files.gallery import Gallery
 
     if context.invoked_subcommand is not None:
         if as_json:
@@ -79,7 +79,7 @@ def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool,
 
     Networks, files, picture, licence, and how it was trained. STYLE is a name or a file.
     """
-    from livestyle.styles.gallery import Gallery
+    from livestyle.style_files.gallery import Gallery
 
     gallery = Gallery()
     models = dict(sorted(gallery.models(style).items()))
@@ -113,8 +113,8 @@ def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
 
     OLD is a name or a file. Bundled styles cannot be renamed.
     """
-    from livestyle.styles.gallery import Gallery
-    from livestyle.styles.management import rename_style as rename_files
+    from livestyle.style_files.gallery import Gallery
+    from livestyle.style_files.management import rename_style as rename_files
 
     renamed = rename_files(Gallery(), old, new)
     if as_json:
@@ -140,8 +140,8 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
 
     STYLE is a name or a file. A body that no other style uses is deleted too. Bundled styles cannot be deleted.
     """
-    from livestyle.styles.gallery import Gallery
-    from livestyle.styles.management import plan_removal
+    from livestyle.style_files.gallery import Gallery
+    from livestyle.style_files.management import plan_removal
 
     removal = plan_removal(Gallery(), style)
     doomed = ", ".join(str(path) for path in removal.files)
@@ -176,9 +176,9 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
 
     STYLE is a name or a file. The file includes the body and needs no other file.
     """
-    from livestyle.styles.gallery import STYLE_SUFFIX, Gallery
-    from livestyle.styles.management import export_style as export_file
-    from livestyle.styles.style_file import check_name
+    from livestyle.style_files.file_format import check_name
+    from livestyle.style_files.gallery import STYLE_SUFFIX, Gallery
+    from livestyle.style_files.management import export_style as export_file
 
     gallery = Gallery()
     header = choose_model(gallery.models(style), style, model)
@@ -278,7 +278,7 @@ def in_one_line(text: str, length: int = LINE) -> str:
 def write_thumbnail(headers: "list[Header]", output: Path, overwrite: bool | None) -> None:
     """The first thumbnail that there is. Raises StyleError if there is none, OutputError if it cannot be written."""
     from livestyle.pictures.writing import write_picture
-    from livestyle.styles.thumbnail import read_thumbnail
+    from livestyle.style_files.thumbnail import read_thumbnail
 
     header = next((header for header in headers if header.has_thumbnail), None)
     picture = read_thumbnail(header) if header else None
@@ -290,7 +290,7 @@ def write_thumbnail(headers: "list[Header]", output: Path, overwrite: bool | Non
 
 def still_there(name: str) -> list[str]:
     """Notes on files of that name that were not touched: bundled ones, or ones that were shadowed."""
-    from livestyle.styles.gallery import Gallery
+    from livestyle.style_files.gallery import Gallery
 
     gallery = Gallery()
     models = gallery.models(name) if name in gallery.names else {}

@@ -147,7 +147,7 @@ def outcome(summary: "Summary") -> list[str]:
 
 def next_steps(summary: "Summary") -> list[str]:
     """How to paint with what was trained, and which other styles of the same names are there."""
-    from livestyle.styles.gallery import Gallery, user_folder
+    from livestyle.style_files.gallery import Gallery, user_folder
 
     gallery, model = Gallery(), summary.model
     lines: list[str] = []

@@ -206,7 +206,7 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
             picture = next((entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in PICTURES), None)
             raise sequence_error(path / f"*{picture.suffix}") if picture else InputError(f"no videos in the folder {path}")
         inputs += inside
-    from livestyle.sinks.video.writer.containers import CONTAINERS
+    from livestyle.sinks.video.containers import CONTAINERS
 
     jobs = [(path, output / (path.name if path.suffix.lower() in CONTAINERS else f"{path.stem}.mp4")) for path in inputs]
     targets = [target for _, target in jobs]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from livestyle.frame import Image
+from livestyle.look import Look
 from livestyle.networks.body import Body
-from livestyle.styles.look import Look
 
 Shot = tuple[Image, Look]
 """A frame and the look in which it is painted. The frame: (H, W, 3) uint8 RGB, contiguous; NV12 where `Engine.takes_nv12`."""

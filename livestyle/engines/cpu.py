@@ -12,10 +12,10 @@ from livestyle.engines.memory import MainMemory, strips_note
 from livestyle.engines.strips import paint_in_strips
 from livestyle.engines.torch_batch import paint_batch
 from livestyle.frame import Image
+from livestyle.look import Look
 from livestyle.machine import cores
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.styles.look import Look
 
 
 def cpu_precision() -> torch.dtype:

@@ -23,9 +23,9 @@ from livestyle.engines.strips import paint_in_strips
 from livestyle.engines.torch_batch import paint_batch
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image
+from livestyle.look import Look
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork, to_uint8
-from livestyle.styles.look import Look
 
 MOST_PROGRAMS = 16  # two for each of some bodies, or one for each of some batch sizes; the least recently used is dropped
 CAPTURING = threading.Lock()  # one capture per process: a capture fails if another thread synchronises the device

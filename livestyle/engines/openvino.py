@@ -12,10 +12,10 @@ from livestyle.engines.base import Done, Shot, Ticket
 from livestyle.engines.memory import MainMemory, strips_note
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image
+from livestyle.look import Look
 from livestyle.machine import cores
 from livestyle.networks.body import Body
 from livestyle.networks.openvino_graph import build_graph, ov
-from livestyle.styles.look import Look
 
 MOST_COMPILED = 8  # graphs of one size, each with its own feature maps; the oldest is dropped first
 

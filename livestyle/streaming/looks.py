@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from livestyle.styles.look import Look
+from livestyle.look import Look
 
 
 class LookSource(Protocol):

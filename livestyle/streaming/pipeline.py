@@ -17,10 +17,10 @@ import numpy as np
 from livestyle.engines.base import Engine, Ticket
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, Source, is_picture, kind_of
+from livestyle.look import Look
 from livestyle.streaming.channel import Channel
 from livestyle.streaming.looks import LookSource
 from livestyle.streaming.smoothing import Past, Smoothing, Unsmoothed
-from livestyle.styles.look import Look
 
 Shown = tuple[Frame, Look]
 """A frame and its look."""

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from livestyle.frame import FloatArray, Image
+from livestyle.look import Look
 from livestyle.streaming.optical_flow import FAST, find_flow, places, seen_in_both, warped
-from livestyle.styles.look import Look
 
 MOST_PAST = 0.8  # its greatest share: what no photo confirms any more is gone after a few frames
 SMALL_SIDE, LARGEST_STEP = 180, 4  # motion is looked for in a photo of so many rows or columns, or of a fourth of its own

@@ -31,7 +31,7 @@ from livestyle.pictures.reading import read_picture
 from livestyle.pictures.writing import write_picture
 from livestyle.sinks.video.writer import VideoWriter
 from livestyle.sources.video.file import VideoFile
-from livestyle.styles.gallery import Gallery, bundled_folder
+from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.stylizer import Stylizer
 
 # its fixtures come from conftest: make_clip, run

@@ -17,9 +17,9 @@ from livestyle.errors import InputError, OutputError, StyleError, TooLargeError,
 from livestyle.pictures.contact_sheet import CAPTION, GAP
 from livestyle.pictures.reading import read_picture
 from livestyle.pictures.writing import write_picture
-from livestyle.styles.gallery import bundled_folder
+from livestyle.style_files.gallery import bundled_folder
 from livestyle.stylizer import Stylizer
-from livestyle.train.content.crops import drawn, to_tensor
+from livestyle.train.content import drawn, to_tensor
 from livestyle.train.measure.evaluate import (
     Descent,
     Reading,

@@ -16,7 +16,7 @@ from livestyle.cli import options
 from livestyle.cli.options import counted
 from livestyle.errors import printable
 from livestyle.pictures.writing import write_picture
-from livestyle.styles.gallery import bundled_folder
+from livestyle.style_files.gallery import bundled_folder
 
 Run = Callable[..., Any]
 

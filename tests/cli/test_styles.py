@@ -14,10 +14,10 @@ import platformdirs
 import pytest
 
 from livestyle.pictures.reading import read_picture
-from livestyle.styles import style_file as style
-from livestyle.styles.gallery import Gallery, bundled_folder
-from livestyle.styles.style_file import Header, load_body, load_style, read_header
-from livestyle.styles.thumbnail import make_thumbnail
+from livestyle.style_files import file_format
+from livestyle.style_files.file_format import Header, load_body, load_style, read_header
+from livestyle.style_files.gallery import Gallery, bundled_folder
+from livestyle.style_files.thumbnail import make_thumbnail
 
 # its fixtures come from conftest: run, style_folder
 
@@ -44,7 +44,7 @@ def files(folder: Path) -> list[str]:
 def write(path: Path, like: Path, body_file: Path, thumbnail: bytes | None = None, **info: object) -> Header:
     """A style on a body that is there."""
     body = load_body(read_header(body_file))
-    style.save(path, body, load_style(read_header(like)).rows * 2, info, with_body=False, thumbnail=thumbnail)
+    file_format.save(path, body, load_style(read_header(like)).rows * 2, info, with_body=False, thumbnail=thumbnail)
     return read_header(path)
 
 
@@ -362,7 +362,7 @@ def test_export_needs_no_other_file(run: Run, moss: Header, tmp_path: Path) -> N
     gallery = Gallery([sent])
     header = gallery.models("moss")["lite"]
     assert header.info == moss.info
-    assert style.load_thumbnail(header) == style.load_thumbnail(moss)
+    assert file_format.load_thumbnail(header) == file_format.load_thumbnail(moss)
     assert np.array_equal(load_style(header).rows, load_style(moss).rows)
     body, before = load_body(gallery.body(header)).parameters, load_body(Gallery().body(moss)).parameters
     assert all(np.array_equal(body[name], before[name]) for name in before)

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from livestyle.styles.gallery import Gallery, bundled_folder
-from livestyle.styles.style_file import load_body, load_style, read_header
+from livestyle.style_files.file_format import load_body, load_style, read_header
+from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.stylizer import Stylizer
-from livestyle.train.content.crops import drawn
+from livestyle.train.content import drawn
 
 Run = Callable[..., Any]
 FAST = ("--steps", "2", "--device", "cpu")

@@ -33,8 +33,8 @@ from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit, 
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Mirrored, Paced, Pausable
-from livestyle.styles.gallery import Gallery
-from livestyle.styles.style_file import save
+from livestyle.style_files.file_format import save
+from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 
 STYLES = ["aaa1", "aaa2", "aaa3"]

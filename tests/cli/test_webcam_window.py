@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from livestyle.frame import Image
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.styles.style_file import save
+from livestyle.style_files.file_format import save
 
 TOOLS = ("Xvfb", "xdotool")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]

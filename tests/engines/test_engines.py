@@ -19,12 +19,12 @@ from livestyle.engines.devices import choose_device, open_engine
 from livestyle.engines.memory import fits_whole, strips_note
 from livestyle.errors import DeviceError, TooLargeError
 from livestyle.frame import Image
+from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.architecture import Architecture
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.styles.gallery import Gallery
-from livestyle.styles.look import Look
-from livestyle.styles.style_file import load_body, load_style
+from livestyle.style_files.file_format import load_body, load_style
+from livestyle.style_files.gallery import Gallery
 
 
 def if_there(device: str) -> Engine:

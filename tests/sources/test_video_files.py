@@ -20,8 +20,8 @@ from av.video.frame import VideoFrame
 
 from livestyle.errors import InputError, OutputError
 from livestyle.frame import Frame, Image, StreamInfo
+from livestyle.sinks.video.encoders import GPU_ENCODERS, Encoder
 from livestyle.sinks.video.writer import VideoWriter
-from livestyle.sinks.video.writer.encoders import GPU_ENCODERS, Encoder
 from livestyle.sources.video.deinterlacing import deinterlaced
 from livestyle.sources.video.file import VideoFile
 

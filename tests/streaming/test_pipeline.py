@@ -16,9 +16,9 @@ import pytest
 
 from livestyle.errors import InputError, LivestyleError
 from livestyle.frame import Frame, StreamInfo
+from livestyle.look import Look
 from livestyle.streaming.pipeline import LIVE, Pace, Pipeline, batched, offline
-from livestyle.styles.gallery import Gallery
-from livestyle.styles.look import Look
+from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 
 SECONDS = 60  # after which something that is waited for has hung

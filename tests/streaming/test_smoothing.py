@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from livestyle.frame import Frame, Image
+from livestyle.look import Look
 from livestyle.pictures.reading import resize
 from livestyle.sources.demo import Lake
 from livestyle.streaming.pipeline import offline, paint
 from livestyle.streaming.smoothing import Smoothed, Smoothing, Unsmoothed, smoothing
-from livestyle.styles.gallery import Gallery
-from livestyle.styles.look import Look
+from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 from livestyle.train.content.drawn import scenes, tiles
 from livestyle.train.measure.steadiness import drawn_clips, flicker, still

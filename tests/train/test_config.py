@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from livestyle.errors import TrainingError
-from livestyle.styles.gallery import bundled_folder, user_folder
+from livestyle.style_files.gallery import bundled_folder, user_folder
 from livestyle.train.config import read_config
 
 ORIGINAL = """

@@ -12,7 +12,8 @@ import torch
 
 from livestyle.errors import TrainingError
 from livestyle.sources.video.file import VideoFile
-from livestyle.train.content.crops import ContentCrops, collate, drawn, read_picture
+from livestyle.train.content import drawn
+from livestyle.train.content.crops import ContentCrops, collate, read_picture
 
 Clip = Callable[..., Path]
 

@@ -19,13 +19,14 @@ from safetensors.torch import load_file, save_file
 
 from livestyle.errors import OutputError, TrainingError
 from livestyle.networks import ARCHITECTURES
+from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.styles import style_file as style_files
-from livestyle.styles.gallery import Gallery
-from livestyle.styles.thumbnail import read_thumbnail
+from livestyle.style_files import file_format
+from livestyle.style_files.gallery import Gallery
+from livestyle.style_files.thumbnail import read_thumbnail
 from livestyle.train.checkpoint import is_finite
 from livestyle.train.config import read_config
-from livestyle.train.content.crops import drawn
+from livestyle.train.content import drawn
 from livestyle.train.export import export_styles, with_small_weights
 from livestyle.train.log import FolderLog, NoLog
 from livestyle.train.loop import Best, Summary, decayed, style_of, train, uses_bf16
@@ -57,7 +58,7 @@ ONE: dict[str, Any] = {"styles": None, "style_image": "drawn:stripes", "naming":
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from livestyle.train import drawn
+from livestyle.train.content import drawn
 from livestyle.train.config import read_config
 from livestyle.train.loop import train
 if __name__ == "__main__":
@@ -159,8 +160,8 @@ def test_one_style_brings_its_body_and_loads_by_name() -> None:
     assert header.has_rows
     assert header.has_body
     trained = weights("models", 4, "stripes")
-    assert np.array_equal(style_files.load_style(header).rows, trained["rows"][0].numpy())
-    body = style_files.load_body(header).parameters
+    assert np.array_equal(file_format.load_style(header).rows, trained["rows"][0].numpy())
+    body = file_format.load_body(header).parameters
     assert all(np.array_equal(body[name], trained[f"network.{name}"].half().float().numpy()) for name in body)
     assert (header.info["picture"], header.info["origin"], header.info["licence"]) == ("drawn:stripes", "drawn here", "CC0")
     training = json.loads(header.info["training"])
@@ -177,10 +178,10 @@ def test_several_styles_share_a_body() -> None:
     assert gallery.body(one).path == gallery.body(two).path
     assert gallery.body(one).path.name == "run.lite-body.safetensors"
     rows = weights("models", 4)["rows"]
-    assert np.array_equal(style_files.load_style(two).rows, rows[1].numpy())
+    assert np.array_equal(file_format.load_style(two).rows, rows[1].numpy())
     assert not torch.equal(rows[0], rows[1])
     assert json.loads(one.info["training"])["style_weight"] == 2
-    style_files.load_body(gallery.body(one))
+    file_format.load_body(gallery.body(one))
 
 
 def test_style_files_hold_a_thumbnail_of_their_picture() -> None:
@@ -203,7 +204,7 @@ def test_a_picture_that_has_gone_does_not_cost_the_run() -> None:
     config = tiny(styles={"one": "painting.png"}, naming="one")
     Path("painting.png").unlink()
     files = export_styles(config, Painter(TransformerNetwork(ARCHITECTURES["lite"]), 1), steps=4)
-    assert not style_files.read_header(files["one"]).has_thumbnail
+    assert not file_format.read_header(files["one"]).has_thumbnail
 
 
 @pytest.mark.parametrize("model", ["full", "lite"])
@@ -213,10 +214,10 @@ def test_weights_that_have_grown_are_written_small_and_paint_the_same(model: str
     first = network.body()
     grown = {name: value * np.float32(16) for name, value in first.parameters.items()}
     grown |= {name: first.parameters[name] for name in first.parameters if name.startswith(("widen", "out")) and model == "lite"}
-    small = with_small_weights(style_files.Body(first.architecture, grown))
+    small = with_small_weights(Body(first.architecture, grown))
     photo = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        bodies = (style_files.Body(first.architecture, each) for each in (grown, small.parameters))
+        bodies = (Body(first.architecture, each) for each in (grown, small.parameters))
         one, other = (TransformerNetwork.of(body)(photo, network.plain_rows()) for body in bodies)
     assert (one - other).abs().max() < 0.02  # eps counts more where there is little to see
     assert all(np.array_equal(value, first.parameters[name]) for name, value in small.parameters.items())  # powers of two
@@ -455,7 +456,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training() -> None:
     done = subprocess.run([sys.executable, "full.py", str(size - 1)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "step-0000004.weights.safetensors: File too large; the checkpoint of step 2 is kept" in done.stderr
-    header = style_files.read_header(Path("models/stripes.lite.safetensors"))
+    header = file_format.read_header(Path("models/stripes.lite.safetensors"))
     assert json.loads(header.info["training"])["steps"] == 4
     assert sorted(path.name for path in Path("models/stripes.lite").glob("*step*")) == [
         "step-0000002.optimizer.safetensors",
@@ -610,15 +611,15 @@ def test_rows_may_learn_at_a_rate_of_their_own() -> None:
 
 def test_rows_alone_leave_the_body_as_it_is() -> None:
     run()
-    body = style_files.load_body(style_files.read_header(Path("models/run.lite-body.safetensors"))).parameters
+    body = file_format.load_body(file_format.read_header(Path("models/run.lite-body.safetensors"))).parameters
     keys: dict[str, Any] = {"naming": "new", "styles": {"new": "drawn:tiles"}, "start": "models/run.lite-body.safetensors"}
     keys |= {"finetune": "rows", "learning_rate": 0.03}
     first = run(**keys, model_path="stopped", steps=1).losses
     last = run(**keys, model_path="stopped", steps=60, resume=True).losses
     assert last["total"] < 0.9 * first["total"]
-    header = style_files.read_header(Path("stopped/new.lite.safetensors"))
+    header = file_format.read_header(Path("stopped/new.lite.safetensors"))
     assert header.has_body  # one file, to be sent to somebody
-    trained = style_files.load_body(header).parameters
+    trained = file_format.load_body(header).parameters
     assert all(trained[name].tobytes() == body[name].tobytes() for name in body)
     assert header.body_hash == Gallery().models("one")["lite"].body_hash  # so that they can be blended
     run(**keys, model_path="straight", steps=60)
@@ -628,7 +629,7 @@ def test_rows_alone_leave_the_body_as_it_is() -> None:
 def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> None:
     run()
     painter = new_painter(tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"}))
-    one, two = (style_files.load_style(Gallery().models(name)["lite"]).rows for name in ("one", "two"))
+    one, two = (file_format.load_style(Gallery().models(name)["lite"]).rows for name in ("one", "two"))
     assert np.array_equal(painter.rows[0].detach(), two)
     assert np.allclose(painter.rows[1].detach(), (one + two) / 2)
     with pytest.raises(TrainingError, match="it is of the network lite, not full"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from livestyle.train.losses.perceptual import perceptual as losses
+from livestyle.train.losses import perceptual as losses
 
 
 def test_gram_matrix_by_hand() -> None:

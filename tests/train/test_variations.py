@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from livestyle.train.content.crops import drawn
+from livestyle.train.content import drawn
 from livestyle.train.content.variations import piece, recoloured, variation
 
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from livestyle.errors import LivestyleError, TrainingError
 from livestyle.pictures import reading as pictures
 from livestyle.pictures.reading import READ_SUFFIXES
-from livestyle.train.content.crops import drawn
+from livestyle.train.content import drawn
 
 VIDEO_FRAMES = 400  # at most kept of a video, spread over its length
 DRAWS = 10  # of a crop, before the picture counts as flat

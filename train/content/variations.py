@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from livestyle.train.content.crops import crop_middle, drawn, resize_short_side
+from livestyle.train.content import drawn
+from livestyle.train.content.crops import crop_middle, resize_short_side
 
 SIDE = 256  # pixels
 

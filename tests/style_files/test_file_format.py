@@ -17,8 +17,8 @@ from livestyle.errors import OutputError, StyleError
 from livestyle.frame import FloatArray
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
-from livestyle.styles import style_file as style
-from livestyle.styles.style_file import load_body, load_style, read_header
+from livestyle.style_files import file_format
+from livestyle.style_files.file_format import load_body, load_style, read_header
 
 Change = Callable[[dict[str, Tensor], dict[str, str]], object]
 
@@ -38,7 +38,7 @@ def plain_rows() -> FloatArray:
 def good(body: Body, tmp_path: Path) -> Path:
     """A style with its body."""
     path = tmp_path / "moss.lite.safetensors"
-    style.save(path, body, plain_rows() * 1.5, {"origin": "a wood", "training": {"steps": 3}}, with_body=True)
+    file_format.save(path, body, plain_rows() * 1.5, {"origin": "a wood", "training": {"steps": 3}}, with_body=True)
     return path
 
 
@@ -81,8 +81,8 @@ def test_round_trip(good: Path, body: Body) -> None:
 
 
 def test_rows_and_body_apart(tmp_path: Path, body: Body) -> None:
-    style.save(tmp_path / "rows.safetensors", body, plain_rows(), {}, with_body=False)
-    style.save(tmp_path / "body.safetensors", body, None, {}, with_body=True)
+    file_format.save(tmp_path / "rows.safetensors", body, plain_rows(), {}, with_body=False)
+    file_format.save(tmp_path / "body.safetensors", body, None, {}, with_body=True)
     rows, alone = read_header(tmp_path / "rows.safetensors"), read_header(tmp_path / "body.safetensors")
     assert (rows.has_rows, rows.has_body, alone.has_rows, alone.has_body) == (True, False, False, True)
     assert rows.body_hash == alone.body_hash != ""
@@ -93,21 +93,21 @@ def test_rows_and_body_apart(tmp_path: Path, body: Body) -> None:
 
 @pytest.mark.parametrize("name", ["moss", "my wave", "神奈川 wave", "a-b", "x" * 100])
 def test_names(name: str) -> None:
-    style.check_name(name)
+    file_format.check_name(name)
 
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "-a", "a.b", "a:b", "a,b", "../a", "a\\b", "a\nb", "a*", "x" * 101])
 def test_words_that_cannot_be_names(name: str) -> None:
     with pytest.raises(StyleError, match="cannot be a name"):
-        style.check_name(name)
+        file_format.check_name(name)
 
 
 def test_hash_is_of_names_and_values(body: Body) -> None:
     state = {name: value.copy() for name, value in body.parameters.items()}
-    first = style.body_hash(state)
-    assert style.body_hash(dict(reversed(state.items()))) == first
+    first = file_format.body_hash(state)
+    assert file_format.body_hash(dict(reversed(state.items()))) == first
     state["stem.bias"][3] += 0.5
-    assert style.body_hash(state) != first
+    assert file_format.body_hash(state) != first
 
 
 def put(name: str, value: Tensor) -> Change:
@@ -223,7 +223,7 @@ def test_a_file_that_changed_after_its_header_was_read(good: Path) -> None:
 
 def test_writing_leaves_one_readable_file(good: Path, body: Body) -> None:
     before = good.read_bytes()
-    style.save(good, body, plain_rows(), {}, with_body=False)
+    file_format.save(good, body, plain_rows(), {}, with_body=False)
     assert good.read_bytes() != before
     assert list(good.parent.iterdir()) == [good]
     assert good.stat().st_mode & 0o777 == 0o666 & ~umask()
@@ -237,14 +237,14 @@ def umask() -> int:
 
 def test_writing_below_a_file(good: Path, body: Body) -> None:
     with pytest.raises(OutputError, match="cannot write"):
-        style.save(good / "moss.safetensors", body, None, {}, with_body=True)
+        file_format.save(good / "moss.safetensors", body, None, {}, with_body=True)
     assert list(good.parent.iterdir()) == [good]
 
 
 def test_writing_where_a_folder_is(tmp_path: Path, body: Body) -> None:
     (tmp_path / "moss.safetensors").mkdir()
     with pytest.raises(OutputError, match="cannot write"):
-        style.save(tmp_path / "moss.safetensors", body, None, {}, with_body=True)
+        file_format.save(tmp_path / "moss.safetensors", body, None, {}, with_body=True)
     assert [path.name for path in tmp_path.iterdir()] == ["moss.safetensors"]
 
 
@@ -255,7 +255,7 @@ def test_a_disk_that_fills_up(good: Path, body: Body) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the write stops in the middle, with an error
     try:
         with pytest.raises(OutputError, match="cannot write"):
-            style.save(good, body, plain_rows(), {}, with_body=True)
+            file_format.save(good, body, plain_rows(), {}, with_body=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert good.read_bytes() == before
@@ -264,6 +264,6 @@ def test_a_disk_that_fills_up(good: Path, body: Body) -> None:
 
 def test_a_file_that_says_megabytes_of_itself_is_refused(body: Body, tmp_path: Path) -> None:
     path = tmp_path / "talker.lite.safetensors"
-    style.save(path, body, plain_rows(), {"training": "[" * 3 * 2**20}, with_body=True)
+    file_format.save(path, body, plain_rows(), {"training": "[" * 3 * 2**20}, with_body=True)
     with pytest.raises(StyleError, match="says 3 MiB of itself; a style file at most 2"):
         read_header(path)

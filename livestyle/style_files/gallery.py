@@ -12,7 +12,7 @@ import platformdirs
 
 from livestyle.errors import StyleError
 from livestyle.output_file import is_partial
-from livestyle.styles.style_file import Header, read_header
+from livestyle.style_files.file_format import Header, read_header
 
 STYLE_SUFFIX = ".safetensors"
 

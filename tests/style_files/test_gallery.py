@@ -11,7 +11,7 @@ import platformdirs
 import pytest
 
 from livestyle.errors import StyleError
-from livestyle.styles.gallery import Gallery, bundled_folder, default_folders, parse_blend
+from livestyle.style_files.gallery import Gallery, bundled_folder, default_folders, parse_blend
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_folders_that_cannot_be_read_are_said_and_passed_over(style_folder: Path
 
 SCRIPT = """
 import os
-from livestyle.styles.gallery import Gallery, default_folders, user_folder
+from livestyle.style_files.gallery import Gallery, default_folders, user_folder
 Gallery()  # imports what it needs, perhaps from a folder that is closed, too, in a moment
 if os.getuid() == 0:
     os.setuid(65534)  # root may enter everything

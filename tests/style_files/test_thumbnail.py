@@ -11,16 +11,16 @@ from livestyle.frame import Image
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
 from livestyle.pictures.writing import encode_picture
-from livestyle.styles import style_file as style
-from livestyle.styles.style_file import read_header
-from livestyle.styles.thumbnail import make_thumbnail, read_thumbnail
+from livestyle.style_files import file_format
+from livestyle.style_files.file_format import read_header
+from livestyle.style_files.thumbnail import make_thumbnail, read_thumbnail
 
 LITE = ARCHITECTURES["lite"]
 
 
 def write(path: Path, thumbnail: bytes | None) -> Path:
     body = Body(LITE, {name: np.zeros(shape, np.float32) for name, shape in LITE.parameters.items()})
-    style.save(path, body, np.ones((2, LITE.row_length), np.float32), {}, with_body=False, thumbnail=thumbnail)
+    file_format.save(path, body, np.ones((2, LITE.row_length), np.float32), {}, with_body=False, thumbnail=thumbnail)
     return path
 
 
@@ -60,14 +60,14 @@ def test_sizes_and_colours(path: Path, height: int, width: int, expected: tuple[
 def test_the_worst_picture_fits_into_a_style_file(path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 512, 3), np.uint8)
     data = make_thumbnail(noise)
-    assert len(data) <= style.THUMBNAIL_CAP_BYTES
+    assert len(data) <= file_format.THUMBNAIL_CAP_BYTES
     assert read_header(write(path, data)).has_thumbnail
 
 
 def test_files_without_one(path: Path) -> None:
     header = read_header(write(path, None))
     assert not header.has_thumbnail
-    assert style.load_thumbnail(header) is None
+    assert file_format.load_thumbnail(header) is None
     assert read_thumbnail(header) is None
 
 
@@ -75,7 +75,7 @@ def test_rows_are_read_beside_it(path: Path) -> None:
     header = read_header(write(path, make_thumbnail(smooth(50, 50))))
     assert header.has_thumbnail
     assert not header.has_body
-    assert np.array_equal(style.load_style(header).rows, np.ones((2, LITE.row_length)))
+    assert np.array_equal(file_format.load_style(header).rows, np.ones((2, LITE.row_length)))
 
 
 def test_kinds_of_jpeg(path: Path) -> None:
@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 def test_what_is_no_small_jpeg(case: str, path: Path) -> None:
     data, words = REFUSED[case]
     header = read_header(write(path, data))  # the style itself is good
-    assert style.load_style(header).name == "moss"
+    assert file_format.load_style(header).name == "moss"
     with pytest.raises(StyleError, match=words) as caught:
         read_thumbnail(header)
     assert path.name in str(caught.value)

@@ -4,7 +4,7 @@ from livestyle.errors import InputError, StyleError
 from livestyle.frame import Image
 from livestyle.pictures.reading import decode_picture, resize
 from livestyle.pictures.writing import encode_picture
-from livestyle.styles.style_file import Header, load_thumbnail
+from livestyle.style_files.file_format import Header, load_thumbnail
 
 SHORT_SIDE = 96  # pixels at most
 LONG_SIDE = 512  # pixels at most; nothing larger is decoded

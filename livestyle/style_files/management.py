@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from livestyle.errors import OutputError, StyleError
-from livestyle.styles import style_file as style_files
-from livestyle.styles.gallery import STYLE_SUFFIX, Gallery, bundled_folder
-from livestyle.styles.style_file import Header
+from livestyle.style_files import file_format
+from livestyle.style_files.file_format import Header
+from livestyle.style_files.gallery import STYLE_SUFFIX, Gallery, bundled_folder
 
 
 def rename_style(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
@@ -17,7 +17,7 @@ def rename_style(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
     name: a style's name, or a path to one file. Raises StyleError for a name that cannot be or is taken, or if
     only bundled files have it; OutputError if a file cannot be renamed.
     """
-    style_files.check_name(new)
+    file_format.check_name(new)
     command = f"livestyle styles export {name} --model MODEL -o models/{new}.MODEL{STYLE_SUFFIX}"
     headers = _own(gallery, name, advice=f"to make your own copy: {command}")
     targets = {header.path: header.path.with_name(new + header.path.name[len(header.name) :]) for header in headers}
@@ -51,7 +51,7 @@ class Removal:
     def do(self) -> None:
         """Delete the files. Raises OutputError."""
         for path, header in self.bodies.items():
-            style_files.save(path, style_files.load_body(header), None, {}, with_body=True)
+            file_format.save(path, file_format.load_body(header), None, {}, with_body=True)
         for path in self.files:
             try:
                 path.unlink()
@@ -96,8 +96,8 @@ def export_style(gallery: Gallery, header: Header, target: Path) -> None:
 
     Raises StyleError if the body is not there or a file is broken, OutputError if the target cannot be written.
     """
-    rows, body = style_files.load_style(header).rows, style_files.load_body(gallery.body(header))
-    style_files.save(target, body, rows, header.info, with_body=True, thumbnail=style_files.load_thumbnail(header))
+    rows, body = file_format.load_style(header).rows, file_format.load_body(gallery.body(header))
+    file_format.save(target, body, rows, header.info, with_body=True, thumbnail=file_format.load_thumbnail(header))
 
 
 def _own(gallery: Gallery, name: str, advice: str) -> list[Header]:
