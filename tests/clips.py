@@ -1,0 +1,47 @@
+"""Read, copy and inspect video files in tests. The fixture `make_clip` of conftest.py makes them."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from livestyle.frame import Frame
+from livestyle.sinks.video.writer import VideoWriter
+from livestyle.sources.video.file import VideoFile
+
+Clip = Callable[..., Path]
+
+
+def read(path: Path, **options: Any) -> tuple[VideoFile, list[Frame]]:
+    """The source, read to its end and closed, and its frames."""
+    source = VideoFile(path, **options)
+    frames = []
+    while (frame := source.read()) is not None:
+        frames.append(frame)
+    source.close()
+    return source, frames
+
+
+def times(path: Path) -> list[Fraction]:
+    return [frame.pts_seconds for frame in read(path)[1]]
+
+
+def repaint(path: Path, target: Path, start: Fraction | int = 0, duration: Fraction | None = None, **options: Any) -> VideoWriter:
+    """Every frame as it is, with the sound: what the video command does with a network that returns its input."""
+    source = VideoFile(path, start_seconds=start, duration_seconds=duration)
+    sink = VideoWriter(target, source.info, sound_from=path, duration_seconds=duration, **options)
+    while (frame := source.read()) is not None:
+        sink.write(frame)
+    source.close()
+    sink.close()
+    return sink
+
+
+def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
+    with av.open(f"file:{path}") as container:
+        streams = [stream for stream in container.streams if stream.type == kind]
+        if not streams:
+            return []
+        return [(packet.pts * packet.time_base, bytes(packet)) for packet in container.demux(streams) if packet.pts is not None]

@@ -1,0 +1,53 @@
+"""The encoders, on the CPU and the GPU."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from clips import Clip, repaint, times
+
+from livestyle.errors import OutputError
+from livestyle.frame import StreamInfo
+from livestyle.sinks.video.encoders import GPU_ENCODERS, Encoder
+from livestyle.sinks.video.writer import VideoWriter
+
+INFO = StreamInfo(64, 48, rate=Fraction(10), time_base=Fraction(1, 10))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("mp4", "hevc"), ("mp4", "av1"), ("mkv", "vp9"), ("webm", "av1"), ("mov", "libx264")],
+)
+def test_codecs(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> None:
+    if codec == "av1" and "libsvtav1" not in av.codecs_available:
+        pytest.skip("this build of FFmpeg, as in PyAV 14.0's wheels, has no libsvtav1")
+    clip = make_clip(ticks=range(25))
+    target = tmp_path / f"out.{container}"
+    repaint(clip, target, codec=codec)
+    assert [round(time * 10) for time in times(target)] == list(range(25))
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "m4v", "mkv"])
+def test_encoded_by_a_gpu(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
+    # NVENC's presets are p1 to p7, which libx264, as its stand-in here, gets to see as little as NVENC sees libx264's
+    stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": {"p4": "ultrafast"}[preset], "bf": "0"})
+    monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
+    clip = make_clip(sound="aac")
+    sink = repaint(clip, tmp_path / f"out.{container}", on_gpu=True)
+    assert "encoded by libx264" in sink.notes
+    assert len(times(tmp_path / f"out.{container}")) == 10
+    assert names(tmp_path) == ["clip.mp4", f"out.{container}"]
+
+
+def test_encoded_by_the_gpu_that_paints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {encoder.on(3).options(18, "p4", 0)["gpu"] for encoder in GPU_ENCODERS.values()} == {"3"}
+    stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": "ultrafast", "bf": "0"})
+    monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
+    sink = VideoWriter(tmp_path / "out.mp4", INFO, on_gpu=True, gpu=2)
+    assert sink._encoder.options(18, "p4", 0)["gpu"] == "2"
+    sink.close(OutputError("not wanted"))
