@@ -8,6 +8,7 @@ import click
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import complete_style, print_json, print_line
+from livestyle.networks import ARCHITECTURES
 
 SIZE_NAMES = ["256x256", "640x360", "1280x720", "1920x1080", "3840x2160"]
 
@@ -20,7 +21,7 @@ SIZE_NAMES = ["256x256", "640x360", "1280x720", "1920x1080", "3840x2160"]
     ],
 )
 @click.option("-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="The style to paint in.")
-@click.option("--model", "models", multiple=True, type=click.Choice(["lite", "full"]), help="Network; repeatable. Default: both.")
+@click.option("--model", "models", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="Repeatable. Default: all.")
 @click.option("--device", "devices", multiple=True, help="Device; repeatable. Default: all of this machine.")
 @click.option("--size", "sizes", multiple=True, type=click.Choice(SIZE_NAMES), help="Frame size; repeatable.")
 @click.option(
@@ -51,7 +52,7 @@ def bench(
 
     say = (lambda line: None) if quiet else (lambda line: print_line(line, err=True))
     with OutputFile(output) if output else nullcontext() as file:  # before minutes of measuring
-        report = measure(style, models or ("lite", "full"), devices, sizes, frames, say).as_dict()
+        report = measure(style, models or list(ARCHITECTURES), devices, sizes, frames, say).as_dict()
         print_json(report)
         if file is not None:
             file.partial.write_text(f"{json.dumps(report, indent=2)}\n", encoding="utf-8")

@@ -12,6 +12,7 @@ import click
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
+    MODELS,
     Size,
     SizeType,
     complete_style,
@@ -52,7 +53,7 @@ SHEET_PHOTOS = 10  # at most on a sheet, whose pictures are as large as they wer
 @click.option(
     "-s", "--style", "names", multiple=True, shell_complete=complete_style, help="A style; may be repeated. Default: all."
 )
-@click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network.")
+@click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True, help="The network.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Where to paint.")
 @click.option("--height", "heights", multiple=True, type=click.IntRange(16, 4320), help="Paint at this height; may be repeated.")
 @click.option("--size", "sizes", multiple=True, type=SizeType(), help="Paint at this size, aspect not kept; may be repeated.")

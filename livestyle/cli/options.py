@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from livestyle.errors import LivestyleError, OutputError, TooLargeError, printable
+from livestyle.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Size = tuple[int | None, int]  # the width and height to fit inside; None: any width
 
 
+MODELS = ["auto", *ARCHITECTURES]
 LARGEST_SIDE, LARGEST_VIDEO_SIDE = 65_535, 16_384  # pixels; JPEG and video encoders take no more
 
 
@@ -112,10 +114,10 @@ style_option = click.option(
 look_options = combine_options(
     click.option(
         "--model",
-        type=click.Choice(["auto", "full", "lite"]),
+        type=click.Choice(MODELS),
         default="auto",
         show_default=True,
-        help="Network: full looks best and is made for GPUs, lite is fast on a CPU.",
+        help="Network: " + ", ".join(f"{each.name} {each.summary}" for each in ARCHITECTURES.values()) + ".",
     ),
     click.option(
         "--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Device to paint on."

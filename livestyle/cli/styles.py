@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livestyle.cli.command import Group
-from livestyle.cli.options import complete_style, may_write, overwrite_options, print_json, print_line, refuse_same_file, tell
+from livestyle.cli.options import (
+    MODELS,
+    complete_style,
+    may_write,
+    overwrite_options,
+    print_json,
+    print_line,
+    refuse_same_file,
+    tell,
+)
 from livestyle.errors import OutputError, StyleError, printable
 
 if TYPE_CHECKING:
@@ -167,7 +176,7 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
 )
 @style_argument
 @click.option("-o", "--output", type=click.Path(), help="A file or a folder; default: STYLE.MODEL.safetensors, here.")
-@click.option("--model", type=click.Choice(["auto", "full", "lite"]), default="auto", show_default=True, help="The network.")
+@click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True, help="The network.")
 @overwrite_options
 @json_option
 @debug_option

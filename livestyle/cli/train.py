@@ -11,6 +11,7 @@ import click
 from livestyle.cli.command import Command
 from livestyle.cli.options import TimeType, counted, print_json, print_line, torch_device
 from livestyle.errors import TrainingError
+from livestyle.networks import ARCHITECTURES
 
 if TYPE_CHECKING:
     from livestyle.train.loop import Summary
@@ -42,7 +43,7 @@ NAMED_FILES = 3  # of skipped content pictures
     metavar="TIME",
     help="Time limit of the training: 600, 10m or 2h.",
 )
-@click.option("--model", type=click.Choice(["full", "lite"]), help="The network to train: lite for CPUs, full for GPUs.")
+@click.option("--model", type=click.Choice(list(ARCHITECTURES)), help="The network to train: lite for CPUs, full for GPUs.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.")
 @click.option(
     "--model-path",

@@ -63,8 +63,8 @@ class GraphOps:
         height, width = self.size(x)
         if max(top, bottom) < height and max(left, right) < width:
             return op.pad(x, [0, 0, top, left], [0, 0, bottom, right], "reflect")
-        x = op.gather(x, mirrored(height, top, bottom), np.int64(2))
-        return op.gather(x, mirrored(width, left, right), np.int64(3))
+        x = op.gather(x, np.array(mirrored(height, top, bottom)), np.int64(2))
+        return op.gather(x, np.array(mirrored(width, left, right)), np.int64(3))
 
     def conv(self, name: str, x: Node, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> Node:
         rim = size // 2

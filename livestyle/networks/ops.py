@@ -7,9 +7,6 @@ an OpenVINO graph (`openvino_graph`), or sizes alone (`plan`).
 
 from typing import Literal, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 X = TypeVar("X")  # an interpreter's type for feature maps, (N, C, H, W)
 Border = Literal["reflect", "repeat", "none"]
 
@@ -69,11 +66,10 @@ class Ops(Protocol[X]):
     def crop(self, x: X, top: int, left: int, height: int, width: int) -> X: ...
 
 
-def mirrored(side: int, before: int, after: int) -> NDArray[np.int64]:
-    """Source index of every row or column of a reflect-padded side: 2 1 [0 1 2] 1 0 1 ..."""
+def mirrored(side: int, before: int, after: int) -> list[int]:
+    """Source index of every row or column of a reflect-padded side: 2 1 [0 1 2] 1 0 1 ... A side of 1 is repeated."""
     period = max(1, 2 * (side - 1))
-    index = np.abs(np.arange(-before, side + after)) % period
-    return np.minimum(index, period - index) if side > 1 else np.zeros_like(index)
+    return [min(index % period, -index % period) for index in range(-before, side + after)]
 
 
 def residual_block(ops: Ops[X], name: str, x: X, channels: int, border: Border) -> X:

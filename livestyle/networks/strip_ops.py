@@ -123,13 +123,13 @@ class StripOps:
         return x.mapped(lambda strip: self._torch.scale(strip, factor, shift))
 
     def reflect(self, x: Strips, left: int, right: int, top: int, bottom: int) -> Strips:
-        rows = mirrored(x.height, top, bottom)
+        rows = np.array(mirrored(x.height, top, bottom))
         return x.padded(rows, lambda strip: reflect_pad(strip, left, right, 0, 0), x.width + left + right)
 
     def conv(self, name: str, x: Strips, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> Strips:
         rim = 0 if border == "none" else size // 2
         repeated = np.arange(-rim, x.height + rim).clip(0, x.height - 1)
-        rows = repeated if border == "repeat" else mirrored(x.height, rim, rim)
+        rows = repeated if border == "repeat" else np.array(mirrored(x.height, rim, rim))
         if rim:
             x = x.padded(rows, lambda strip: F.pad(strip, (rim, rim, 0, 0), mode=PAD_MODES[border]), x.width + 2 * rim)
         module = self._torch.convolutions[name]
