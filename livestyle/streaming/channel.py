@@ -1,8 +1,8 @@
-"""The only threading in livestyle: a bounded channel that a thread of its own fills from an iterable.
+"""Bounded queues between threads, and a channel: a queue that its own thread fills from an iterable.
 
-Items, the end and any error of the iterable come out in order at the reader's side. A reader that
-leaves early closes the channel; the thread then closes its iterable and is joined. So a chain of
-generators with a channel at each joint is a pipeline that starts, ends and fails as one.
+Items, the end and an error of the iterable arrive at the reader in order. A reader that stops early closes the channel; the
+thread then closes its iterable and is joined. A chain of generators with a channel between each two is therefore a pipeline
+that starts, ends and fails as one.
 """
 
 import time
@@ -10,113 +10,131 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from threading import Condition, Thread
 from threading import enumerate as all_threads
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 THREAD_NAME = "livestyle-channel"
 
 
-class Channel(Generic[T]):
-    """Iterate over it, or poll it; close it when done (it is a context manager).
+class BoundedQueue(Generic[T]):
+    """Passes items from one writing thread to one reading thread. Iterate over it, or poll it.
 
-    capacity: how many items wait between the two sides.
-    drop_oldest: False waits while the channel is full (back-pressure: nothing is ever lost); True
-    throws the oldest waiting item away and counts it in `dropped` (live: the newest wins).
-    join_timeout_seconds: how long close() waits for a thread that is inside a library's call which nothing can interrupt
-    (a camera that stalls, a model that is compiled); None for as long as it takes. Then the thread is left behind, and
-    `is_stuck`: it closes its items and ends when the call returns.
+    capacity: the largest number of items in the queue.
+    drop_oldest: False blocks the writer while the queue is full (back-pressure: no item is lost); True discards the oldest
+    item and counts it in `dropped`.
     """
 
-    def __init__(
-        self, items: Iterable[T], capacity: int, drop_oldest: bool = False, join_timeout_seconds: float | None = None
-    ) -> None:
-        self.received = 0
-        """Items that the iterable gave."""
+    def __init__(self, capacity: int, drop_oldest: bool = False) -> None:
         self.dropped = 0
+        """Items discarded because the queue was full."""
         self.error: BaseException | None = None
-        """What ended the iterable too early."""
-        self._join_timeout_seconds = join_timeout_seconds
-        self._items = items
+        """The error that the writer ended with."""
         self._capacity = capacity
         self._drop_oldest = drop_oldest
-        self._waiting: deque[T] = deque()
+        self._items: deque[T] = deque()
         self._changed = Condition()
-        self._ended = False  # the writer has nothing more
-        self._closed = False  # the reader wants nothing more
-        self._thread = Thread(target=self._fill, name=THREAD_NAME, daemon=True)
-        self._thread.start()
+        self._ended = False  # by the writer: no more items follow
+        self._closed = False  # by the reader: no more items are read
 
-    def _fill(self) -> None:
-        error: BaseException | None = None
-        try:
-            for item in self._items:
-                self.received += 1
-                if not self._put(item):
-                    break
-        except BaseException as caught:  # whatever it is, the reader gets it
-            error = caught
-        finally:
-            if isinstance(self._items, Generator):
-                try:
-                    self._items.close()  # its own upstream channels close here
-                except BaseException as caught:
-                    error = error or caught
-            with self._changed:
-                self._ended, self.error = True, error
-                self._changed.notify_all()
-
-    def _put(self, item: T) -> bool:
-        """False if the reader has gone."""
+    def put(self, item: T) -> bool:
+        """Append an item, waiting for space unless `drop_oldest`. False, and the item is discarded, if the queue is closed."""
         with self._changed:
-            while not self._closed and not self._drop_oldest and len(self._waiting) >= self._capacity:
+            while not self._closed and not self._drop_oldest and len(self._items) >= self._capacity:
                 self._changed.wait()
-            if len(self._waiting) >= self._capacity:
-                self._waiting.popleft()
+            if len(self._items) >= self._capacity:
+                self._items.popleft()
                 self.dropped += 1
             if not self._closed:
-                self._waiting.append(item)
+                self._items.append(item)
                 self._changed.notify_all()
             return not self._closed
 
+    def end(self, error: BaseException | None = None) -> None:
+        """For the writer: mark the end. The reader still receives the items in the queue, then the error if there is one."""
+        with self._changed:
+            self._ended, self.error = True, error
+            self._changed.notify_all()
+
     def poll(self, timeout_seconds: float | None = None) -> T | None:
-        """The next item, waiting as long as told; None if none came. Raises StopIteration at the end, or the writer's error."""
+        """Return the next item, or None after the timeout. Raises StopIteration at the end, or the error of the writer."""
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         with self._changed:
-            while not self._waiting and not self._ended and not self._closed:
+            while not self._items and not self._ended and not self._closed:
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     return None
                 self._changed.wait(remaining)
-            if self._waiting:
-                item = self._waiting.popleft()
+            if self._items:
+                item = self._items.popleft()
                 self._changed.notify_all()
                 return item
             if self.error is not None:
                 raise self.error
             raise StopIteration
 
-    def __iter__(self) -> "Channel[T]":
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
         item = self.poll()
-        assert item is not None  # without a timeout there is an item, or poll raises
+        assert item is not None  # without a timeout, poll returns an item or raises
         return item
 
     def close(self) -> None:
-        """Throw away what waits, end the writer and join its thread."""
+        """For the reader: discard the items in the queue and unblock the writer, whose next `put` returns False."""
         with self._changed:
             self._closed = True
-            self._waiting.clear()
+            self._items.clear()
             self._changed.notify_all()
+
+
+class Channel(BoundedQueue[T]):
+    """A queue that its own thread fills from an iterable. Close it after use; it is a context manager.
+
+    join_timeout_seconds: the longest time that close() waits for a thread inside a library call that cannot be interrupted
+    (a stalled camera, a model being compiled); None for no limit. After the timeout the channel `is_stuck`: the thread
+    closes the iterable and ends when the call returns.
+    """
+
+    def __init__(
+        self, items: Iterable[T], capacity: int, drop_oldest: bool = False, join_timeout_seconds: float | None = None
+    ) -> None:
+        super().__init__(capacity, drop_oldest)
+        self.received = 0
+        """Items that the iterable has yielded."""
+        self._join_timeout_seconds = join_timeout_seconds
+        self._iterable = items
+        self._thread = Thread(target=self._fill, name=THREAD_NAME, daemon=True)
+        self._thread.start()
+
+    def _fill(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._iterable:
+                self.received += 1
+                if not self.put(item):
+                    break
+        except BaseException as caught:  # of any kind: the reader raises it
+            error = caught
+        finally:
+            if isinstance(self._iterable, Generator):
+                try:
+                    self._iterable.close()  # closes the channels that it reads from
+                except BaseException as caught:
+                    error = error or caught
+            self.end(error)
+
+    def close(self) -> None:
+        """Discard the items in the queue, stop the thread and join it. Idempotent."""
+        super().close()
         self._thread.join(self._join_timeout_seconds)
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the thread was left behind by close(): then nothing that it uses may be closed."""
+        """Whether the thread outlived close(). It may still use its resources: do not close them."""
         return self._closed and self._thread.is_alive()
 
-    def __enter__(self) -> "Channel[T]":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -124,7 +142,8 @@ class Channel(Generic[T]):
 
 
 def is_any_left_behind() -> bool:
-    """Whether a thread still runs, after all channels are closed. The interpreter cannot end well then: it would tear
-    down libraries while the thread is inside them. os._exit can.
+    """Whether a thread is still running after everything was closed.
+
+    The interpreter must then be ended by os._exit: a normal exit unloads libraries while the thread is inside them.
     """
     return any(thread.name == THREAD_NAME for thread in all_threads())
