@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from livestyle.engines.base import Done, Engine, Shot
+from livestyle.engines.base import Batch, Done, Engine
 from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import DeviceError, TooLargeError
 from livestyle.frame import Frame, Image
@@ -395,7 +395,7 @@ class Unpainted:
     def prepare(self, body: Body) -> None:
         pass
 
-    def submit(self, batch: Sequence[Shot]) -> Done:
+    def submit(self, batch: Batch) -> Done:
         return Done([frame for frame, _ in batch])
 
     def close(self) -> None:

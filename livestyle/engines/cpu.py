@@ -1,13 +1,12 @@
 """Painting with PyTorch on the CPU, and on devices for which synchronous copies are fast enough."""
 
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
-from livestyle.engines.base import Done, Shot, Ticket
+from livestyle.engines.base import Batch, Done, Ticket
 from livestyle.engines.memory import MainMemory, strips_note
 from livestyle.engines.strips import paint_in_strips
 from livestyle.engines.torch_batch import paint_batch
@@ -19,15 +18,15 @@ from livestyle.networks.torch_ops import TransformerNetwork
 
 
 def cpu_precision() -> torch.dtype:
-    """bf16 where the processor has instructions for it, which halves the time; elsewhere it would be emulated."""
+    """bf16 if the processor has instructions for it, which halves the time; without them it would be emulated."""
     has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return torch.bfloat16 if has_bf16 else torch.float32
 
 
 class Networks:
-    """The network of each body on one device, in one precision; fp32 where the architecture does not support half precision.
+    """The network of each body on one device, in `dtype`; in fp32 if its architecture does not support half precision.
 
-    Safe to use from several threads.
+    Several threads may use it.
     """
 
     def __init__(self, device: str, dtype: torch.dtype) -> None:
@@ -43,18 +42,18 @@ class Networks:
             return self._networks[body]
 
     def dtype(self, body: Body) -> torch.dtype:
-        """The precision of a body's network."""
+        """Precision of a body's network."""
         return self._dtype if body.architecture.supports_half else torch.float32
 
 
 def on_device(look: Look, device: str) -> tuple[Tensor, Tensor | None]:
-    """The look's rows (2, K) and mixing (1, 3, 3) in fp32."""
+    """A look's rows (2, K) and mixing, (1, 3, 3) or None, in fp32."""
     mixing = None if look.mixing is None else torch.from_numpy(look.mixing)[None].to(device)
     return torch.from_numpy(look.rows).to(device), mixing
 
 
 class TorchEngine:
-    """Paints frames one by one, in the caller's thread: for mps."""
+    """Paints frames one by one, in the calling thread: for mps."""
 
     batches: tuple[int, ...] = (1,)
     batches_in_flight = 1
@@ -71,12 +70,12 @@ class TorchEngine:
     def prepare(self, body: Body) -> None:
         self._networks[body]
 
-    def submit(self, batch: Sequence[Shot]) -> Ticket:
+    def submit(self, batch: Batch) -> Ticket:
         return Done([self._paint(frame, look) for frame, look in batch])
 
     @torch.inference_mode()
     def _paint(self, frame: Image, look: Look) -> Image:
-        if self._fits_whole(frame, look, 1):
+        if self._memory.fits_whole(look.body.architecture, frame, 1):
             return self._paint_whole(frame, look)
         if (note := strips_note(frame)) not in self.notes:
             self.notes.append(note)
@@ -91,21 +90,18 @@ class TorchEngine:
         image: Image = painted[0].cpu().numpy()
         return image
 
-    def _fits_whole(self, frame: Image, look: Look, count: int) -> bool:
-        return self._memory.fits_whole(look.body.architecture, frame, count)
-
     def close(self) -> None:
         pass
 
 
-_counting = threading.Lock()  # two threads in `use_one_thread` would read each other's count
+_counting = threading.Lock()  # else one thread in `use_one_thread` could read the count of 1 that another one has set
 
 
 def use_one_thread() -> None:
     """Make PyTorch use one thread in the calling thread.
 
-    torch.set_num_threads applies to the calling thread, and also to every thread that computes for the first time later: for
-    those, an otherwise idle thread restores the count.
+    torch.set_num_threads applies to the calling thread, but also to every thread that computes for the first time afterwards.
+    For those, a short-lived thread restores the count.
     """
     with _counting:
         count = torch.get_num_threads()
@@ -116,7 +112,7 @@ def use_one_thread() -> None:
 
 
 class PoolTicket:
-    """A batch that the pool paints."""
+    """Ticket of a batch that the pool paints."""
 
     def __init__(self, futures: list[Future[Image]]) -> None:
         self._futures = futures
@@ -126,9 +122,9 @@ class PoolTicket:
 
 
 class CpuEngine(TorchEngine):
-    """Paints each frame of a batch on one core: 25 % faster on two cores than both on each frame, as cores do not synchronise.
+    """Paints a batch with one core per frame, and a single frame on all cores.
 
-    A single frame is painted on all cores.
+    One core per frame is 25 % faster on two cores than both cores on each frame, as the cores do not synchronise.
     """
 
     batches_in_flight = 3
@@ -138,11 +134,10 @@ class CpuEngine(TorchEngine):
         self.batches = (1, cores())
         self._pool = ThreadPoolExecutor(cores(), "livestyle-paint", initializer=use_one_thread)
 
-    def submit(self, batch: Sequence[Shot]) -> Ticket:
+    def submit(self, batch: Batch) -> Ticket:
         frame, look = batch[0]
-        if len(batch) == 1 or not self._fits_whole(frame, look, min(len(batch), cores())):
+        if len(batch) == 1 or not self._memory.fits_whole(look.body.architecture, frame, min(len(batch), cores())):
             return super().submit(batch)
-        self.prepare(look.body)
         return PoolTicket([self._pool.submit(self._paint_whole, frame, look) for frame, look in batch])
 
     def close(self) -> None:

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from livestyle.engines.base import Done, Shot, Ticket
+from livestyle.engines.base import Batch, Done, Ticket
 from livestyle.engines.cpu import Networks, on_device
 from livestyle.engines.memory import fits_whole, strips_note
 from livestyle.engines.nv12 import nv12_from_rgb, rgb_from_nv12
 from livestyle.engines.strips import paint_in_strips
 from livestyle.engines.torch_batch import paint_batch
 from livestyle.errors import TooLargeError
-from livestyle.frame import Image
+from livestyle.frame import Image, size_of
 from livestyle.look import Look
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork, to_uint8
@@ -54,7 +54,7 @@ def has_triton() -> bool:
 
 
 def fused(network: TransformerNetwork) -> Callable[[Tensor, Tensor], Tensor]:
-    """The network with fused kernels, as a function of photo and rows; without them where they cannot be used."""
+    """The network with fused kernels, as a function of photo and rows; without them if they are not supported."""
     if not network.architecture.supports_fused or not has_triton():
         return network
     from livestyle.networks.fused_ops import FusedOps, PendingMap
@@ -92,12 +92,11 @@ class Program:
         with torch.cuda.device(device), torch.cuda.stream(stream), exact:
             self.frames = torch.zeros(shape, dtype=torch.uint8, device=device)
             self.rows = torch.zeros((count, 2, length), dtype=dtype, device=device)
-            self.mixing = torch.eye(3, device=device).repeat(count, 1, 1) if mixed else None
-            self.is_mixed = torch.ones(count, dtype=torch.bool, device=device) if mixed else None
+            self.mixing = torch.zeros((count, 3, 3), device=device) if mixed else None
 
             def paint() -> Tensor:
-                rows = self.rows if count > 1 else self.rows[0]
-                return paint_batch(run, rows, self.mixing, self.frames, self.is_mixed)
+                rows = self.rows if count > 1 else self.rows[0]  # (2, K) is faster without fused kernels
+                return paint_batch(run, rows, self.mixing, self.frames)
 
             for _ in range(WARM_UPS):
                 paint()
@@ -111,27 +110,26 @@ class Program:
         return self._graph.pool()
 
     def set_looks(self, looks: Sequence[Look]) -> None:
-        """Copy the looks, one per frame, into the graph's buffers if they changed: a few kilobytes. Nothing is recaptured.
+        """Copy the looks of the first frames, one per frame, to the graph's buffers, on the current stream.
 
-        Fewer looks than the program has frames: the last one is repeated.
+        Looks that are set already cost nothing, others a copy of a few kilobytes. Nothing is captured again.
         """
-        looks = [*looks, *looks[-1:] * (len(self.rows) - len(looks))]
-        if len(looks) == len(self._looks) and all(map(operator.is_, looks, self._looks)):
+        if len(looks) <= len(self._looks) and all(map(operator.is_, looks, self._looks)):
             return
-        rows = torch.from_numpy(np.stack([look.rows for look in looks])).to(self.rows.dtype)  # (N, 2, K)
-        self.rows.copy_(rows.pin_memory(), non_blocking=True)
-        if self.mixing is not None and self.is_mixed is not None:
+        # PyTorch keeps pinned memory from reuse until the copies of the current stream from it have ended
+        rows = torch.from_numpy(np.stack([look.rows for look in looks])).to(self.rows.dtype)  # (n, 2, K)
+        self.rows[: len(looks)].copy_(rows.pin_memory(), non_blocking=True)
+        if self.mixing is not None:
             matrices = np.stack([np.eye(3, dtype=np.float32) if look.mixing is None else look.mixing for look in looks])
-            self.mixing.copy_(torch.from_numpy(matrices).pin_memory(), non_blocking=True)
-            self.is_mixed.copy_(torch.tensor([look.mixing is not None for look in looks]).pin_memory(), non_blocking=True)
-        self._looks = looks
+            self.mixing[: len(looks)].copy_(torch.from_numpy(matrices).pin_memory(), non_blocking=True)
+        self._looks = [*looks, *self._looks[len(looks) :]]
 
     def replay(self) -> None:
         self._graph.replay()
 
 
 class Slot:
-    """The buffers of one batch in flight, (N, H, W, 3) or NV12, and the event recorded after its download."""
+    """Buffers of a batch in flight, (N, H, W, 3) or NV12, and the event recorded after its download."""
 
     def __init__(self, shape: tuple[int, ...], device: str, upload: torch.cuda.Stream, compute: torch.cuda.Stream) -> None:
         self.shape = shape
@@ -145,7 +143,7 @@ class Slot:
 
 
 class CudaTicket:
-    """A batch in a slot; fetching the result frees the slot."""
+    """Ticket of a batch in a slot; fetching the result frees the slot."""
 
     def __init__(self, slot: Slot, host_out: Tensor, free: list[Slot]) -> None:
         self._slot, self._host_out, self._free = slot, host_out, free
@@ -181,14 +179,21 @@ class CudaEngine:
             self._networks[body]
 
     @torch.inference_mode()
-    def submit(self, batch: Sequence[Shot]) -> Ticket:
+    def submit(self, batch: Batch) -> Ticket:
         with self._turn:
-            program = self._program(batch)
-            return self._start(program, batch) if program is not None else self._paint_in_strips(batch)
+            return self._submit(batch)
 
-    def _start(self, program: Program, batch: Sequence[Shot]) -> CudaTicket:
+    def _submit(self, batch: Batch) -> Ticket:
+        program = self._program(batch)
+        if program is not None:
+            return self._start(program, batch)
+        if len(batch) > 1:
+            return Done([self._submit([shot]).result()[0] for shot in batch])
+        return Done([self._paint_in_strips(*batch[0])])
+
+    def _start(self, program: Program, batch: Batch) -> CudaTicket:
         slot, n = self._take_slot(tuple(program.frames.shape)), len(batch)
-        # the last batch of a file may be smaller than the program's: the remaining frames are painted and ignored
+        # the last batch of a file may be smaller than the program's: what the other frames show is ignored
         np.stack([frame for frame, _ in batch], out=slot.host_in[:n].numpy())
         with torch.cuda.stream(self._upload):
             slot.device_in[:n].copy_(slot.host_in[:n], non_blocking=True)
@@ -213,8 +218,8 @@ class CudaEngine:
                 return slot
         return Slot(shape, self.name, self._upload, self._compute)
 
-    def _program(self, batch: Sequence[Shot]) -> Program | None:
-        """The program for such a batch; None if it is to be painted in strips, because of its size or for lack of memory."""
+    def _program(self, batch: Batch) -> Program | None:
+        """The program for such a batch; None if there is not enough memory to paint it whole. Raises TooLargeError."""
         frame, look = batch[0]
         shape, mixed = (len(batch), *frame.shape), any(look.mixing is not None for _, look in batch)
         key = (look.body, shape, mixed)
@@ -241,11 +246,10 @@ class CudaEngine:
 
     def _capture(self, frame: Image, shape: tuple[int, ...], body: Body, mixed: bool) -> Program | TooLargeError | None:
         """The new program, or None or the error; those are cached too, so that the next frame does not try again."""
-        torch.cuda.empty_cache()  # so that the free memory is known: the rest belongs to programs
+        torch.cuda.empty_cache()  # so that free memory is reported as free; the rest belongs to programs
         free = torch.cuda.mem_get_info(self.name)[0]
-        precision = self.precision if body.architecture.supports_half else "float32"
         try:
-            if not fits_whole(body.architecture, frame, shape[0], free, precision=precision):
+            if not fits_whole(body.architecture, frame, shape[0], free, precision=self.precision):
                 return None
             with torch.cuda.stream(self._compute):
                 network = self._networks[body]
@@ -257,27 +261,26 @@ class CudaEngine:
             if not isinstance(error, torch.OutOfMemoryError) and "unable to find an engine" not in str(error):
                 raise
         torch.cuda.empty_cache()
+        if body.architecture.strips is None and shape[0] == 1:
+            height, width = size_of(frame)
+            return TooLargeError(f"{width}x{height} in the {body.architecture.name} network does not fit the GPU's memory")
         return None
 
-    def _paint_in_strips(self, batch: Sequence[Shot]) -> Done:
-        if batch[0][0].ndim == 2:  # NV12: converted on the CPU
-            frames = [torch.tensor(frame)[None] for frame, _ in batch]
-            photos = [to_uint8(rgb_from_nv12(frame))[0].numpy() for frame in frames]
-            shots = [(photo, look) for photo, (_, look) in zip(photos, batch, strict=True)]
-            paintings = torch.from_numpy(np.stack(self._paint_in_strips(shots).result()))  # (N, H, W, 3)
-            return Done(list(nv12_from_rgb(paintings.permute(0, 3, 1, 2) / 255).numpy()))
-        if (note := strips_note(batch[0][0])) not in self.notes:
+    def _paint_in_strips(self, frame: Image, look: Look) -> Image:
+        if frame.ndim == 2:  # NV12: converted on the CPU
+            photo = to_uint8(rgb_from_nv12(torch.tensor(frame)[None]))[0].numpy()
+            painted = torch.from_numpy(self._paint_in_strips(photo, look))[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
+            image: Image = nv12_from_rgb(painted / 255)[0].numpy()
+            return image
+        if (note := strips_note(frame)) not in self.notes:
             self.notes.append(note)
         with torch.cuda.stream(self._compute), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            images = []
-            for frame, look in batch:
-                rows, mixing = on_device(look, self.name)
-                images.append(paint_in_strips(self._exact[look.body], rows, mixing, frame))
-            return Done(images)
+            rows, mixing = on_device(look, self.name)
+            return paint_in_strips(self._exact[look.body], rows, mixing, frame)
 
     def close(self) -> None:
-        torch.cuda.synchronize(self.name)
-        with self._turn:
+        with self._turn, CAPTURING:
+            torch.cuda.synchronize(self.name)
             self._programs.clear()
             self._free.clear()
-        torch.cuda.empty_cache()
+            torch.cuda.empty_cache()

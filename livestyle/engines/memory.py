@@ -1,34 +1,31 @@
-"""How a frame is painted that is large: whole, in strips, or not at all."""
+"""How a large frame is painted: whole, in strips, or not at all."""
 
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image, size_of
 from livestyle.memory import free_bytes
 from livestyle.networks.architecture import Architecture
 
-CPU_MOST_BYTES = 2 * 2**30  # strips are hardly slower on a CPU, whose memory is wanted for other things too
-FP32_BYTES_PER_PIXEL = 40  # of photo and painting while they are mixed, or converted to and from NV12, whatever the precision
+CPU_MOST_BYTES = 2 * 2**30  # strips are hardly slower on a CPU, and other programs need main memory too
+FP32_BYTES_PER_PIXEL = 40  # photo and painting are mixed, and converted from and to NV12, in fp32 in every precision
+KEPT_DECISIONS = 16  # threads may paint frames of different sizes; a folder of pictures has many sizes
 
 
 def fits_whole(
     architecture: Architecture, frame: Image, count: int, free: int, most: int | None = None, precision: str = "float32"
 ) -> bool:
-    """Whether `count` frames of this size can be painted whole in `free` bytes; if not, they are painted one by one in strips.
+    """Whether `count` frames of this size can be painted whole, at once, in `free` bytes.
 
-    most: limit of the bytes used for painting whole. precision: of painting whole; strips are in fp32.
-    Raises TooLargeError, with the size that fits, before anything is allocated.
+    If not, frames are to be painted one by one; a single frame that does not fit whole is to be painted in strips.
+    most: limit of the bytes for painting whole, where strips are supported. precision: the engine's; strips are in fp32.
+    Raises TooLargeError, with the size that fits, if not even one frame can be painted.
     """
     height, width = size_of(frame)
-    pixels = height * width
-    per_pixel = architecture.bytes_per_pixel
-    if precision != "float32":
-        per_pixel = per_pixel // 2 + FP32_BYTES_PER_PIXEL
-    if architecture.strips is None:
-        most = None
-    if per_pixel * pixels * count <= (free if most is None else min(free, most)):
+    limit = free if most is None or architecture.strips is None else min(free, most)
+    if count * _whole_bytes(architecture, height, width, precision) <= limit:
         return True
-    needed = _strips_need(architecture, height, width)
-    if needed > free or (architecture.strips is None and count == 1):
-        fits = _size_that_fits(architecture, height, width, free)
+    needed = _least_bytes(architecture, height, width, precision)
+    if needed > free:
+        fits = _size_that_fits(architecture, height, width, free, precision)
         raise TooLargeError(
             f"{width}x{height} needs about {_readable(needed)} in the {architecture.name} network"
             + (", even in strips, " if architecture.strips else ", ")
@@ -39,32 +36,39 @@ def fits_whole(
     return False
 
 
-def _strips_need(architecture: Architecture, height: int, width: int) -> int:
-    """Bytes to paint a picture of this size in strips, or whole if that is less or strips are not supported."""
-    whole = architecture.bytes_per_pixel * height * width
+def _whole_bytes(architecture: Architecture, height: int, width: int, precision: str) -> int:
+    """Memory to paint a frame whole, in bytes."""
+    per_pixel = architecture.bytes_per_pixel
+    if precision != "float32" and architecture.supports_half:
+        per_pixel = per_pixel // 2 + FP32_BYTES_PER_PIXEL
+    return per_pixel * height * width
+
+
+def _least_bytes(architecture: Architecture, height: int, width: int, precision: str) -> int:
+    """Least memory to paint a frame, in bytes: in strips where they are supported. A small frame is a single strip."""
     if architecture.strips is None:
-        return whole
+        return _whole_bytes(architecture, height, width, precision)
     strips = architecture.strips.per_pixel * height * width + architecture.strips.fixed * max(4096, width) // 4096
-    return min(strips, whole)
+    return min(strips, _whole_bytes(architecture, height, width, "float32"))
 
 
-def _size_that_fits(architecture: Architecture, height: int, width: int, free: int) -> tuple[int, int] | None:
+def _size_that_fits(architecture: Architecture, height: int, width: int, free: int, precision: str) -> tuple[int, int] | None:
     """The largest (width, height) of that shape that can be painted, including memory for its pixels; None if none can."""
     factor, free = 1.0, free * 85 // 100  # the free memory varies
     while factor * max(height, width) > 1:
         factor *= 0.98
         fits = max(1, int(width * factor)), max(1, int(height * factor))
-        if _strips_need(architecture, fits[1], fits[0]) + 2 * 3 * fits[0] * fits[1] <= free:
+        if _least_bytes(architecture, fits[1], fits[0], precision) + 2 * 3 * fits[0] * fits[1] <= free:
             return fits
     return None
 
 
-def _readable(number: int) -> str:
-    return f"{number / 2**30:.1f} GiB" if number >= 2**30 else f"{number / 2**20:.0f} MiB"
+def _readable(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.1f} GiB" if size_bytes >= 2**30 else f"{size_bytes / 2**20:.0f} MiB"
 
 
 def strips_note(frame: Image) -> str:
-    """For a person."""
+    """The note of an engine that paints a frame in strips."""
     height, width = size_of(frame)
     return f"{width}x{height} is painted in strips, to save memory"
 
@@ -72,22 +76,22 @@ def strips_note(frame: Image) -> str:
 class MainMemory:
     """Decides how frames are painted in main memory: once for a size, so that all frames of a video are painted alike.
 
-    Asking how much is free takes half a millisecond, and while a network is at work it is less by what that network took.
+    Reading the free memory takes half a millisecond, and while a network runs, it is reduced by what that network uses.
 
-    has_strips: False: whole as long as there is memory.
+    has_strips: whether the engine can paint in strips; if not, frames are painted whole as long as they fit the memory.
     """
 
     def __init__(self, precision: str, has_strips: bool = True) -> None:
-        self._precision, self._has_strips = precision, has_strips
+        self._precision = precision
+        self._most = CPU_MOST_BYTES if has_strips else None
         self._decided: dict[tuple[Architecture, tuple[int, ...], int], bool] = {}
 
     def fits_whole(self, architecture: Architecture, frame: Image, count: int) -> bool:
-        """Whether so many frames of this size are painted whole, else in strips. Raises TooLargeError."""
+        """Whether `count` frames of this size are painted whole at once. Raises TooLargeError. See the function."""
         key = (architecture, frame.shape, count)
         whole = self._decided.get(key)
         if whole is None:
-            most = CPU_MOST_BYTES if self._has_strips else None
-            whole = fits_whole(architecture, frame, count, free_bytes(), most, self._precision)
-            # a folder of pictures has many sizes; another dictionary, as other threads may read the old one
-            self._decided = {old: known for old, known in self._decided.items() if old[1] == frame.shape} | {key: whole}
+            whole = fits_whole(architecture, frame, count, free_bytes(), self._most, self._precision)
+            # replaced, not changed: other threads may be reading the old one
+            self._decided = dict([*self._decided.items(), (key, whole)][-KEPT_DECISIONS:])
         return whole

@@ -2,13 +2,12 @@
 
 import importlib.util
 import threading
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from livestyle.engines.base import Done, Shot, Ticket
+from livestyle.engines.base import Batch, Done, Ticket
 from livestyle.engines.memory import MainMemory, strips_note
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image
@@ -17,21 +16,27 @@ from livestyle.machine import cores
 from livestyle.networks.body import Body
 from livestyle.networks.openvino_graph import build_graph, ov
 
-MOST_COMPILED = 8  # graphs of one size, each with its own feature maps; the oldest is dropped first
+MOST_COMPILED = 8  # graphs, each with its own feature maps; the oldest is dropped first
+OTHER_SIZES_BYTES = 2**29  # threads may paint frames of different sizes, but a folder of pictures has many large ones
 
 
 @cache
 def core() -> ov.Core:
-    """The one OpenVINO core of this process.
+    """The only OpenVINO core of this process.
 
-    Each core replaces the stack on which signals are handled and restores the former one when it is destroyed. Two cores
-    that are not destroyed in reverse order leave a freed stack, and the next signal ends the process.
+    A core installs its own signal stack and restores the previous one when it is destroyed. If two cores are not destroyed in
+    reverse order, a freed signal stack stays installed, and the next signal crashes the process.
     """
     return ov.Core()
 
 
+def feature_map_bytes(body: Body, height: int, width: int, mixed: bool, streams: int) -> int:
+    """Memory of a compiled graph, in bytes, at most."""
+    return body.architecture.bytes_per_pixel * height * width * streams
+
+
 class RequestTicket:
-    """A batch of frames, each with its OpenVINO request."""
+    """Ticket of a batch: each frame's inference request, and the array that it writes to."""
 
     def __init__(self, requests: list[tuple[ov.InferRequest, Image]]) -> None:
         self._requests = requests
@@ -43,9 +48,9 @@ class RequestTicket:
 
 
 class OpenVinoEngine:
-    """Paints in bf16 where the processor has instructions for it, else in fp32.
+    """Paints in bf16 if the processor has instructions for it, else in fp32.
 
-    A single frame is painted on all cores; each frame of a batch on one core, which synchronises less.
+    A single frame is painted on all cores; a batch with one core per frame, as the cores then do not synchronise.
     """
 
     name = "openvino"
@@ -59,12 +64,12 @@ class OpenVinoEngine:
         self.batches: tuple[int, ...] = (1, cores())
         self.notes: list[str] = []
         self._memory = MainMemory(self.precision, has_strips=importlib.util.find_spec("torch") is not None)
-        self._compiled: dict[tuple[Any, ...], ov.CompiledModel] = {}
-        self._strips: Any = None
-        self._lock = threading.Lock()  # of _compiled and _strips
+        self._compiled: dict[tuple[Body, int, int, bool, int], ov.CompiledModel] = {}
+        self._strips: Any = None  # a CpuEngine
+        self._lock = threading.Lock()  # guards _compiled and _strips
 
     def prepare(self, body: Body) -> None:
-        """Do nothing: a graph is compiled for a size, in a tenth of a second."""
+        """Do nothing: graphs are compiled for a frame size, in a tenth of a second, when the first such frame arrives."""
 
     def _compile(self, look: Look, frame: Image, streams: int) -> ov.CompiledModel:
         height, width = frame.shape[:2]
@@ -73,9 +78,10 @@ class OpenVinoEngine:
         with self._lock:
             compiled = self._compiled.get(key)
             if compiled is None:
-                # graphs of other sizes are dropped, as a folder of pictures has many sizes
-                kept = [(old, model) for old, model in self._compiled.items() if old[1:3] == key[1:3]][1 - MOST_COMPILED :]
-                self._compiled = dict(kept)  # before compiling, to free their memory
+                old = list(self._compiled)[1 - MOST_COMPILED :]
+                if sum(feature_map_bytes(*each) for each in old) > OTHER_SIZES_BYTES:
+                    old = [each for each in old if each[1:3] == key[1:3]]
+                self._compiled = {each: self._compiled[each] for each in old}  # before compiling, which needs their memory
                 precision = self.precision if look.body.architecture.supports_half else "float32"
                 settings = {
                     "NUM_STREAMS": streams,
@@ -86,35 +92,37 @@ class OpenVinoEngine:
                 self._compiled[key] = compiled
         return compiled
 
-    def submit(self, batch: Sequence[Shot]) -> Ticket:
+    def submit(self, batch: Batch) -> Ticket:
         frame, look = batch[0]
         streams = min(len(batch), cores())
-        if not self._memory.fits_whole(look.body.architecture, frame, streams):
-            return self._submit_strips(batch)
-        requests = []
-        for frame, look in batch:
-            request, painted = self._compile(look, frame, streams).create_infer_request(), np.empty((1, *frame.shape), np.uint8)
-            request.set_output_tensor(ov.Tensor(painted, shared_memory=True))
-            inputs = [frame[None], look.rows] if look.mixing is None else [frame[None], look.rows, look.mixing]
-            request.start_async(inputs, share_inputs=True)
-            requests.append((request, painted))
-        return RequestTicket(requests)
+        if self._memory.fits_whole(look.body.architecture, frame, streams):
+            return RequestTicket([self._start(frame, look, streams) for frame, look in batch])
+        if len(batch) > 1:
+            return Done([self.submit([shot]).result()[0] for shot in batch])
+        return self._submit_in_strips(batch)
 
-    def _submit_strips(self, batch: Sequence[Shot]) -> Done:
-        """Paint in strips with PyTorch, which is imported only for that. Without PyTorch one by one; raises TooLargeError."""
+    def _start(self, frame: Image, look: Look, streams: int) -> tuple[ov.InferRequest, Image]:
+        """A started request and the array for its result, (1, H, W, 3)."""
+        request, painted = self._compile(look, frame, streams).create_infer_request(), np.empty((1, *frame.shape), np.uint8)
+        request.set_output_tensor(ov.Tensor(painted, shared_memory=True))
+        inputs = [frame[None], look.rows] if look.mixing is None else [frame[None], look.rows, look.mixing]
+        request.start_async(inputs, share_inputs=True)
+        return request, painted
+
+    def _submit_in_strips(self, batch: Batch) -> Ticket:
+        """Paint in strips with PyTorch, which is imported only for that. Raises TooLargeError if it is not installed."""
         try:
             from livestyle.engines.cpu import CpuEngine
         except ImportError:
-            if len(batch) > 1:
-                return Done([self.submit([shot]).result()[0] for shot in batch])
             raise TooLargeError(
-                f"{strips_note(batch[0][0])}, by PyTorch, which is not installed; pip install torch, or take a smaller size"
+                f"{strips_note(batch[0][0])}, which needs PyTorch; pip install torch, or use a smaller size"
             ) from None
         with self._lock:
             if self._strips is None:
                 self._strips = CpuEngine()
                 self.notes = self._strips.notes
-        return Done(self._strips.submit(batch).result())
+        ticket: Ticket = self._strips.submit(batch)
+        return ticket
 
     def close(self) -> None:
         with self._lock:

@@ -82,7 +82,7 @@ def test_painting_keeps_the_format() -> None:
     painted = paint_batch(same, torch.zeros(2, 1), None, frames)
     assert painted.shape == frames.shape
     assert (painted[:, :24].int() - frames[:, :24]).abs().float().mean() < 8  # noise in the colours is clipped
-    half = paint_batch(same, torch.zeros(2, 1), torch.eye(3) * 0.5, frames)
+    half = paint_batch(same, torch.zeros(2, 1), (torch.eye(3) * 0.5).expand(2, 3, 3), frames)
     assert (half.int() - painted).abs().max() <= 1
 
 
