@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livestyle.cli.command import Group
-from livestyle.cli.options import complete_style, may_write, overwrite_options, print_json, print_line, refuse_same_file, tell
+from livestyle.cli.options import complete_style, may_write, overwrite_options, print_json, print_line, tell
 from livestyle.errors import OutputError, StyleError, printable
+from livestyle.output_file import refuse_same_file
 
 if TYPE_CHECKING:
     from livestyle.style_files.file_format import Header
