@@ -180,6 +180,12 @@ def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
         output.commit()
 
 
+def refuse_same_file(source: Path, target: Path) -> None:
+    """Raises OutputError if the output is the input itself, under the same name, another name or a link."""
+    if source.exists() and target.exists() and source.samefile(target):
+        raise OutputError(f"{target} is the input itself; name another output")
+
+
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)  # O_EXCL: a new file, never through a link
 
 

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "memory": set(),
     "opencv": set(),
     "output_file": {"errors"},
+    "size": {"errors"},
     "timeline": set(),
     "look": {"frame", "networks"},
     "networks": {"frame"},

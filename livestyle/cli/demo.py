@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
-    Size,
     counted,
     look_options,
     may_write,
@@ -20,9 +19,9 @@ from livestyle.cli.options import (
     report_options,
     size_option,
     tell,
-    video_size,
 )
 from livestyle.errors import StyleError
+from livestyle.size import Size, video_size
 
 WIDTH, HEIGHT = 640, 360
 SECONDS_PER_STYLE, CROSSFADE_SECONDS = Fraction(2), Fraction(1, 2)

@@ -13,10 +13,8 @@ import click
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
     MODELS,
-    Size,
     SizeType,
     complete_style,
-    fit_size,
     loss_options,
     may_write,
     open_stylizer,
@@ -28,6 +26,7 @@ from livestyle.cli.options import (
     torch_device,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError, TrainingError
+from livestyle.size import Size, fit_size
 
 if TYPE_CHECKING:
     from livestyle.frame import Image

@@ -11,15 +11,12 @@ import click
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
-    Size,
-    fit_size,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_json,
     print_line,
-    refuse_same_file,
     report_options,
     size_option,
     style_option,
@@ -27,6 +24,8 @@ from livestyle.cli.options import (
     with_option,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeError
+from livestyle.output_file import refuse_same_file
+from livestyle.size import Size, fit_size
 
 if TYPE_CHECKING:
     from livestyle.frame import Image

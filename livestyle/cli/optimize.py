@@ -10,9 +10,7 @@ import click
 from livestyle.cli.command import Command
 from livestyle.cli.image import STDIO, check_targets
 from livestyle.cli.options import (
-    Size,
     counted,
-    fit_size,
     loss_options,
     overwrite_options,
     print_json,
@@ -23,6 +21,7 @@ from livestyle.cli.options import (
     torch_device,
 )
 from livestyle.errors import OutputError
+from livestyle.size import Size, fit_size
 
 if TYPE_CHECKING:
     from livestyle.train.measure.optimize import Step

@@ -13,6 +13,7 @@ import click
 
 from livestyle.errors import LivestyleError, OutputError, TooLargeError, printable
 from livestyle.networks import ARCHITECTURES
+from livestyle.size import LARGEST_SIDE, Size
 
 if TYPE_CHECKING:
     import torch
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
     from livestyle.stylizer import Stylizer
 
 F = TypeVar("F", bound=Callable[..., Any])
-Size = tuple[int | None, int]  # the width and height to fit inside; None: any width
-
-
 MODELS = ["auto", *ARCHITECTURES]
-LARGEST_SIDE, LARGEST_VIDEO_SIDE = 65_535, 16_384  # pixels; JPEG and video encoders take no more
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
@@ -169,36 +166,6 @@ def may_write(path: Path, overwrite: bool | None) -> bool:
     if overwrite is None and sys.stdin.isatty() and click.confirm(f"{printable(str(path))} exists. Overwrite it?", err=True):
         return True
     raise OutputError(f"{path} exists; use -y to overwrite it, or another name")
-
-
-def refuse_same_file(source: Path, target: Path) -> None:
-    """Raises OutputError if the output is the input, also by another name or a link."""
-    if source.exists() and target.exists() and source.samefile(target):
-        raise OutputError(f"{target} is the input itself; name another output")
-
-
-def fit_size(width: int, height: int, size: Size | None, multiple: int = 1) -> tuple[int, int]:
-    """(width, height) scaled to fit inside the asked size, aspect kept, both sides rounded to that multiple.
-
-    Without an asked size the size stays as it is.
-    """
-    if size is None:
-        return width, height
-    factor = size[1] / height if size[0] is None else min(size[0] / width, size[1] / height)
-
-    def rounded(side: float, most: int | None) -> int:
-        nearest = round(side / multiple) * multiple
-        return max(multiple, nearest if most is None or nearest <= most else nearest - multiple)
-
-    return rounded(width * factor, size[0]), rounded(height * factor, size[1])
-
-
-def video_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
-    """As fit_size, with even sides, as encoders want them. Raises OutputError for what no encoder takes."""
-    width, height = fit_size(width, height, size, multiple=2)
-    if max(width, height) > LARGEST_VIDEO_SIDE:
-        raise OutputError(f"{width}x{height} is too large for a video, whose sides are {LARGEST_VIDEO_SIDE} at most; use --size")
-    return width, height
 
 
 def open_stylizer(

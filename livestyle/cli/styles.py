@@ -18,10 +18,10 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
-    refuse_same_file,
     tell,
 )
 from livestyle.errors import OutputError, StyleError, printable
+from livestyle.output_file import refuse_same_file
 
 if TYPE_CHECKING:
     from livestyle.style_files.file_format import Header

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
-    Size,
     TimeType,
     counted,
     look_options,
@@ -23,17 +22,16 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
-    refuse_same_file,
     report_options,
     size_option,
     smooth_option,
     style_option,
     tell,
-    video_size,
     with_option,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.output_file import is_partial
+from livestyle.output_file import is_partial, refuse_same_file
+from livestyle.size import Size, video_size
 
 if TYPE_CHECKING:
     from livestyle.frame import Frame, Source

@@ -14,16 +14,13 @@ import click
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
-    Size,
     TimeType,
-    fit_size,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_json,
     print_line,
-    refuse_same_file,
     report_options,
     size_option,
     smooth_option,
@@ -32,6 +29,8 @@ from livestyle.cli.options import (
     write_json,
 )
 from livestyle.errors import DeviceError, hide_passwords
+from livestyle.output_file import refuse_same_file
+from livestyle.size import Size, fit_size
 
 if TYPE_CHECKING:
     from livestyle.cli.session import Recorder, Session

@@ -22,7 +22,7 @@ import pytest
 
 from livestyle import __version__
 from livestyle.cli import COMMANDS
-from livestyle.cli.options import Size, SizeType, TimeType, video_size
+from livestyle.cli.options import SizeType, TimeType
 from livestyle.cli.video import paint_file
 from livestyle.errors import OutputError
 from livestyle.networks import ARCHITECTURES
@@ -30,6 +30,7 @@ from livestyle.networks.architecture import StripMemory
 from livestyle.pictures.reading import read_picture
 from livestyle.pictures.writing import write_picture
 from livestyle.sinks.video.writer import VideoWriter
+from livestyle.size import Size, video_size
 from livestyle.sources.video.file import VideoFile
 from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.stylizer import Stylizer
