@@ -19,7 +19,8 @@ from livestyle.pictures.reading import read_picture
 from livestyle.pictures.writing import write_picture
 from livestyle.style_files.gallery import bundled_folder
 from livestyle.stylizer import Stylizer
-from livestyle.train.content import drawn, to_tensor
+from livestyle.train.content import drawn
+from livestyle.train.content.crops import to_tensor
 from livestyle.train.measure.evaluate import (
     Descent,
     Reading,

@@ -17,7 +17,8 @@ from livestyle.cli import cli
 from livestyle.errors import InputError, OutputError, TooLargeError, TrainingError
 from livestyle.pictures.reading import read_picture
 from livestyle.pictures.writing import write_picture
-from livestyle.train.content import drawn, to_tensor
+from livestyle.train.content import drawn
+from livestyle.train.content.crops import to_tensor
 from livestyle.train.losses.perceptual import total_variation_loss
 from livestyle.train.measure.optimize import Weights, check_memory, descend, iterations_to_reach, noise_like, total_loss
 from livestyle.train.measure.yardstick import Yardstick, open_yardstick, style_tensor
