@@ -20,7 +20,7 @@ from livestyle.networks import ARCHITECTURES
     ],
 )
 @click.option("-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="The style to paint in.")
-@click.option("--model", "models", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="Network; repeatable. Default: all.")
+@click.option("--model", "models", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="Network; repeatable.")
 @click.option("--device", "devices", multiple=True, help="Device; repeatable. Default: all that this machine has.")
 @click.option("--size", "sizes", multiple=True, type=click.Choice(list(SIZES)), help="Frame size; repeatable.")
 @click.option(
