@@ -73,8 +73,8 @@ class TooLargeError(LivestyleError):
     fits: the (width, height) of the same shape that would fit; None if no size would, or it is unknown.
     """
 
-    def __init__(self, message: str, fits: tuple[int, int] | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, fits: tuple[int, int] | None = None, *, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
         self.fits = fits
 
 

@@ -47,7 +47,11 @@ ALLOWED: dict[str, set[str]] = {
         *("engines", "errors", "frame", "look", "machine", "networks", "pictures", "sinks", "sources", "streaming"),
         *("style_files", "stylizer"),
     },
-    "__init__": {"errors", "stylizer"},
+    "jobs": {
+        *("errors", "frame", "interrupt", "look", "opencv", "output_file", "pictures", "sinks", "size", "sources", "streaming"),
+        "stylizer",
+    },
+    "__init__": {"errors", "frame", "jobs", "look", "stylizer"},
     "__main__": {"cli", "streaming"},
 }
 """Part of livestyle -> the parts that it may import, besides itself. cli may import all."""

@@ -16,7 +16,7 @@ import click
 
 from livestyle import __version__
 from livestyle.cli.command import Group, near
-from livestyle.cli.options import print_line, with_option, write_json, writing_to_stdout
+from livestyle.cli.options import print_error, print_line, with_option, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
 
@@ -141,14 +141,14 @@ def explain(error: BaseException, interrupted: bool) -> int:
     if isinstance(error, (BrokenPipeError, SystemExit)):  # SystemExit: click's, for a broken pipe
         return 2  # whoever read the output has closed it
     if isinstance(error, (LivestyleError, click.ClickException)):
-        print_line(f"livestyle: {one_line(error)}", err=True)
+        print_error(error, one_line(error))
         return 2
     # an import that is interrupted may fail with an error of its own
     if interrupted or isinstance(error, (KeyboardInterrupt, click.Abort)):
         click.echo(nl=sys.stderr.isatty(), err=True)  # after the terminal's ^C
         print_line(one_line(error) if isinstance(error, (KeyboardInterrupt, click.Abort)) else "interrupted", err=True)
         return 130
-    print_line(f"livestyle: {one_line(error)}", err=True)
+    print_error(error, one_line(error))
     return 2
 
 

@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,22 +21,19 @@ from livestyle.cli.options import (
     style_option,
     tell,
     with_option,
+    writing_to_stdout,
 )
-from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeError
-from livestyle.output_file import refuse_same_file
-from livestyle.size import Size, fit_size
+from livestyle.errors import InputError, LivestyleError, OutputError
+from livestyle.size import Size
 
 if TYPE_CHECKING:
-    from livestyle.frame import Image
+    from livestyle.jobs.pictures import PictureJob, PictureResult
     from livestyle.pictures.reading import Picture
     from livestyle.stylizer import Stylizer
-
-Job = tuple[Path, Path]  # a photo, and the file for its painting
 
 STDIO = Path("-")
 DEFAULT_FOLDER = Path("generated")
 FINE_STROKES = 2400  # pixels of the shorter side, from which on --stroke-size is advised
-SHEET_SIZE = (4 * 360, 360)  # of a photo on a sheet, unless --size is given: fitted inside, in pixels
 
 
 @click.command(
@@ -98,36 +94,57 @@ def image(
 
         target = sheet_target(output)
         check_stdout([target], as_json)
-        check_targets([(path, target) for path, _ in sources], overwrite)
+        confirm_targets([(path, target) for path, _ in sources], overwrite)
         first = next(iter(Gallery().names), style)
         with open_stylizer(first, model, device, strength, keep_colors, quiet) as stylizer:
-            paint_sheet([path for path, _ in sources], target, stylizer, size or SHEET_SIZE, stroke_size or 1, summary, quiet)
+            paint_sheet_file([path for path, _ in sources], target, stylizer, size, stroke_size or 1, summary, quiet)
     else:
+        from livestyle.jobs.pictures import PictureJob
+
         label = "+".join(Path(name).name.split(".")[0] for name in parse_blend(style))
-        jobs = plan(sources, output, label, several=len(sources) > 1 or any(path.is_dir() for path in inputs))
-        check_stdout([target for _, target in jobs], as_json)
-        skips = skip_existing or (overwrite is False and len(jobs) > 1)
-        all_jobs, jobs = jobs, [job for job in jobs if not (skips and os.path.lexists(job[1]))]
-        check_targets(jobs, overwrite)
-        summary["skipped"] = [str(target) for path, target in all_jobs if (path, target) not in jobs]
+        pairs = plan(sources, output, label, several=len(sources) > 1 or any(path.is_dir() for path in inputs))
+        check_stdout([target for _, target in pairs], as_json)
+        if skip_existing or (overwrite is False and len(pairs) > 1):
+            summary["skipped"] = [str(target) for _, target in pairs if os.path.lexists(target)]
+            pairs = [(path, target) for path, target in pairs if not os.path.lexists(target)]
+        confirm_targets(pairs, overwrite)
+        jobs = [
+            PictureJob(
+                source=path,
+                target=target,
+                style=style,
+                strength=strength,
+                keep_colors=keep_colors,
+                size=size,
+                stroke_size=stroke_size or 1,
+                overwrite=bool(overwrite) or target.exists(),  # if it exists, the user has agreed
+            )
+            for path, target in pairs
+        ]
         if len(photos) == 2 == len(inputs) and output is None and photos[1].is_file() and not photos[0].is_dir():
             tell([f"{photos[1]} exists, so it is painted as a second photo; to write to it, use -o {photos[1]}"], quiet)
         if jobs:
             with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
-                paint_each(jobs, stylizer, size, stroke_size, summary, quiet)
-    if jobs_done := summary["written"]:
+                short_side = paint_each(jobs, stylizer, summary, quiet)
+            if stroke_size is None and short_side >= FINE_STROKES:
+                larger = round(short_side / 1000)
+                tell([f"the strokes are fine on photos this large; --stroke-size {larger} makes them larger"], quiet)
+    if written := summary["written"]:
         tell(stylizer.engine.notes, quiet)
     summary["seconds"] = round(time.monotonic() - started, 3)
     print_json(summary)
-    if not quiet and not as_json and str(STDIO) not in jobs_done:
+    if not quiet and not as_json and str(STDIO) not in written:
         print_line(summary_line(summary), err=True)
-    if summary["failed"] and not summary["written"]:
+    if summary["failed"] and not written:
         return 2
     return 1 if summary["failed"] or any(file["damage"] for file in summary["files"]) else 0
 
 
+# which photos, and where their paintings go
+
+
 def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], str | None]:
-    """The photos, and the output: -o, or the second of two names. A photo that exists is not taken for an output."""
+    """The photos, and the output: that of -o, or the second of two names unless it is an existing photo."""
     from livestyle.pictures.writing import WRITTEN_SUFFIXES
 
     if output == "":
@@ -143,76 +160,42 @@ def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], st
 
 
 def list_photos(inputs: list[Path], output: Path, recursive: bool) -> list[tuple[Path, Path]]:
-    """Every photo, with its path inside the folder that was named. What is in the output folder is no photo."""
-    from livestyle.pictures.reading import find_pictures
+    """As find_photos of the library, with stdin as stdin.jpg."""
+    from livestyle.jobs.pictures import find_photos
 
-    found: list[tuple[Path, Path]] = []
-    for path in inputs:
-        if path == STDIO:
-            found.append((path, Path("stdin.jpg")))
-        elif not path.is_dir():
-            found.append((path, Path(path.name)))
-        else:
-            inside = find_pictures([path], recursive)
-            if recursive and path.resolve() in output.resolve().parents:
-                inside = [entry for entry in inside if output.resolve() not in entry.resolve().parents]
-            found += [(entry, entry.relative_to(path)) for entry in inside]
-    if not found:
-        raise InputError(f"there are no photos but those in the output folder {output}")
-    return found
+    found = find_photos(inputs, output, recursive)
+    return [(path, Path("stdin.jpg") if path == STDIO else inside) for path, inside in found]
 
 
-def plan(sources: list[tuple[Path, Path]], output: str | None, label: str, several: bool) -> list[Job]:
-    """Where each photo's painting goes. several: also where a folder holds one photo.
+def plan(sources: list[tuple[Path, Path]], output: str | None, label: str, several: bool) -> list[tuple[Path, Path]]:
+    """Each photo, with the file for its painting, or STDIO; see choose_targets of the library.
 
-    Raises OutputError for an output that does not fit the photos.
+    label: the style, for the names of files in the default folder. Raises OutputError for an output that does not fit the photos.
     """
-    from livestyle.pictures.writing import WRITTEN_SUFFIXES
+    from livestyle.jobs.pictures import choose_targets, refuse_shared_targets
 
-    if output is not None and output != str(STDIO):
-        is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
-        is_picture = Path(output).suffix.lower() in WRITTEN_SUFFIXES and not is_folder
-        if is_picture and len(sources) > 1:
-            raise OutputError(
-                f"{output} is one file for {len(sources)} photos; name a folder with -o, or use --all-styles for a sheet"
-            )
-        if is_picture or (Path(output).suffix and not is_folder and not several):
-            return [(sources[0][0], Path(output))]
-    jobs = [(path, choose_target(path, inside, output, label)) for path, inside in sources]
-    sources_of: dict[Path, Path] = {}
-    for path, target in jobs:
-        if target in sources_of and target == STDIO:
-            raise OutputError("several photos cannot all go to stdout; name a folder with -o")
-        if target in sources_of:
-            raise OutputError(
-                f"{sources_of[target]} and {path} would both be written to {target}; give them different names, "
-                "or paint them one by one"
-            )
-        sources_of[target] = path
-    return jobs
-
-
-def choose_target(path: Path, inside: Path, folder: str | None, label: str) -> Path:
-    """inside: the photo's path inside the folder that was named, or the file's name."""
-    from livestyle.pictures.writing import WRITTEN_SUFFIXES
-
-    if folder is None:
-        return STDIO if path == STDIO else DEFAULT_FOLDER / inside.parent / f"res_{label}_{inside.stem}.jpg"
-    if folder == str(STDIO):
-        return STDIO
-    if inside.suffix.lower() not in WRITTEN_SUFFIXES:  # read, but not written
-        inside = inside.with_suffix(".png" if inside.suffix.lower() == ".gif" else ".jpg")
-    return Path(folder) / inside
+    if output is None:
+        named = [(path, inside.parent / f"res_{label}_{inside.stem}.jpg") for path, inside in sources]
+        pairs = [(path, STDIO if path == STDIO else DEFAULT_FOLDER / name) for path, name in named]
+    elif output == str(STDIO):
+        pairs = [(path, STDIO) for path, _ in sources]
+    else:
+        pairs = choose_targets(sources, output, several)
+    if [target for _, target in pairs].count(STDIO) > 1:
+        raise OutputError("several photos cannot all go to stdout; name a folder with -o")
+    refuse_shared_targets(pairs)
+    return pairs
 
 
 def sheet_target(output: str | None) -> Path:
+    """The file for the contact sheet."""
     if output is None:
         return DEFAULT_FOLDER / "sheet.jpg"
     return Path(output) / "sheet.jpg" if output.endswith(("/", os.sep)) or Path(output).is_dir() else Path(output)
 
 
 def check_stdout(targets: list[Path], as_json: bool) -> None:
-    """Raises OutputError if a picture is to be written to a stdout that cannot take it."""
+    """Raise OutputError if a picture is to be written to a stdout that cannot take it."""
     if STDIO not in targets:
         return
     if as_json:
@@ -223,43 +206,31 @@ def check_stdout(targets: list[Path], as_json: bool) -> None:
         raise OutputError("stdout is a terminal; name a file with -o, or redirect: > painted.jpg")
 
 
-def check_targets(jobs: list[Job], overwrite: bool | None) -> None:
-    """Refuse all that can be refused before a network is loaded, and create the folders. Raises OutputError."""
-    from livestyle.pictures.writing import check_format
+def confirm_targets(pairs: list[tuple[Path, Path]], overwrite: bool | None) -> None:
+    """Validate the targets before a network is loaded, ask before files are overwritten, and create the folders.
 
-    targets = list(dict.fromkeys(target for _, target in jobs if target != STDIO))
-    inputs = {identity(path): path for path, _ in jobs if path.is_file()}
-    for target in targets:
-        try:
-            check_format(target.suffix)
-        except OutputError as error:
-            raise OutputError(f"cannot write {target}: {error}") from error
-        if target.is_file() and (source := inputs.get(identity(target))):
-            refuse_same_file(source, target)
+    Raises OutputError.
+    """
+    from livestyle.jobs.pictures import check_targets, make_folders
+
+    to_files = [(path, target) for path, target in pairs if target != STDIO]
+    check_targets(to_files)
+    targets = list(dict.fromkeys(target for _, target in to_files))
     existing = [target for target in targets if target.exists()]
     if len(existing) > 1 and not overwrite:
-        says = f"{len(existing)} of {len(jobs)} outputs exist, for example {existing[0]}"
-        if overwrite is False or not sys.stdin.isatty() or not click.confirm(f"{says}. Overwrite them?", err=True):
-            raise OutputError(f"{says}; use -y to overwrite them, or --skip-existing")
+        count = f"{len(existing)} of {len(pairs)} outputs exist, for example {existing[0]}"
+        if overwrite is False or not sys.stdin.isatty() or not click.confirm(f"{count}. Overwrite them?", err=True):
+            raise OutputError(f"{count}; use -y to overwrite them, or --skip-existing")
     elif existing:
         may_write(existing[0], overwrite)
-    for folder in dict.fromkeys(target.parent for target in targets):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"cannot write into the folder {folder}: it is not writable")
+    make_folders(targets)
 
 
-def identity(path: Path) -> tuple[int, int]:
-    """The same for two names of one file."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
+# stdin and stdout
 
 
 def read(path: Path) -> "Picture":
-    """A file, or stdin."""
+    """Decode a file, or stdin. Raises InputError, TooLargeError."""
     from livestyle.pictures.reading import read_picture, read_stream
 
     if path != STDIO:
@@ -269,95 +240,82 @@ def read(path: Path) -> "Picture":
     return read_stream(sys.stdin.buffer, "stdin", salvage=True)
 
 
-def write(target: Path, painted: "Image", alpha: "Image | None", exif: bytes) -> None:
-    """To a file, or to stdout as JPEG, or with transparency as PNG. Raises OutputError."""
-    from livestyle.pictures.writing import encode_picture, write_picture
-
-    if target != STDIO:
-        write_picture(target, painted, alpha, exif)
-        return
-    data = encode_picture(painted, ".jpg" if alpha is None else ".png", alpha, exif=exif)
-    try:
+def write_to_stdout(data: bytes) -> None:
+    """Raises OutputError, and BrokenPipeError if the reader has closed the pipe."""
+    with writing_to_stdout():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:  # whoever read it has gone
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write to stdout: {error.strerror}") from error
 
 
-def paint_each(
-    jobs: list[Job], stylizer: "Stylizer", size: Size | None, stroke_size: float | None, summary: dict[str, Any], quiet: bool
-) -> None:
-    """Paint and write one after another, into the summary. Of several, one that fails does not keep the others from it."""
+def run_with_stdio(job: "PictureJob", stylizer: "Stylizer") -> "PictureResult":
+    """As run_picture, from stdin or to stdout where a path is -: as JPEG, or with transparency as PNG."""
+    from livestyle.jobs.pictures import PictureResult, paint_picture, run_picture, write_painting
+    from livestyle.pictures.writing import encode_picture
+
+    if STDIO not in (job.source, job.target):
+        return run_picture(job, stylizer)
+    picture = read(job.source)
+    if job.target != STDIO:
+        return write_painting(job, paint_picture(picture, job, stylizer))
+    suffix = ".jpg" if picture.alpha is None else ".png"
+    painting = paint_picture(picture, job, stylizer, suffix)
+    write_to_stdout(encode_picture(painting.image, suffix, painting.alpha, exif=painting.exif))
+    height, width = painting.image.shape[:2]
+    return PictureResult(job.source, job.target, width, height, tuple(painting.notes), tuple(painting.damage))
+
+
+# painting
+
+
+def paint_each(jobs: "list[PictureJob]", stylizer: "Stylizer", summary: dict[str, Any], quiet: bool) -> int:
+    """Paint one photo after another, into the summary. Of several, one that fails does not stop the others.
+
+    Returns the length, in pixels, of the longest of the paintings' shorter sides; 0 if there is no painting.
+    """
     from tqdm import tqdm
 
-    short_side = 0  # the largest of the photos' shorter sides
+    from livestyle.jobs.pictures import run_pictures
+
+    short_side = 0
     with tqdm(total=len(jobs), disable=quiet or len(jobs) == 1 or None, unit="photo", dynamic_ncols=True, file=sys.stderr) as bar:
-        for path, target in jobs:
-            try:
-                file = paint_one(path, target, stylizer, size, stroke_size or 1)
-            except (InputError, OutputError, TooLargeError) as error:
-                summary["failed"].append(failure(path, error))
-                if len(jobs) == 1:
-                    raise
+        try:
+            for result in run_pictures(jobs, stylizer, run_with_stdio):
                 bar.clear()
-                print_line(f"livestyle: {failure(path, error)}", err=True)
-            except KeyboardInterrupt:
-                done = len(summary["written"])
-                raise KeyboardInterrupt(f"interrupted; {done} of {len(jobs)} photos are painted") from None
-            else:
-                summary["written"].append(str(target))
-                summary["files"].append(file)
-                bar.clear()
-                report(file, quiet)
-                short_side = max(short_side, min(file["width"], file["height"]))
-            bar.update()
-    if stroke_size is None and short_side >= FINE_STROKES:
-        tell([f"the strokes are fine on photos this large; --stroke-size {round(short_side / 1000)} makes them larger"], quiet)
+                if result.error is None:
+                    add(result, summary, quiet)
+                    short_side = max(short_side, min(result.width, result.height))
+                else:
+                    fail(result.source, result.error, summary, is_printed=len(jobs) > 1)
+                    if len(jobs) == 1:
+                        raise result.error
+                bar.update()
+        except KeyboardInterrupt:
+            done = len(summary["written"])
+            raise KeyboardInterrupt(f"interrupted; {done} of {len(jobs)} photos are painted") from None
     if not summary["written"]:
         summary["error"] = "none of the photos could be painted"
         print_line(f"livestyle: {summary['error']}", err=True)
+    return short_side
 
 
-def paint_one(path: Path, target: Path, stylizer: "Stylizer", size: Size | None, stroke_size: float) -> dict[str, Any]:
-    """Read, paint and write one photo; what the summary says of it."""
-    from livestyle.pictures import reading as pictures
-    from livestyle.pictures import strokes
-    from livestyle.pictures.writing import WITH_ALPHA, check_format
-
-    try:
-        picture = read(path)
-        width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
-        bytes_per_pixel = strokes.BYTES_PER_PIXEL if stroke_size > 1 else pictures.BYTES_PER_PIXEL
-        pictures.check_size(width, height, f"{path}, as it would be painted,", bytes_per_pixel)
-        if target != STDIO:
-            check_format(target.suffix, width, height)
-        painted = strokes.paint_larger(stylizer, pictures.resize(picture.image, width, height), stroke_size)
-        alpha = None if picture.alpha is None else pictures.resize(picture.alpha, width, height)
-        write(target, painted, alpha, picture.exif)
-    except MemoryError as error:
-        raise TooLargeError(f"{path} takes more memory than there is; use a smaller --size") from error
-    notes = list(picture.notes)
-    if alpha is not None and target != STDIO and target.suffix.lower() not in WITH_ALPHA and alpha.min() < 255:
-        notes.append(f"{target} has no transparency, and is black there; use {target.with_suffix('.png')}")
-    return {
-        **{"input": str(path), "output": str(target), "width": width, "height": height},
-        **{"notes": notes, "damage": picture.damage},
-    }
+def add(result: "PictureResult", summary: dict[str, Any], quiet: bool) -> None:
+    """Print a painted photo's notes and damage, and add it to the summary."""
+    file = {name: getattr(result, name) for name in ("width", "height")}
+    file |= {name: list(getattr(result, name)) for name in ("notes", "damage")}
+    summary["written"].append(str(result.target))
+    summary["files"].append({"input": str(result.source), "output": str(result.target), **file})
+    tell(result.notes, quiet)
+    for line in result.damage:
+        print_line(f"damaged: {result.source}: {line}", err=True)
 
 
-def failure(path: Path, error: LivestyleError) -> str:
-    """What went wrong, with the photo's name: what engines say of memory lacks it."""
-    says = with_option(error)
-    return says if str(path) in says else f"{path}: {says}"
-
-
-def report(file: dict[str, Any], quiet: bool) -> None:
-    """A photo's notes and damage, on stderr."""
-    tell(file["notes"], quiet)
-    for line in file["damage"]:
-        print_line(f"damaged: {file['input']}: {line}", err=True)
+def fail(path: Path, error: LivestyleError, summary: dict[str, Any], is_printed: bool = True) -> None:
+    """Add a photo's error to the summary, with the photo's name, which errors of engines lack; and print it."""
+    message = with_option(error)
+    message = message if str(path) in message else f"{path}: {message}"
+    summary["failed"].append(message)
+    if is_printed:
+        print_line(f"livestyle: {message}", err=True)
 
 
 def summary_line(summary: dict[str, Any]) -> str:
@@ -369,53 +327,46 @@ def summary_line(summary: dict[str, Any]) -> str:
     return "; ".join([line, *rest])
 
 
-def paint_sheet(
+def paint_sheet_file(
     paths: list[Path],
     target: Path,
     stylizer: "Stylizer",
-    size: Size,
+    size: Size | None,
     stroke_size: float,
     summary: dict[str, Any],
     quiet: bool,
 ) -> None:
-    """Every photo in every style, on one sheet, into the summary."""
+    """Paint every photo in every style, on one contact sheet, into the summary."""
     from tqdm import tqdm
 
-    from livestyle.pictures.contact_sheet import make_sheet
-    from livestyle.pictures.reading import check_size, resize
-    from livestyle.pictures.strokes import paint_larger
-    from livestyle.pictures.writing import check_format
+    from livestyle.jobs.pictures import SHEET_SIZE, paint_sheet
+    from livestyle.pictures.writing import encode_picture, write_picture
 
-    check_format(".jpg" if target == STDIO else target.suffix, 1, len(paths) * size[1])
-    names = stylizer.load_all()
-    rows, damage, notes = [], [], []
+    def failed(path: Path, error: LivestyleError) -> None:
+        bar.clear()
+        fail(path, error, summary)
+
+    suffix = ".jpg" if target == STDIO else target.suffix
     with tqdm(total=len(paths), disable=quiet or len(paths) == 1 or None, unit="photo", dynamic_ncols=True) as bar:
-        for path in paths:
-            bar.update()
-            try:
-                picture = read(path)
-                width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
-                check_size(width * (len(names) + 1), height * len(paths), "the sheet")
-                photo = resize(picture.image, width, height)
-                paintings = []
-                for name in names:
-                    paint = partial(stylizer, look=stylizer.look(name))
-                    paintings.append(paint_larger(paint, photo, stroke_size))
-            except (InputError, TooLargeError) as error:
-                summary["failed"].append(failure(path, error))
-                bar.clear()
-                print_line(f"livestyle: {failure(path, error)}", err=True)
-                continue
-            notes += picture.notes
-            damage += [f"{path}: {line}" for line in picture.damage]
-            rows.append((path.name, [photo, *paintings]))
-    if not rows:
-        raise LivestyleError("none of the photos could be painted")
-    sheet = make_sheet(["", *names], rows)
-    write(target, sheet, None, b"")
+        sheet = paint_sheet(
+            paths,
+            stylizer,
+            suffix,
+            size or SHEET_SIZE,
+            stroke_size,
+            read=read,
+            failed=failed,
+            progress=lambda progress: bar.update(progress.done - bar.n),
+        )
+    if target == STDIO:
+        write_to_stdout(encode_picture(sheet.image, suffix))
+    else:
+        write_picture(target, sheet.image)
+    height, width = sheet.image.shape[:2]
     summary["written"].append(str(target))
-    height, width = sheet.shape[:2]
-    summary["files"].append({"output": str(target), "width": width, "height": height, "notes": notes, "damage": damage})
-    tell(notes, quiet)
-    for line in damage:
+    summary["files"].append(
+        {"output": str(target), "width": width, "height": height, "notes": list(sheet.notes), "damage": list(sheet.damage)}
+    )
+    tell(sheet.notes, quiet)
+    for line in sheet.damage:
         print_line(f"damaged: {line}", err=True)

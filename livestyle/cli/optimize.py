@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from livestyle.cli.command import Command
-from livestyle.cli.image import STDIO, check_targets
+from livestyle.cli.image import STDIO, confirm_targets
 from livestyle.cli.options import (
     counted,
     loss_options,
@@ -84,7 +84,7 @@ def optimize(
     started = time.monotonic()
     if output == STDIO:
         raise OutputError("cannot write -: name a file, such as painted.png")
-    check_targets([(photo, output), (style_image, output)], overwrite)
+    confirm_targets([(photo, output), (style_image, output)], overwrite)
     picture, style_picture = read_picture(photo), read_picture(style_image).image
     width, height = shrunk(picture.image.shape[1], picture.image.shape[0], size)
     check_picture(style_picture, str(style_image))

@@ -198,7 +198,13 @@ def with_option(error: LivestyleError) -> str:
     return f"{error}; {advice}" if advice else str(error)
 
 
-def tell(notes: list[str], quiet: bool) -> None:
+def print_error(error: BaseException, message: str) -> None:
+    """Print the message of an error on stderr, after a line for each note of the error."""
+    for line in [*getattr(error, "__notes__", ()), message]:
+        print_line(f"livestyle: {line}", err=True)
+
+
+def tell(notes: Iterable[str], quiet: bool) -> None:
     """Notes for a person, on stderr."""
     for note in [] if quiet else notes:
         print_line(f"note: {note}", err=True)

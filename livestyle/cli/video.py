@@ -2,15 +2,11 @@
 
 import re
 import shlex
-import time
-from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from tqdm import tqdm
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
@@ -20,6 +16,7 @@ from livestyle.cli.options import (
     may_write,
     open_stylizer,
     overwrite_options,
+    print_error,
     print_json,
     print_line,
     report_options,
@@ -29,24 +26,13 @@ from livestyle.cli.options import (
     tell,
     with_option,
 )
+from livestyle.cli.progress import progress_bar
 from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.output_file import is_partial, refuse_same_file
-from livestyle.size import Size, video_size
+from livestyle.output_file import refuse_same_file
+from livestyle.size import Size
 
 if TYPE_CHECKING:
-    from livestyle.frame import Frame, Source
-    from livestyle.sinks.video.writer import VideoWriter
-    from livestyle.streaming.pipeline import Pipeline
-    from livestyle.streaming.smoothing import Smoothing
-    from livestyle.stylizer import Stylizer
-
-VIDEO_SUFFIXES = (
-    *(".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
-    *(".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-)
-"""What counts as a video in a folder; a file that is named is tried whatever it is called."""
-
-POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed while no frame comes
+    from livestyle.jobs.video import VideoJob, VideoResult
 
 
 @click.command(
@@ -100,73 +86,88 @@ def video(
     Sound, subtitles and frame times are kept. Until a video is complete it is written to NAME.partial.EXT,
     which can be played however the run ends.
     """
-    from livestyle.sinks.video.writer import VideoWriter
-    from livestyle.sources.video.file import is_animated_webp, open_video
-    from livestyle.streaming.smoothing import smoothing
+    from livestyle.jobs.video import VideoJob, run_video
 
-    jobs = plan(list(paths), output)
+    pairs = plan(list(paths), output)
     if skip_existing:
-        all_jobs, jobs = jobs, [(source, target) for source, target in jobs if not target.exists()]
-        tell([] if jobs else [f"nothing to do: {counted(len(all_jobs), 'output')} exist already"], quiet)
-    summaries: list[dict[str, Any]] = []
+        all_pairs, pairs = pairs, [(source, target) for source, target in pairs if not target.exists()]
+        tell([] if pairs else [f"nothing to do: {counted(len(all_pairs), 'output')} exist already"], quiet)
+    files: list[dict[str, Any]] = []
     failed: list[str] = []
-    print_json({"files": summaries, "failed": failed})
-    if not jobs:
+    print_json({"files": files, "failed": failed})
+    if not pairs:
         return 0
     with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
-        for source_path, target in jobs:
+        for source, target in pairs:
             try:
-                refuse_same_file(source_path, target)
+                refuse_same_file(source, target)
                 may_replace = may_write(target, overwrite)
                 make_folder(target.parent) if output else None
-                source = open_video(
-                    source_path,
+                job = VideoJob(
+                    source=source,
+                    target=target,
+                    style=style,
+                    strength=strength,
+                    keep_colors=keep_colors,
+                    smooth=smooth,
+                    size=size,
                     start_seconds=start,
                     duration_seconds=duration,
                     deinterlace=not no_deinterlace,
-                    size=lambda width, height: video_size(width, height, size),
-                    for_gpu=stylizer.engine.takes_nv12 and pix_fmt in (None, "yuv420p") and not smooth,
-                    gpu=stylizer.engine.gpu,
-                )
-                open_sink = partial(
-                    VideoWriter,
-                    target,
-                    source.info,
-                    sound_from=None if is_animated_webp(source_path) else source_path,
                     codec=codec,
                     crf=crf,
                     preset=preset,
                     pix_fmt=pix_fmt,
-                    duration_seconds=duration,
-                    on_gpu=stylizer.engine.takes_nv12,
-                    gpu=stylizer.engine.gpu,
                     overwrite=may_replace,
                 )
-                summary = paint_file(source, stylizer, open_sink, quiet, smoothing(smooth))
+                with progress_bar(quiet) as show:
+                    result = run_video(job, stylizer, show)
             except LivestyleError as error:
-                failed.append(f"{source_path}: {error}")
-                if len(jobs) == 1:
+                failed.append(f"{source}: {error}")
+                if len(pairs) == 1:
                     raise
-                print_line(f"livestyle: {with_option(error)}", err=True)
+                print_error(error, with_option(error))
                 continue
-            summaries.append({"input": str(source_path), "output": str(target), **summary})
-            tell(summary["notes"], quiet)
-            for line in summary["damage"]:
-                print_line(f"damaged: {source_path}: {line}", err=True)
-            if not quiet:
-                print_line(
-                    f"{target}: {counted(summary['frames'], 'frame')}, {summary['width']}x{summary['height']}, "
-                    f"in {summary['seconds']:.1f} s ({summary['fps']:.1f} fps)",
-                    err=True,
-                )
-    if failed and not summaries:
-        print_json({"error": f"none of the {len(jobs)} videos could be painted"})
+            files.append(describe(job, result))
+            report(job, result, quiet)
+    if failed and not files:
+        print_json({"error": f"none of the {len(pairs)} videos could be painted"})
         return 2
-    return 1 if failed or any(summary["damage"] for summary in summaries) else 0
+    return 1 if failed or any(file["damage"] for file in files) else 0
+
+
+def describe(job: "VideoJob", result: "VideoResult") -> dict[str, Any]:
+    """A painted video, for --json."""
+    return {
+        "input": str(job.source),
+        "output": str(job.target),
+        "frames": result.frames,
+        "width": result.width,
+        "height": result.height,
+        "seconds": round(result.seconds, 3),
+        "fps": round(result.fps, 2),
+        "notes": list(result.notes),
+        "damage": list(result.damage),
+    }
+
+
+def report(job: "VideoJob", result: "VideoResult", quiet: bool) -> None:
+    """Print a painted video's notes, its damage, and a line of figures."""
+    tell(result.notes, quiet)
+    for line in result.damage:
+        print_line(f"damaged: {job.source}: {line}", err=True)
+    if not quiet:
+        print_line(
+            f"{job.target}: {counted(result.frames, 'frame')}, {result.width}x{result.height}, "
+            f"in {result.seconds:.1f} s ({result.fps:.1f} fps)",
+            err=True,
+        )
 
 
 def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
-    """Each input with its output. Raises OutputError or InputError for words that do not fit together."""
+    """Each input with its output. Raises OutputError or InputError for names that do not fit together."""
+    from livestyle.jobs.video import find_videos, target_in
+
     for path in paths if output else paths[:-1] or paths:
         check_input(path)
     if output is None:
@@ -191,22 +192,14 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
         if not path.is_dir():
             inputs.append(path)
             continue
-        inside = sorted(
-            entry
-            for entry in path.iterdir()
-            if entry.suffix.lower() in VIDEO_SUFFIXES
-            and not entry.name.startswith(".")  # ._NAME is what macOS keeps beside a file, on disks of others
-            and not is_partial(entry)
-        )
+        inside = find_videos(path)
         if not inside:
-            from livestyle.pictures.reading import READ_SUFFIXES as PICTURES
+            from livestyle.pictures.reading import READ_SUFFIXES
 
-            picture = next((entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in PICTURES), None)
+            picture = next((entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in READ_SUFFIXES), None)
             raise sequence_error(path / f"*{picture.suffix}") if picture else InputError(f"no videos in the folder {path}")
         inputs += inside
-    from livestyle.sinks.video.containers import CONTAINERS
-
-    jobs = [(path, output / (path.name if path.suffix.lower() in CONTAINERS else f"{path.stem}.mp4")) for path in inputs]
+    jobs = [(path, target_in(output, path)) for path in inputs]
     targets = [target for _, target in jobs]
     twice = next((target for target in targets if targets.count(target) > 1), None)
     if twice:
@@ -264,72 +257,3 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
-
-
-def paint_file(
-    source: "Source",
-    stylizer: "Stylizer",
-    open_sink: "Callable[[], VideoWriter]",
-    quiet: bool,
-    smoothing: "Smoothing | None" = None,
-) -> dict[str, Any]:
-    """Paint one file, close it, and return the summary.
-
-    After an error or Ctrl-C what was painted stays, playable, under the partial name, which the message tells.
-    """
-    from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
-    from livestyle.streaming.looks import ConstantLook
-    from livestyle.streaming.pipeline import Pipeline, offline
-
-    started = time.monotonic()
-    info = source.info
-    frames = 0
-    sink: VideoWriter | None = None
-    with ctrl_c_noted() as interrupted:  # from the partial file's creation to its completion: Ctrl-C leaves or loses nothing
-        try:
-            sink = open_sink()
-            with tqdm(total=info.frame_count, disable=quiet or None, unit="frame", dynamic_ncols=True, desc="warming up") as bar:
-                with ctrl_c_raised():  # it may take long, and nothing was written yet
-                    batch = stylizer.best_batch(info.frame_shape, info.frame_count)
-                looks = ConstantLook(stylizer.default_look)
-                with Pipeline(source, stylizer.engine, looks, offline(batch), smoothing) as pipeline:
-                    bar.set_description("painting")
-                    for frame in polled(pipeline, interrupted):
-                        sink.write(frame)
-                        frames += 1
-                        bar.update()
-            sink.close()
-        except BaseException as error:
-            source.close()
-            if sink is None:
-                raise
-            sink.close(error)
-            if isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(f"interrupted; {sink.remains}") from None
-            if sink.kept and not isinstance(error, OutputError):  # which says so itself
-                print_line(f"livestyle: {sink.remains}", err=True)
-            raise
-        if interrupted():
-            raise KeyboardInterrupt(f"interrupted when {sink.path} was complete")
-    seconds = time.monotonic() - started
-    return {
-        "frames": frames,
-        "width": sink.width,
-        "height": sink.height,
-        "seconds": round(seconds, 3),
-        "fps": round(frames / seconds, 2),
-        "notes": source.notes + stylizer.engine.notes + sink.notes,
-        "damage": source.damage + sink.damage,
-    }
-
-
-def polled(pipeline: "Pipeline", interrupted: Callable[[], bool]) -> Iterator["Frame"]:
-    """The painted frames to the end. Raises KeyboardInterrupt between two frames, or while none comes."""
-    while not interrupted():
-        try:
-            frame = pipeline.poll(POLL_SECONDS)
-        except StopIteration:
-            return
-        if frame is not None:
-            yield frame
-    raise KeyboardInterrupt

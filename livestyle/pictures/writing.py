@@ -87,6 +87,9 @@ def _dots_per_inch(exif: bytes) -> tuple[float, float] | None:
     return None if x is None or y is None else (float(x), float(y))
 
 
-def write_picture(path: Path, image: Image, alpha: Image | None = None, exif: bytes = b"") -> None:
-    """Write (H, W, 3) uint8 RGB in sRGB; the name appears with the whole picture. Raises OutputError."""
-    write_whole(path, encode_picture(image, path.suffix, alpha, exif=exif))
+def write_picture(path: Path, image: Image, alpha: Image | None = None, exif: bytes = b"", *, replace: bool = True) -> None:
+    """Write (H, W, 3) uint8 RGB in sRGB; the name appears with the whole picture. Raises OutputError.
+
+    replace: whether an existing file may be replaced.
+    """
+    write_whole(path, encode_picture(image, path.suffix, alpha, exif=exif), replace=replace)

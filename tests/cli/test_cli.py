@@ -23,8 +23,8 @@ import pytest
 from livestyle import __version__
 from livestyle.cli import COMMANDS
 from livestyle.cli.options import SizeType, TimeType
-from livestyle.cli.video import paint_file
 from livestyle.errors import OutputError
+from livestyle.jobs.video import write_painted
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.architecture import StripMemory
 from livestyle.pictures.reading import read_picture
@@ -32,6 +32,7 @@ from livestyle.pictures.writing import write_picture
 from livestyle.sinks.video.writer import VideoWriter
 from livestyle.size import Size, video_size
 from livestyle.sources.video.file import VideoFile
+from livestyle.streaming.looks import ConstantLook
 from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.stylizer import Stylizer
 
@@ -472,7 +473,7 @@ def test_n_leaves_an_output_that_appears_while_it_is_painted(tmp_path: Path, mak
             return sink
 
         with pytest.raises(OutputError, match=r"out\.partial\.mp4"):
-            paint_file(source, stylizer, open_sink, quiet=True)
+            write_painted(source, ConstantLook(stylizer.default_look), stylizer, open_sink)
     assert (tmp_path / "out.mp4").read_bytes() == b"of another program"
     assert len(picture_times(tmp_path / "out.partial.mp4")) == 10
 

@@ -1,0 +1,324 @@
+"""Paint picture files."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+
+from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeError
+from livestyle.frame import Image
+from livestyle.jobs.progress import Progress, ProgressCallback
+from livestyle.output_file import refuse_same_file
+from livestyle.pictures import reading, strokes
+from livestyle.pictures.contact_sheet import make_sheet
+from livestyle.pictures.reading import Picture, find_pictures, read_picture
+from livestyle.pictures.writing import WITH_ALPHA, WRITTEN_SUFFIXES, check_format, write_picture
+from livestyle.size import Size, as_size, fit_size
+from livestyle.stylizer import Blend, Stylizer
+
+SHEET_SIZE = (4 * 360, 360)
+"""The box, in pixels, that photos on a contact sheet fit inside."""
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    """Paint one picture file into another. Picklable, so that another process or machine can run it.
+
+    The model and the device belong to the Stylizer that runs the job.
+    """
+
+    source: Path
+    target: Path
+    """.jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff."""
+    style: Blend = "wave"
+    strength: float = 1.0
+    """From 0, the photo, to 1, the painting."""
+    keep_colors: bool = False
+    """Keep the photo's colours; only the lightness is painted."""
+    size: Size | None = None
+    """The box, in pixels, that the picture is scaled to fit; see `livestyle.size`. None: the size of the source."""
+    stroke_size: float = 1.0
+    """Strokes this many times as large, with the detail of the photo kept; 1 or above."""
+    overwrite: bool = False
+    """Replace an existing target."""
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """A painted picture file, or why there is none."""
+
+    source: Path
+    target: Path
+    width: int = 0
+    """In pixels; 0 if there is no painting."""
+    height: int = 0
+    notes: tuple[str, ...] = ()
+    """Informational notes; no data was lost."""
+    damage: tuple[str, ...] = ()
+    """What of the source could not be read."""
+    error: LivestyleError | None = None
+    """Why the picture could not be painted: an InputError, OutputError or TooLargeError. None: it was."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A contact sheet: a row for each photo, a column for each style."""
+
+    image: Image
+    """(H, W, 3) uint8 RGB."""
+    notes: tuple[str, ...]
+    damage: tuple[str, ...]
+    """What of the sources could not be read."""
+
+
+def paint_pictures(
+    sources: str | PathLike[str] | Iterable[str | PathLike[str]],
+    target: str | PathLike[str],
+    style: Blend = "wave",
+    *,
+    model: str = "auto",
+    device: str = "auto",
+    strength: float = 1.0,
+    keep_colors: bool = False,
+    size: Size | int | None = None,
+    stroke_size: float = 1.0,
+    recursive: bool = False,
+    overwrite: bool = False,
+    stylizer: Stylizer | None = None,
+    progress: ProgressCallback | None = None,
+) -> list[PictureResult]:
+    """Paint picture files, as the command `livestyle image` does; a result for each, in the order of painting.
+
+    sources: a picture file, a folder, or several of them.
+    target: a file for one picture; a folder, created if missing, for several. A name that ends with / is a folder. In it a
+        picture keeps its name, with another suffix if its format cannot be written.
+    style, strength, keep_colors: see `Stylizer`, also for blends of styles.
+    size: scale to fit (width, height), or to a height, in pixels, with the aspect ratio kept; None keeps the size.
+    stroke_size: see PictureJob.
+    recursive: the pictures in subfolders too, which are created in the target folder.
+    overwrite: replace existing targets; without it an existing target raises OutputError before anything is painted.
+    model, device: see `Stylizer`. stylizer: paint with this one instead; it stays open, and has its own model and device.
+    progress: called with a `Progress` before the first picture and after each.
+
+    A picture that cannot be read, painted or written does not stop the others: `PictureResult.error` states why. Ctrl-C, or an
+    exception of `progress`, ends the work between or within pictures; completed paintings stay, and no other file is left.
+
+    Raises InputError if there are no pictures in a folder, OutputError for targets, StyleError, DeviceError.
+    """
+    paths = [Path(path) for path in ([sources] if isinstance(sources, (str, PathLike)) else sources)]
+    folder_or_file = os.fspath(target)
+    photos = find_photos(paths, Path(folder_or_file), recursive)
+    pairs = choose_targets(photos, folder_or_file, several=len(paths) > 1 or any(path.is_dir() for path in paths))
+    box = as_size(size)
+    jobs = [PictureJob(path, file, style, strength, keep_colors, box, stroke_size, overwrite) for path, file in pairs]
+    refuse_shared_targets(pairs)
+    check_targets(pairs)
+    existing = [file for _, file in pairs if file.exists()]
+    if existing and not overwrite:
+        raise OutputError(f"{len(existing)} of {len(pairs)} targets exist, for example {existing[0]}; pass overwrite=True")
+    make_folders(file for _, file in pairs)
+    report = progress or (lambda _progress: None)
+    results: list[PictureResult] = []
+    with nullcontext(stylizer) if stylizer is not None else Stylizer(style, model, device, strength=strength) as painter:
+        report(Progress(0, len(jobs), "painting"))
+        for result in run_pictures(jobs, painter):
+            results.append(result)
+            report(Progress(len(results), len(jobs), "painting"))
+    return results
+
+
+def run_picture(job: PictureJob, stylizer: Stylizer) -> PictureResult:
+    """Paint one picture with the stylizer, which stays open. The target appears complete, or not at all.
+
+    A picture that is damaged in part is painted; the result's `damage` states what is missing.
+    Raises InputError, OutputError, StyleError, TooLargeError.
+    """
+    refuse_same_file(job.source, job.target)
+    if job.target.exists() and not job.overwrite:
+        raise OutputError(f"{job.target} exists; to replace it, pass overwrite=True")
+    return write_painting(job, paint_picture(_read(job.source), job, stylizer))
+
+
+def run_pictures(
+    jobs: Iterable[PictureJob],
+    stylizer: Stylizer,
+    run: Callable[[PictureJob, Stylizer], PictureResult] = run_picture,
+) -> Iterator[PictureResult]:
+    """Run one job after another. One whose picture cannot be read, painted or written does not stop the others."""
+    for job in jobs:
+        try:
+            result = run(job, stylizer)
+        except (InputError, OutputError, TooLargeError) as error:
+            result = PictureResult(job.source, job.target, error=error)
+        except MemoryError:
+            too_large = TooLargeError(f"{job.source} takes more memory than there is", advice="use a smaller --size")
+            result = PictureResult(job.source, job.target, error=too_large)
+        yield result
+
+
+def paint_picture(picture: Picture, job: PictureJob, stylizer: Stylizer, suffix: str | None = None) -> Picture:
+    """The painting of a decoded picture, with its transparency and its EXIF.
+
+    suffix: of the format that the painting will be written in; None for that of the target.
+    Raises OutputError, before anything is painted, for a size that the format cannot hold; StyleError, TooLargeError.
+    """
+    width, height = fit_size(picture.image.shape[1], picture.image.shape[0], job.size)
+    bytes_per_pixel = strokes.BYTES_PER_PIXEL if job.stroke_size > 1 else reading.BYTES_PER_PIXEL
+    reading.check_size(width, height, f"{job.source}, as it would be painted,", bytes_per_pixel)
+    check_format(job.target.suffix if suffix is None else suffix, width, height)
+    look = stylizer.look(job.style, strength=job.strength, keep_colors=job.keep_colors)
+    photo = reading.resize(picture.image, width, height)
+    painted = strokes.paint_larger(partial(stylizer, look=look), photo, job.stroke_size)
+    alpha = None if picture.alpha is None else reading.resize(picture.alpha, width, height)
+    return replace(picture, image=painted, alpha=alpha)
+
+
+def write_painting(job: PictureJob, painting: Picture) -> PictureResult:
+    """Write a painting to the job's target. Raises OutputError."""
+    write_picture(job.target, painting.image, painting.alpha, painting.exif, replace=job.overwrite)
+    notes = list(painting.notes)
+    alpha = painting.alpha
+    if alpha is not None and job.target.suffix.lower() not in WITH_ALPHA and alpha.min() < 255:
+        notes.append(f"{job.target} has no transparency, and is black there; use {job.target.with_suffix('.png')}")
+    height, width = painting.image.shape[:2]
+    return PictureResult(job.source, job.target, width, height, tuple(notes), tuple(painting.damage))
+
+
+def _read(path: Path) -> Picture:
+    return read_picture(path, salvage=True)
+
+
+def paint_sheet(
+    sources: Sequence[Path],
+    stylizer: Stylizer,
+    suffix: str,
+    size: Size = SHEET_SIZE,
+    stroke_size: float = 1.0,
+    read: Callable[[Path], Picture] = _read,
+    failed: Callable[[Path, LivestyleError], object] = lambda path, error: None,
+    progress: ProgressCallback | None = None,
+) -> Sheet:
+    """Paint every photo in every style, on one contact sheet.
+
+    suffix: of the format that the sheet will be written in.
+    size: the box that each photo is scaled to fit.
+    read: reads one photo.
+    failed: called with each photo that cannot be read or painted, which is left out, and why.
+    progress: called with a `Progress` before the first photo and after each.
+
+    Raises LivestyleError if there is no other photo; OutputError for a sheet that the format cannot hold.
+    """
+    report = progress or (lambda _progress: None)
+    check_format(suffix, 1, len(sources) * size[1])
+    names = stylizer.load_all()
+    looks = [stylizer.look(name) for name in names]
+    rows, damage, notes = [], [], []
+    report(Progress(0, len(sources), "painting"))
+    for number, path in enumerate(sources, 1):
+        try:
+            picture = read(path)
+            width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
+            reading.check_size(width * (len(names) + 1), height * len(sources), "the sheet")
+            photo = reading.resize(picture.image, width, height)
+            paintings = [strokes.paint_larger(partial(stylizer, look=look), photo, stroke_size) for look in looks]
+        except (InputError, TooLargeError) as error:
+            failed(path, error)
+        else:
+            notes += picture.notes
+            damage += [f"{path}: {line}" for line in picture.damage]
+            rows.append((path.name, [photo, *paintings]))
+        report(Progress(number, len(sources), "painting"))
+    if not rows:
+        raise LivestyleError("none of the photos could be painted")
+    return Sheet(make_sheet(["", *names], rows), tuple(notes), tuple(damage))
+
+
+def find_photos(sources: Sequence[Path], output: Path, recursive: bool = False) -> list[tuple[Path, Path]]:
+    """Every picture of files and folders, with its path inside its folder. Raises InputError if there are none in a folder.
+
+    output: a folder whose pictures are left out where `recursive` reaches it: they are paintings of an earlier run.
+    recursive: the pictures in subfolders too.
+    """
+    found: list[tuple[Path, Path]] = []
+    for path in sources:
+        if not path.is_dir():
+            found.append((path, Path(path.name)))
+            continue
+        inside = find_pictures([path], recursive)
+        if recursive and path.resolve() in output.resolve().parents:
+            inside = [entry for entry in inside if output.resolve() not in entry.resolve().parents]
+        found += [(entry, entry.relative_to(path)) for entry in inside]
+    if not found:
+        raise InputError(f"there are no photos but those in the output folder {output}")
+    return found
+
+
+def choose_targets(photos: Sequence[tuple[Path, Path]], output: str, several: bool) -> list[tuple[Path, Path]]:
+    """Each photo, with the file for its painting.
+
+    photos: with their paths inside their folders; see find_photos.
+    output: a file for one photo, or a folder. A name that ends with / is a folder, one with the suffix of a picture a file.
+    several: photos of a folder, or more than one were given: a name without the suffix of a picture is then a folder.
+
+    Raises OutputError for one file for several photos.
+    """
+    is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+    is_picture = Path(output).suffix.lower() in WRITTEN_SUFFIXES and not is_folder
+    if is_picture and len(photos) > 1:
+        raise OutputError(
+            f"{output} is one file for {len(photos)} photos, which need a folder",
+            advice="name a folder with -o, or use --all-styles for a sheet",
+        )
+    if is_picture or (Path(output).suffix and not is_folder and not several):
+        return [(path, Path(output)) for path, _ in photos]
+    return [(path, Path(output) / _written_name(inside)) for path, inside in photos]
+
+
+def _written_name(path: Path) -> Path:
+    """With a suffix that can be written."""
+    suffix = path.suffix.lower()
+    return path if suffix in WRITTEN_SUFFIXES else path.with_suffix(".png" if suffix == ".gif" else ".jpg")
+
+
+def refuse_shared_targets(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Raise OutputError if the paintings of two photos would be written to one file."""
+    source_of: dict[Path, Path] = {}
+    for path, target in pairs:
+        if target in source_of:
+            raise OutputError(
+                f"{source_of[target]} and {path} would both be written to {target}; give them different names, "
+                "or paint them one by one"
+            )
+        source_of[target] = path
+
+
+def check_targets(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Raise OutputError for a target that is one of the sources, or whose format cannot be written."""
+    sources = {_identity(path): path for path, _ in pairs if path.is_file()}
+    for target in dict.fromkeys(target for _, target in pairs):
+        try:
+            check_format(target.suffix)
+        except OutputError as error:
+            raise OutputError(f"cannot write {target}: {error}") from error
+        if target.is_file() and (source := sources.get(_identity(target))):
+            refuse_same_file(source, target)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for two names of one file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def make_folders(targets: Iterable[Path]) -> None:
+    """Create the folders of these files. Raises OutputError, also if one is not writable."""
+    for folder in dict.fromkeys(target.parent for target in targets):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"cannot write into the folder {folder}: it is not writable")
