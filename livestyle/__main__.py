@@ -1,6 +1,6 @@
-"""python -m livestyle, and the command that is installed.
+"""`python -m livestyle`, and the installed command `livestyle`.
 
-Little is imported here, so that Ctrl-C ends in one line from the first moment on.
+Imports little, so that Ctrl-C is handled, and printed as one line, from the start of the process.
 """
 
 import atexit
@@ -9,29 +9,29 @@ import signal
 import sys
 import warnings
 
-TYPE_CHECKING = False  # typing takes longer to import than all else here
+TYPE_CHECKING = False  # importing typing would take longer than all other imports here
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-QUIET = {
+QUIET_ENVIRONMENT = {
     "OPENCV_LOG_LEVEL": "SILENT",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # FFmpeg's AV_LOG_QUIET
-    "SVT_LOG": "1",  # errors only; there is no lower level that all versions know
-    "QT_LOGGING_RULES": "default.warning=false",  # of OpenCV's windows: missing fonts
-    "PYTHONWARNINGS": "ignore",  # in processes that are started
+    "SVT_LOG": "1",  # errors only; not every version has a lower level
+    "QT_LOGGING_RULES": "default.warning=false",  # OpenCV's windows warn about missing fonts
+    "PYTHONWARNINGS": "ignore",  # in child processes
 }
-"""Libraries write to stderr by themselves unless the environment says otherwise. What matters is raised as an error of ours."""
+"""Stops libraries from writing to stderr; what matters is raised as a LivestyleError."""
 
 
 def main() -> None:
-    """Run the command line as a process of its own, and exit."""
-    on_signals(lambda number, frame: end_before_work())
-    atexit.register(on_signals, signal.SIG_IGN)  # as the last: from then on Python would let signals kill it
+    """Run the command line, and exit the process."""
+    on_signals(lambda number, frame: exit_before_start())
+    atexit.register(on_signals, signal.SIG_IGN)  # registered first, so called last: the interpreter restores the default handlers
     if "--debug" not in sys.argv:
-        for name, value in QUIET.items():
+        for name, value in QUIET_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
@@ -41,36 +41,37 @@ def main() -> None:
 
     open_standard_streams()
     code = run()
-    on_signals(lambda number, frame: end(code))  # all is written
+    on_signals(lambda number, frame: exit_now(code))  # all output is written
     if code == 130 or is_any_left_behind():
-        end(code)  # what is half imported, or still inside a library, would make the interpreter fail as it ends
+        exit_now(code)  # half-imported modules, and threads inside a library, make the shutdown of the interpreter crash
     try:
         sys.stdout.flush()
-    except OSError:  # said already; the interpreter would try again, and say so too
+    except OSError:  # already reported; the interpreter would flush again, and print a second error
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
 
 
 def on_signals(handler: "Callable[[int, FrameType | None], object] | signal.Handlers") -> None:
-    """Have the handler called for each signal that ends a program, but for those that are ignored, as under nohup."""
+    """Set the handler for each signal that ends a process. Ignored signals stay ignored, as under nohup."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
 
 
-def end_before_work() -> None:
-    """End where nothing has begun. On a terminal ^C stands in front of the line."""
-    end(130, '{"error": "interrupted"}\n' if "--json" in sys.argv else "", "\ninterrupted\n" if os.isatty(2) else "interrupted\n")
+def exit_before_start() -> None:
+    """Exit before any work has begun. On a terminal the line starts with ^C, so a new one is begun."""
+    output = '{"error": "interrupted"}\n' if "--json" in sys.argv else ""
+    exit_now(130, output, "\ninterrupted\n" if os.isatty(2) else "interrupted\n")
 
 
-def end(code: int, output: str = "", message: str = "") -> None:
-    """End the process here and now, with these last lines on stdout and stderr."""
+def exit_now(code: int, output: str = "", message: str = "") -> None:
+    """Exit without shutting down the interpreter, after writing these lines to stdout and stderr."""
     try:
         if sys.stdout is not None:
             sys.stdout.write(output)
             sys.stdout.flush()
         os.write(2, message.encode())
-    except (OSError, RuntimeError, ValueError):  # RuntimeError: it was just being flushed
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: the signal arrived during a flush
         pass
     os._exit(code)
 

@@ -1,12 +1,12 @@
-"""What can go wrong, as a tree. The command line prints the message in one line and exits with the code.
+"""Exceptions. The command line prints the message in one line, and exits with the code given here.
 
 LivestyleError               2   failed
-├── InputError               2   an input is missing, empty, damaged beyond use, or not what it claims to be
+├── InputError               2   an input is missing, empty, too damaged, or of another format than expected
 ├── OutputError              2   an output exists, equals the input, or cannot be written
 │   └── OutputInUseError     2   another run is writing the same output
-├── StyleError               2   a style is unknown, broken, or does not fit the asked model
-├── DeviceError              2   the asked device is not there, or the display is not
-├── TooLargeError            2   a picture is larger than the memory
+├── StyleError               2   a style is unknown, broken, or does not have the requested model
+├── DeviceError              2   the requested device, or a display, is not available
+├── TooLargeError            2   a picture does not fit the memory
 └── TrainingError            2   a conf file, style picture, content or loss network cannot be used
 """
 
@@ -14,21 +14,21 @@ import re
 import unicodedata
 
 PASSWORD = re.compile(r"(://[^\s:/?#@]*:)\S*(?=@)")
-"""Of user:password@host. Up to the last @: a password may hold any character but a space."""
+"""The password in user:password@host, up to the last @: a password may contain any character but a space."""
 
 SECRET_PARAMETER = re.compile(r"([?&;][^\s=&]*(?:pass|pwd|token|key|secret|auth)[^\s=&]*=)[^\s&#;]*", re.IGNORECASE)
-"""Of ?user=me&pwd=secret, as many cameras have it."""
+"""The value of a secret in a query, as in the URLs of many cameras: ?user=me&pwd=secret"""
 
 
 def hide_passwords(text: str) -> str:
-    """The text with the passwords of the URLs in it replaced: rtsp://user:***@host/stream?token=***."""
+    """Replace the passwords of URLs in a text: rtsp://user:***@host/stream?token=***"""
     return SECRET_PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***", text))
 
 
 def printable(text: str) -> str:
-    """The text with everything escaped that a terminal would obey or hide: control characters, changes of direction.
+    """Escape everything in a text that a terminal would interpret or hide: control characters, changes of direction.
 
-    Names of files may hold all of these, and bytes that are no text.
+    File names may contain all of these, and bytes that are not text.
     """
     return "".join(
         letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else letter.encode("unicode_escape").decode()
@@ -37,9 +37,9 @@ def printable(text: str) -> str:
 
 
 class LivestyleError(Exception):
-    """Anything a person can act on. The message says what, where, and what to do.
+    """The base class: an error that the user can act on. The message states what failed, where, and what to do.
 
-    advice: what helps at the command line, in its words; the command line prints it after the message.
+    advice: what to do at the command line, naming its options; the command line prints it after the message.
     """
 
     def __init__(self, message: str = "", *, advice: str = "") -> None:
@@ -48,7 +48,7 @@ class LivestyleError(Exception):
 
 
 class InputError(LivestyleError):
-    """An input is missing, empty, damaged beyond use, or not what it claims to be."""
+    """An input is missing, empty, too damaged, or of another format than expected."""
 
 
 class OutputError(LivestyleError):
@@ -60,17 +60,17 @@ class OutputInUseError(OutputError):
 
 
 class StyleError(LivestyleError):
-    """A style is unknown, broken, or does not fit the asked model."""
+    """A style is unknown, broken, or does not have the requested model."""
 
 
 class DeviceError(LivestyleError):
-    """The asked device is not there, or the display is not."""
+    """The requested device, or a display, is not available."""
 
 
 class TooLargeError(LivestyleError):
-    """A picture is larger than the memory.
+    """A picture does not fit the memory.
 
-    fits: the (width, height) of the same shape that would fit; None if no size would, or it is unknown.
+    fits: a (width, height) of the same aspect ratio that would fit; None if no size does, or if it is unknown.
     """
 
     def __init__(self, message: str, fits: tuple[int, int] | None = None, *, advice: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, deferred while something is under way: a frame written, a file completed, a step trained."""
+"""Ctrl-C, deferred while an operation must not be cut short: writing a frame, completing a file, a training step."""
 
 import signal
 import threading
@@ -6,44 +6,48 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-INSISTS = 3  # torchrun passes on the Ctrl-C that the terminal has sent already: two are one
+FORCED_AFTER = 3  # signals; two may be one Ctrl-C, which the terminal sends to every process and torchrun forwards once more
 
-# what asks a process to end: Ctrl-C, kill, the terminal's end (which Windows does not have)
+# signals that ask a process to end: Ctrl-C, kill, a closed terminal (not on Windows)
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
 def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C, SIGTERM or SIGHUP came. The third one raises KeyboardInterrupt at once."""
-    came = 0
+    """Within the block, Ctrl-C, SIGTERM and SIGHUP only set a flag. Yields a function that returns the flag.
+
+    The third signal raises KeyboardInterrupt at once. Without effect outside the main thread, which alone receives signals.
+    """
+    count = 0
 
     def note(_number: int, _frame: FrameType | None) -> None:
-        nonlocal came
-        came += 1
-        if came >= INSISTS:
+        nonlocal count
+        count += 1
+        if count >= FORCED_AFTER:
             raise KeyboardInterrupt
 
     with _handled_by(note):
-        yield lambda: came > 0
+        yield lambda: count > 0
 
 
 @contextmanager
 def ctrl_c_raised() -> Iterator[None]:
-    """Within `ctrl_c_noted`: raise KeyboardInterrupt at once, for what takes long and leaves nothing behind."""
+    """Within `ctrl_c_noted`, raise KeyboardInterrupt at once: for operations that take long and write nothing."""
     with _handled_by(signal.default_int_handler):
         yield
 
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+    """Handle the signals by that function within the block; the previous handlers are restored after it."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets and calls handlers in the main thread only
         yield
         return
-    # a signal that is ignored stays so: SIGHUP under nohup
+    # ignored signals stay ignored: SIGHUP under nohup
     numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler_before in previous.items():
-            signal.signal(number, handler_before)
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)

@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -184,6 +184,17 @@ def refuse_same_file(source: Path, target: Path) -> None:
     """Raises OutputError if the output is the input itself, under the same name, another name or a link."""
     if source.exists() and target.exists() and source.samefile(target):
         raise OutputError(f"{target} is the input itself; name another output")
+
+
+def make_folders(files: Iterable[Path]) -> None:
+    """Create the folders of these files, with their parents. Raises OutputError, also if an existing one is not writable."""
+    for folder in dict.fromkeys(file.parent for file in files):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"cannot write into the folder {folder}: it is not writable")
 
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)  # O_EXCL: a new file, never through a link

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: real clips, made by PyAV; the program, called as a person calls it; styles."""
+"""Fixtures for all tests: video clips made by PyAV, the command line, untrained styles."""
 
 import contextlib
 import ctypes
@@ -8,16 +8,16 @@ import struct
 import subprocess
 import sys
 
-# several threads to an operator wait for each other longer than they work, on small pictures and shared cores
+# on small pictures and shared cores, the threads of an operator wait for each other longer than they work
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# without a GPU Triton's kernels run in its interpreter
+# without a GPU, Triton's kernels run in its interpreter
 with contextlib.suppress(OSError):
     ctypes.CDLL("libcuda.so.1")
     os.environ.setdefault("TRITON_INTERPRET", "0")
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-import cv2  # noqa: F401  # before av, or windows hang on Linux
+import cv2  # noqa: F401  # before av: in the other order cv2.imshow hangs on Linux
 
 from collections.abc import Callable, Sequence  # isort: skip
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ import pytest
 from livestyle.cli import main
 from livestyle.frame import Image
 
-# in the background of a shell Ctrl-C is ignored, and would be by every process that a test starts
+# a shell's background jobs ignore Ctrl-C, and so would every process that a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Clip = Callable[..., Path]
 
 
 def picture(number: int, width: int = 64, height: int = 48) -> Image:
-    """(H, W, 3) uint8 RGB: a smooth scene, its brightness falling with the number."""
+    """(H, W, 3) uint8 RGB: a smooth scene, darker for higher numbers."""
     y, x = np.mgrid[0:height, 0:width]
     scene = np.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], axis=-1)
     return (scene * (1 - (number % 50) / 100)).astype(np.uint8)
@@ -47,7 +47,7 @@ def picture(number: int, width: int = 64, height: int = 48) -> Image:
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> Clip:
-    """make_clip(name, ticks=range(10), time_base=1/10, ...) -> path of a clip with those pictures, at those times."""
+    """make_clip(name, ticks=range(10), time_base=1/10, ...) writes a clip with a frame at each of these times; its path."""
 
     def make(
         name: str = "clip.mp4",
@@ -98,10 +98,10 @@ def make_clip(tmp_path: Path) -> Clip:
 
 
 def _turn(path: Path, degrees: int, flipped: bool) -> None:
-    """Write the counter-clockwise turn into an MP4's track header; PyAV can only from 18 on."""
+    """Write a counter-clockwise rotation into an MP4's track header; PyAV can since 18 only."""
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44
-    x, y = {0: (1, 0), 90: (0, -1), 180: (-1, 0), -90: (0, 1)}[degrees]  # where the first row's direction goes; y points down
+    x, y = {0: (1, 0), 90: (0, -1), 180: (-1, 0), -90: (0, 1)}[degrees]  # direction of a row after the rotation; y points down
     flip = -1 if flipped else 1
     for place, value in zip((0, 1, 3, 4), (flip * x, y, flip * -y, x), strict=True):
         struct.pack_into(">i", data, matrix + 4 * place, value << 16)
@@ -109,7 +109,7 @@ def _turn(path: Path, degrees: int, flipped: bool) -> None:
 
 
 def _sound(audio: Any, start: float, end: float) -> list[Any]:
-    """A tone."""
+    """Packets of a stereo tone, from start to end in seconds."""
     context = audio.codec_context
     context.open(strict=False)
     step = context.frame_size or 1024
@@ -135,7 +135,7 @@ class Result:
 
     @property
     def error(self) -> str:
-        """The one line on stderr."""
+        """stderr, which must be one line."""
         assert self.err.count("\n") == 1, self.err
         assert "Traceback" not in self.err
         return self.err
@@ -143,16 +143,16 @@ class Result:
 
 @pytest.fixture(autouse=True)
 def user_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's own styles are looked for in an empty folder, by processes that a test starts too."""
+    """An empty folder for the user's own styles, also for child processes."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     return tmp_path / "user-data/livestyle/models"
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Result]:
-    """run("image", "photo.jpg", ...) in an empty folder."""
+    """run("image", "photo.jpg", ...) runs the command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 (no terminal; closed with the test)
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 (not a terminal)
 
     def call(*words: str | Path) -> Result:
         monkeypatch.setattr(sys, "argv", ["livestyle", *map(str, words)])
@@ -165,16 +165,16 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 @pytest.fixture
 def interrupt() -> Callable[..., tuple[str, str]]:
-    """Waits for a training's first step, presses Ctrl-C, and gives what is left of its output and errors."""
+    """Waits for the first step of a training, sends Ctrl-C, and returns the rest of its stdout and stderr."""
 
     def press(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[str, str]:
         assert process.stderr is not None
         seen = ""
-        while "total=" not in seen:  # the bar after the first step
+        while "total=" not in seen:  # the progress bar after the first step
             character = process.stderr.read(1)
             assert character, seen
             seen += character
-        os.killpg(process.pid, number)  # as a terminal does: the loader's process gets it too
+        os.killpg(process.pid, number)  # as a terminal does: the data loader's processes get it too
         return process.communicate(timeout=120)
 
     return press
@@ -182,7 +182,7 @@ def interrupt() -> Callable[..., tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained styles, not to be changed. ash and birch share a lite body; coal has its own; ash is there for full too."""
+    """Untrained styles; read-only. ash and birch share a lite body, coal has its own; ash has a full model too."""
     import torch
 
     from livestyle.networks import ARCHITECTURES

@@ -1,6 +1,6 @@
-"""The command line: reads the words, assembles the parts, runs them.
+"""The command line: parses arguments, builds jobs, runs them, prints.
 
-Each command is a file of this folder, imported when it is called: `livestyle --help` must not wait for torch.
+Each command is a module of this package, imported when the command runs: `livestyle --help` must not wait for torch.
 """
 
 import importlib
@@ -15,12 +15,12 @@ from typing import Any, NoReturn
 import click
 
 from livestyle import __version__
-from livestyle.cli.command import Group, near
+from livestyle.cli.command import Group, suggestion
 from livestyle.cli.options import print_error, print_line, with_option, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
 
-SECTIONS = {  # of the help: name of a command: what it does, in one line
+SECTIONS = {  # sections of the help: command -> summary
     "Paint": {
         "video": "Paint video files.",
         "image": "Paint pictures.",
@@ -45,7 +45,7 @@ COMMANDS = [name for commands in SECTIONS.values() for name in commands]
 
 
 class Program(Group):
-    """The commands. Imports a command's file when the command is used, not to list it; prints the summary for --json."""
+    """The group of all commands. Imports a command's module only when the command is used; prints the object of --json."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return COMMANDS
@@ -63,14 +63,14 @@ class Program(Group):
                 formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. With --json one object is printed, whatever happens."""
+        """Run the command. With --json, one object is printed, also after an error."""
         words = ctx.args[: ctx.args.index("--")] if "--" in ctx.args else ctx.args
         as_json = "--json" in words
         summary: dict[str, Any] = {}
         ctx.obj = summary  # print_json fills it
         try:
             if "" in ctx.args:
-                raise click.UsageError("an argument is empty; is a variable of the shell not set?")
+                raise click.UsageError("an argument is empty; is a shell variable unset?")
             result = super().invoke(ctx)
         except click.exceptions.Exit:
             raise
@@ -78,7 +78,7 @@ class Program(Group):
             if as_json:
                 write_json(summary | {"error": one_line(error)})
             if isinstance(error, KeyboardInterrupt):
-                raise click.Abort from error  # at KeyboardInterrupt click prints an empty line
+                raise click.Abort from error  # for a KeyboardInterrupt click would print an empty line
             raise
         if as_json and summary:
             write_json(summary)
@@ -96,17 +96,17 @@ class Program(Group):
 def cli(context: click.Context) -> None:
     """Turn any camera, video or picture into a living painting.
 
-    Exit codes: 0: done. 1: finished, but part of the input could not be read. 2: failed.
-    130: interrupted; what was written so far can be played.
+    Exit codes: 0: done. 1: done, but part of the input or output was lost. 2: failed.
+    130: interrupted; what was written so far is playable.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 def main() -> int:
-    """Run the command line; the exit code. Errors are one line on stderr, with a traceback only with --debug."""
-    came: list[int] = []
-    with interrupting(came):
+    """Run the command line, and return the exit code. Errors are printed as one line on stderr, with --debug with a traceback."""
+    received: list[int] = []
+    with interrupting(received):
         try:
             result = cli.main(standalone_mode=False, prog_name="livestyle")
             with writing_to_stdout():
@@ -115,15 +115,18 @@ def main() -> int:
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             if "--debug" in sys.argv:
                 traceback.print_exc()
-            return explain(error, interrupted=bool(came))
+            return explain(error, interrupted=bool(received))
 
 
 @contextmanager
-def interrupting(came: list[int]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt in here, unless they are ignored (nohup); `came` is what came."""
+def interrupting(received: list[int]) -> Iterator[None]:
+    """Within the block, Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, unless they are ignored (nohup).
+
+    received: gets the number of each signal that arrives.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-        came.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
     previous = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
@@ -137,13 +140,13 @@ def interrupting(came: list[int]) -> Iterator[None]:
 
 
 def explain(error: BaseException, interrupted: bool) -> int:
-    """Print the error; the exit code for it."""
-    if isinstance(error, (BrokenPipeError, SystemExit)):  # SystemExit: click's, for a broken pipe
-        return 2  # whoever read the output has closed it
+    """Print an error, and return its exit code."""
+    if isinstance(error, (BrokenPipeError, SystemExit)):  # SystemExit: what click makes of a broken pipe
+        return 2  # the reader of the output has closed the pipe
     if isinstance(error, (LivestyleError, click.ClickException)):
         print_error(error, one_line(error))
         return 2
-    # an import that is interrupted may fail with an error of its own
+    # an interrupted import may raise another error than KeyboardInterrupt
     if interrupted or isinstance(error, (KeyboardInterrupt, click.Abort)):
         click.echo(nl=sys.stderr.isatty(), err=True)  # after the terminal's ^C
         print_line(one_line(error) if isinstance(error, (KeyboardInterrupt, click.Abort)) else "interrupted", err=True)
@@ -153,7 +156,7 @@ def explain(error: BaseException, interrupted: bool) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, without the passwords of URLs."""
+    """The message of an error, in one line, without passwords of URLs."""
     return hide_passwords(_message(error))
 
 
@@ -162,7 +165,7 @@ def _message(error: BaseException) -> str:
         if not error.option_name.startswith("--"):
             return f"there is no option {error.option_name}; before a name that starts with a dash write --"
         options = [name for option in error.ctx.command.params for name in option.opts if name.startswith("--")]
-        return f"there is no option {error.option_name}; {near(error.option_name, options)}"
+        return f"there is no option {error.option_name}; {suggestion(error.option_name, options)}"
     if isinstance(error, click.ClickException):
         message = " ".join(error.format_message().split())
         if isinstance(error, click.MissingParameter) and error.ctx is not None:
@@ -184,5 +187,5 @@ def _message(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Libraries add pages of advice."""
+    """The first line of an error's message: libraries add pages of advice."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

@@ -1,4 +1,4 @@
-"""Commands whose help ends with examples, and which tell what may have been meant."""
+"""Commands whose help ends with examples, and that suggest similar names for misspelled ones."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import click
 
 
 class WithExamples(click.Command):
-    """examples: command lines, shown as they are below the options."""
+    """A command whose help ends with examples: command lines, shown unwrapped."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -17,7 +17,7 @@ class WithExamples(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
         if self.examples:
-            with formatter.section("Examples"):  # not wrapped: they are to be copied
+            with formatter.section("Examples"):  # not wrapped, so that they can be copied
                 formatter.write("".join(f"{'':{formatter.current_indent}}{line}\n" for line in self.examples))
 
 
@@ -26,18 +26,18 @@ class Command(WithExamples):
 
 
 class Group(WithExamples, click.Group):
-    """@click.group(cls=Group, examples=[...]); its commands take examples too."""
+    """@click.group(cls=Group, examples=[...]); its commands accept examples too."""
 
     command_class = Command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         commands = self.list_commands(ctx)
         if args[0] not in commands and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command {args[0]!r}; {near(args[0], commands)}", ctx)
+            raise click.UsageError(f"there is no command {args[0]!r}; {suggestion(args[0], commands)}", ctx)
         return super().resolve_command(ctx, args)
 
 
-def near(word: str, known: Sequence[str]) -> str:
-    """What may have been meant, or all that there is."""
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """A sentence with the known words most similar to a word, or with all of them."""
     found = difflib.get_close_matches(word, known, n=3, cutoff=0.7)
     return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"

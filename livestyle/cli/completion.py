@@ -19,5 +19,5 @@ def completion(shell: str) -> None:
     from livestyle.cli import cli
 
     found = get_completion_class(shell)
-    assert found is not None  # click has all three
+    assert found is not None  # click supports all three
     click.echo(found(cli, {}, "livestyle", "_LIVESTYLE_COMPLETE").source())

@@ -1,4 +1,4 @@
-"""livestyle image"""
+"""The command `livestyle image`."""
 
 import os
 import sys
@@ -24,6 +24,7 @@ from livestyle.cli.options import (
     writing_to_stdout,
 )
 from livestyle.errors import InputError, LivestyleError, OutputError
+from livestyle.output_file import make_folders
 from livestyle.size import Size
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 STDIO = Path("-")
 DEFAULT_FOLDER = Path("generated")
-FINE_STROKES = 2400  # pixels of the shorter side, from which on --stroke-size is advised
+FINE_STROKES = 2400  # pixels; a note suggests --stroke-size for photos whose shorter side is at least this long
 
 
 @click.command(
@@ -46,14 +47,14 @@ FINE_STROKES = 2400  # pixels of the shorter side, from which on --stroke-size i
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO... [OUTPUT]", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="FILE|FOLDER/|-", help="Output file for one photo, folder for several, or - for stdout.")
 @style_option
-@click.option("--all-styles", is_flag=True, help="Paint one sheet: a row for each photo, a column for each style.")
+@click.option("--all-styles", is_flag=True, help="Paint one contact sheet: a row for each photo, a column for each style.")
 @look_options
 @size_option
 @click.option(
     "--stroke-size",
     type=click.FloatRange(1, 20),
     metavar="TIMES",
-    help="Strokes this many times as large, with the detail of the photo kept; 3 suits a phone's photo.",
+    help="Paint strokes this many times as large, and keep the photo's detail; 3 suits photos of a phone.",
 )
 @click.option("-r", "--recursive", is_flag=True, help="Paint the photos in subfolders too.")
 @click.option("--skip-existing", is_flag=True, help="Skip photos whose output exists.")
@@ -80,7 +81,7 @@ def image(
     """Paint photos: PHOTO OUTPUT, or several photos or folders with -o FOLDER. PHOTO can be - for stdin.
 
     Without an output, photos are painted to generated/res_[style]_[photo].jpg. Date, camera and place (EXIF) are kept in JPEG,
-    PNG and WebP; colour profiles are converted to sRGB.
+    PNG and WebP; colours are converted to sRGB.
     """
     from livestyle.style_files.gallery import parse_blend
 
@@ -211,7 +212,7 @@ def confirm_targets(pairs: list[tuple[Path, Path]], overwrite: bool | None) -> N
 
     Raises OutputError.
     """
-    from livestyle.jobs.pictures import check_targets, make_folders
+    from livestyle.jobs.pictures import check_targets
 
     to_files = [(path, target) for path, target in pairs if target != STDIO]
     check_targets(to_files)

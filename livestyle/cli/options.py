@@ -1,4 +1,4 @@
-"""Options that several commands share, and what is asked of them before anything heavy is imported."""
+"""Options that several commands share, their types, and printing."""
 
 import json
 import re
@@ -25,7 +25,7 @@ MODELS = ["auto", *ARCHITECTURES]
 
 
 class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
-    """WxH, a height, or a name such as 720p or 4k -> (width or None, height)."""
+    """WxH, a height, or a name such as 720p or 4k -> a Size: (width or None, height)."""
 
     name = "WxH|HEIGHT"
 
@@ -47,7 +47,7 @@ NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
 
 
 class TimeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
-    """Seconds (90, 12.5), with units (1h30m, 90s, 500ms), or [h:]m:s (1:02:03.5) -> exact seconds.
+    """Seconds (90, 12.5), a time with units (1h30m, 90s, 500ms), or [h:]m:s (1:02:03.5) -> seconds as a Fraction.
 
     above_zero: refuse 0.
     """
@@ -69,7 +69,7 @@ class TimeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
 
 
 def _seconds(text: str) -> Fraction | None:
-    """The seconds that a time stands for; None if it is none."""
+    """The seconds of a time in any of the forms that TimeType accepts; None for any other text."""
     if match := re.fullmatch(rf"(?:(?:(\d{{1,4}}):)?(\d{{1,4}}):)?({NUMBER})", text, re.ASCII):
         return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + Fraction(match[3])
     text = re.sub(r"(?<=[\d. ])(hours?|hrs?)", "h", text)
@@ -83,14 +83,14 @@ def _seconds(text: str) -> Fraction | None:
 
 
 def complete_style(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The styles' names, for the shell."""
+    """Names of styles, for shell completion."""
     from livestyle.style_files.gallery import Gallery
 
     return [name for name in Gallery().names if name.startswith(incomplete)]
 
 
 def combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, shown in this order."""
+    """One decorator that adds several options, which the help lists in this order."""
 
     def apply(function: F) -> F:
         for option in reversed(options):
@@ -122,25 +122,25 @@ look_options = combine_options(
     click.option(
         "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="From 0, the photo, to 1, the painting."
     ),
-    click.option("--keep-colors", is_flag=True, help="Keep the photo's colours; only the lightness is painted."),
+    click.option("--keep-colors", is_flag=True, help="Keep the photo's colours; paint only the lightness."),
 )
 smooth_option = click.option(
     "--smooth",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Less flicker, by following motion from frame to frame; 0.7 is a good value. On CPUs it halves the speed or worse.",
+    help="Reduce flicker, by following motion from frame to frame; try 0.7. On a CPU the speed halves, or worse.",
 )
-size_option = click.option("--size", type=SizeType(), help="Scale to fit, aspect ratio kept: 1280x720, 720 or 720p.")
+size_option = click.option("--size", type=SizeType(), help="Scale to fit, with the aspect ratio kept: 1280x720, 720 or 720p.")
 loss_options = combine_options(
-    click.option("--content-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the photo."),
-    click.option("--style-weight", type=click.FloatRange(0, 1e6), help="Higher: more of the style."),
+    click.option("--content-weight", type=click.FloatRange(0, 1e6), help="Higher: closer to the photo."),
+    click.option("--style-weight", type=click.FloatRange(0, 1e6), help="Higher: closer to the style."),
     click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="Higher: smoother."),
-    click.option("--loss-model", help="Network that losses are measured in: own (bundled), vgg_19, vgg_16 ..."),
+    click.option("--loss-model", help="Network that the losses are computed with: own (bundled), vgg_19, vgg_16 ..."),
     click.option(
         "--loss-model-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="File with that network's weights (safetensors).",
+        help="Weights of that network (safetensors).",
     ),
 )
 overwrite_options = combine_options(
@@ -155,9 +155,10 @@ report_options = combine_options(
 
 
 def may_write(path: Path, overwrite: bool | None) -> bool:
-    """Whether a file of that name may be replaced: with -y, or where a person agrees on a terminal.
+    """Whether an existing file may be replaced: with -y, or if the user agrees on a terminal.
 
-    Raises OutputError if there is one that may not. If there is none, one that appears later may be replaced with -y alone.
+    Without -y it is False if there is no file, so that one that another program creates meanwhile is not replaced.
+    Raises OutputError if there is a file that may not be replaced, or a folder.
     """
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file in it")
@@ -171,7 +172,10 @@ def may_write(path: Path, overwrite: bool | None) -> bool:
 def open_stylizer(
     style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False, also: Iterable[str] = ()
 ) -> "Stylizer":
-    """The stylizer for the shared options. Prints its gallery's notes. also: the styles that it will paint with later."""
+    """Open the stylizer for the shared options. Prints notes on its style files.
+
+    also: styles that it will paint with later, for those notes.
+    """
     from livestyle.style_files.gallery import parse_blend
     from livestyle.stylizer import Stylizer
 
@@ -182,7 +186,7 @@ def open_stylizer(
 
 
 def torch_device(name: str) -> "torch.device":
-    """Where PyTorch computes losses, for a device's name: OpenVINO's is the CPU. Raises DeviceError."""
+    """The device on which PyTorch computes losses, by its name; for OpenVINO the CPU. Raises DeviceError."""
     import torch
 
     from livestyle.engines.devices import choose_device
@@ -192,7 +196,7 @@ def torch_device(name: str) -> "torch.device":
 
 
 def with_option(error: LivestyleError) -> str:
-    """An error's message, with the option that helps."""
+    """An error's message, with its advice: the option that helps."""
     fits = error.fits if isinstance(error, TooLargeError) else None
     advice = f"use --size {fits[0]}x{fits[1]}" if fits else error.advice
     return f"{error}; {advice}" if advice else str(error)
@@ -205,13 +209,13 @@ def print_error(error: BaseException, message: str) -> None:
 
 
 def tell(notes: Iterable[str], quiet: bool) -> None:
-    """Notes for a person, on stderr."""
+    """Print notes on stderr."""
     for note in [] if quiet else notes:
         print_line(f"note: {note}", err=True)
 
 
 def print_line(text: object, err: bool = False) -> None:
-    """One line on stdout or stderr. All that may hold the name of a file or a style is printed by this."""
+    """Print one line on stdout or stderr, escaped: use it for every text that may contain the name of a file or a style."""
     line = printable(str(text))
     if err:
         click.echo(line, err=True)
@@ -222,7 +226,7 @@ def print_line(text: object, err: bool = False) -> None:
 
 @contextmanager
 def writing_to_stdout() -> Iterator[None]:
-    """Raises OutputError where writing fails, but BrokenPipeError as it is: whoever read has gone."""
+    """Raise OutputError if writing to stdout fails; BrokenPipeError, as the reader has closed the pipe, passes."""
     try:
         yield
     except BrokenPipeError:
@@ -232,20 +236,20 @@ def writing_to_stdout() -> Iterator[None]:
 
 
 def counted(number: int, thing: str) -> str:
-    """1 frame, 2 frames."""
+    """A number with its noun: 1 frame, 2 frames."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def print_json(summary: dict[str, Any]) -> None:
-    """Have these keys in the object that --json prints on stdout when the command ends, by an error too."""
+    """Add keys to the object that --json prints on stdout when the command ends, also after an error."""
     keys = click.get_current_context().find_root().obj
     if isinstance(keys, dict):
         keys.update(summary)
-    else:  # the command was called by itself
+    else:  # the command was called without the program, as in tests
         write_json(summary)
 
 
 def write_json(summary: dict[str, Any]) -> None:
-    """One JSON object on stdout, in ASCII: names of files may hold what no encoding can write."""
+    """Print one JSON object on stdout, in ASCII: file names may contain what no encoding can represent."""
     with writing_to_stdout():
         click.echo(json.dumps(summary))

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr, whatever the caller made of them."""
+"""stdin, stdout and stderr, also if the caller has closed or redirected them."""
 
 import io
 import os
@@ -8,23 +8,23 @@ from typing import Any, TextIO, cast
 
 
 def open_standard_streams() -> None:
-    """Open what the caller has closed: the next file would get its number, and be written to by mistake.
+    """Reopen closed standard streams: otherwise the next opened file gets the descriptor, and is written to by mistake.
 
-    Reading stdin then finds nothing, writing to stdout is an error, and what goes to stderr is lost.
+    A reopened stdin is empty, writing to stdout is an error, and output to stderr is lost.
     """
     for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)  # gets the lowest number that is free
+            os.open(os.devnull, flags)  # gets the lowest free descriptor, which is this one
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
-    sys.stderr = cast(TextIO, Unfailing(sys.stderr))
+    sys.stderr = cast(TextIO, UnfailingStream(sys.stderr))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks is no error
+        sys.stdout.reconfigure(errors="backslashreplace")  # for names that the terminal's encoding cannot represent
 
 
-class Unfailing:
-    """A text stream to which writing never fails: a full disk or a closed terminal must not end the work."""
+class UnfailingStream:
+    """A text stream whose write errors are ignored: a full disk or a closed terminal must not end the work."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

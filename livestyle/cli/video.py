@@ -1,4 +1,4 @@
-"""livestyle video"""
+"""The command `livestyle video`."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ from livestyle.cli.options import (
 )
 from livestyle.cli.progress import progress_bar
 from livestyle.errors import InputError, LivestyleError, OutputError
-from livestyle.output_file import refuse_same_file
+from livestyle.output_file import make_folders, refuse_same_file
 from livestyle.size import Size
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 @look_options
 @smooth_option
 @size_option
-@click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start here: 90, 1:30 or 1m30s.")
-@click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this much.")
-@click.option("--no-deinterlace", is_flag=True, help="Keep interlaced video as it is.")
+@click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start at this time: 90, 1:30 or 1m30s.")
+@click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this long.")
+@click.option("--no-deinterlace", is_flag=True, help="Do not deinterlace interlaced video.")
 @click.option("--codec", help="h264, hevc, av1 or vp9; default: h264, in WebM vp9.")
-@click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better and larger.")
+@click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better, and larger.")
 @click.option("--preset", help="Preset of the encoder, for example veryfast, medium, slow.")
 @click.option("--pix-fmt", help="Pixel format; default: yuv420p. yuv444p keeps odd sizes.")
 @click.option("--skip-existing", is_flag=True, help="Skip inputs whose output exists.")
@@ -83,8 +83,8 @@ def video(
 ) -> int:
     """Paint video files: INPUT OUTPUT, or several inputs or a folder with -o FOLDER.
 
-    Sound, subtitles and frame times are kept. Until a video is complete it is written to NAME.partial.EXT,
-    which can be played however the run ends.
+    Sound, subtitles and frame times are kept. Until a video is complete, it is written to NAME.partial.EXT,
+    which is playable however the run ends.
     """
     from livestyle.jobs.video import VideoJob, run_video
 
@@ -102,7 +102,8 @@ def video(
             try:
                 refuse_same_file(source, target)
                 may_replace = may_write(target, overwrite)
-                make_folder(target.parent) if output else None
+                if output:
+                    make_folders([target])
                 job = VideoJob(
                     source=source,
                     target=target,
@@ -167,6 +168,7 @@ def report(job: "VideoJob", result: "VideoResult", quiet: bool) -> None:
 def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
     """Each input with its output. Raises OutputError or InputError for names that do not fit together."""
     from livestyle.jobs.video import find_videos, target_in
+    from livestyle.pictures.reading import READ_SUFFIXES
 
     for path in paths if output else paths[:-1] or paths:
         check_input(path)
@@ -194,48 +196,46 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
             continue
         inside = find_videos(path)
         if not inside:
-            from livestyle.pictures.reading import READ_SUFFIXES
-
             picture = next((entry for entry in sorted(path.iterdir()) if entry.suffix.lower() in READ_SUFFIXES), None)
             raise sequence_error(path / f"*{picture.suffix}") if picture else InputError(f"no videos in the folder {path}")
         inputs += inside
-    jobs = [(path, target_in(output, path)) for path in inputs]
-    targets = [target for _, target in jobs]
-    twice = next((target for target in targets if targets.count(target) > 1), None)
-    if twice:
-        raise OutputError(f"several inputs would be written to {twice}; paint them one by one")
-    return jobs
+    pairs = [(path, target_in(output, path)) for path in inputs]
+    targets = [target for _, target in pairs]
+    shared = next((target for target in targets if targets.count(target) > 1), None)
+    if shared:
+        raise OutputError(f"several inputs would be written to {shared}; paint them one by one")
+    return pairs
 
 
 def check_input(path: Path) -> None:
-    """Raises InputError, which says what to do, for what other programs take as an input and is no file."""
+    """Raise InputError, with what to do instead, for an input that other programs accept and that is not a file."""
     if path.exists():
         return
     if path == Path("-"):
         raise InputError("video cannot read stdin; write the video to a file, and name that")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # not printed: it may hold a password
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # not printed: it may contain a password
         raise InputError(
             "video reads files, not URLs; download it first (yt-dlp URL), or paint the stream live: "
             "livestyle webcam --camera URL --record out.mp4"
         )
-    from livestyle.pictures.reading import READ_SUFFIXES as PICTURES
+    from livestyle.pictures.reading import READ_SUFFIXES
 
-    if path.suffix.lower() in PICTURES and re.search(r"%\d*d|[*?[]", path.name):
+    if path.suffix.lower() in READ_SUFFIXES and re.search(r"%\d*d|[*?[]", path.name):
         raise sequence_error(path)
     if re.search(r"[*?[]", path.name):
         raise InputError(f"no file matches {path}; leave out the quotes, or name a folder: livestyle video FOLDER -o FOLDER")
 
 
 def raise_if_pictures(paths: list[Path]) -> None:
-    """Raises InputError if all are pictures: frames/*.png, as the shell gives it."""
-    from livestyle.pictures.reading import READ_SUFFIXES as PICTURES
+    """Raise InputError if all are pictures: frames/*.png, expanded by the shell."""
+    from livestyle.pictures.reading import READ_SUFFIXES
 
-    if all(path.suffix.lower() in PICTURES for path in paths):
+    if all(path.suffix.lower() in READ_SUFFIXES for path in paths):
         raise sequence_error(paths[0].parent / f"*{paths[0].suffix}")
 
 
 def sequence_error(path: Path) -> InputError:
-    """For pictures that are the frames of a video, as a pattern with %04d or *."""
+    """The error for pictures that are the frames of a video. path: a pattern with %04d or *."""
     pattern = "" if "%" in path.name else "-pattern_type glob "
     return InputError(
         f"{path} is a sequence of pictures; make a video of it: ffmpeg -framerate 25 {pattern}-i {shlex.quote(str(path))} "
@@ -244,16 +244,8 @@ def sequence_error(path: Path) -> InputError:
 
 
 def check_output(path: Path) -> None:
-    """Raises OutputError, which says what to do, for what other programs take as an output and is no video file."""
+    """Raise OutputError, with what to do instead, for an output that other programs accept and that is not a video file."""
     if path == Path("-"):
         raise OutputError("video cannot write to stdout; name a file such as out.mp4")
     if path.suffix.lower() in (".gif", ".png", ".jpg", ".jpeg", ".webp"):
         raise OutputError(f"cannot write {path}; write out.mp4, then: ffmpeg -i out.mp4 {shlex.quote(str(path))}")
-
-
-def make_folder(path: Path) -> None:
-    """Raises OutputError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error

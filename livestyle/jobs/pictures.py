@@ -11,7 +11,7 @@ from pathlib import Path
 from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeError
 from livestyle.frame import Image
 from livestyle.jobs.progress import Progress, ProgressCallback
-from livestyle.output_file import refuse_same_file
+from livestyle.output_file import make_folders, refuse_same_file
 from livestyle.pictures import reading, strokes
 from livestyle.pictures.contact_sheet import make_sheet
 from livestyle.pictures.reading import Picture, find_pictures, read_picture
@@ -27,7 +27,7 @@ SHEET_SIZE = (4 * 360, 360)
 class PictureJob:
     """Paint one picture file into another. Picklable, so that another process or machine can run it.
 
-    The model and the device belong to the Stylizer that runs the job.
+    The model and the device belong to the Stylizer that runs the job. Raises LivestyleError for a `stroke_size` below 1.
     """
 
     source: Path
@@ -44,6 +44,10 @@ class PictureJob:
     """Strokes this many times as large, with the detail of the photo kept; 1 or above."""
     overwrite: bool = False
     """Replace an existing target."""
+
+    def __post_init__(self) -> None:
+        if not self.stroke_size >= 1:  # also for NaN
+            raise LivestyleError(f"stroke_size is 1 or above; {self.stroke_size!r} is not")
 
 
 @dataclass(frozen=True)
@@ -311,14 +315,3 @@ def _identity(path: Path) -> tuple[int, int]:
     """The same for two names of one file."""
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def make_folders(targets: Iterable[Path]) -> None:
-    """Create the folders of these files. Raises OutputError, also if one is not writable."""
-    for folder in dict.fromkeys(target.parent for target in targets):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"cannot write into the folder {folder}: it is not writable")

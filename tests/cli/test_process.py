@@ -1,4 +1,4 @@
-"""The command line as a process: its standard streams, signals from the first moment on, and what a terminal may be shown."""
+"""The command line as a process: signals at any time, standard streams, and escaping for terminals."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def photo(path: Path) -> Path:
 
 
 def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The line, in which LIVESTYLE is the program."""
+    """Run a line of bash, in which LIVESTYLE stands for the program."""
     return subprocess.run(
         ["bash", "-c", line.replace("LIVESTYLE", PROGRAM)],
         cwd=folder,
@@ -47,21 +47,21 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 
 
 def importing(folder: Path, module: str, body: str) -> subprocess.CompletedProcess[str]:
-    """`livestyle styles` where importing the module does that."""
+    """Run `livestyle styles` where importing that module runs that code."""
     (folder / f"{module}.py").write_text("import atexit, os, signal, time\n" + body)
     return shell("LIVESTYLE styles --json", folder, PYTHONPATH=str(folder))
 
 
 @posix
 @pytest.mark.parametrize(("module", "sent"), [("click", "SIGINT"), ("click", "SIGHUP"), ("safetensors", "SIGTERM")])
-def test_a_signal_while_modules_are_imported_is_one_line(tmp_path: Path, module: str, sent: str) -> None:
+def test_signal_during_imports_prints_one_line(tmp_path: Path, module: str, sent: str) -> None:
     done = importing(tmp_path, module, f"os.kill(os.getpid(), signal.{sent})\ntime.sleep(30)\n")
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
     assert json.loads(done.stdout) == {"error": "interrupted"}
 
 
 @posix
-def test_an_import_that_makes_an_error_of_its_own_of_ctrl_c(tmp_path: Path) -> None:
+def test_import_that_turns_ctrl_c_into_an_error_prints_one_line(tmp_path: Path) -> None:
     body = "try:\n os.kill(os.getpid(), signal.SIGINT)\n time.sleep(30)\nexcept KeyboardInterrupt:\n raise ImportError('numpy')\n"
     done = importing(tmp_path, "safetensors", body)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
@@ -71,19 +71,19 @@ def test_an_import_that_makes_an_error_of_its_own_of_ctrl_c(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "body",
     [
-        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))",  # registered first, so it is called last
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))",  # registered first, so called last
         "class Late:\n def __del__(self, kill=os.kill, pid=os.getpid()):\n  kill(pid, 2)\nbuiltins.late = Late()",
     ],
     ids=["at exit", "while modules are torn down"],
 )
-def test_ctrl_c_after_the_work_changes_nothing(tmp_path: Path, body: str) -> None:
+def test_ctrl_c_at_exit_is_ignored(tmp_path: Path, body: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"import atexit, builtins, os, signal\n{body}\n")
     done = shell("LIVESTYLE --version", tmp_path, PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @posix
-def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGHUP)\nraise ImportError('went on')\n")
     done = shell("trap '' HUP; LIVESTYLE styles", tmp_path, PYTHONPATH=str(tmp_path))  # as nohup does
     assert "went on" in done.stderr
@@ -97,7 +97,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
         ("raise ImportError('libGL.so.1: no\\nIMPORTANT: read this', name='cv2')", "cannot import cv2: libGL.so.1: no"),
     ],
 )
-def test_a_missing_or_broken_package_is_one_line(tmp_path: Path, body: str, says: str) -> None:
+def test_missing_or_broken_package_prints_one_line(tmp_path: Path, body: str, says: str) -> None:
     photo(tmp_path / "a.png")
     (tmp_path / "cv2.py").write_text(body)
     done = shell("LIVESTYLE image a.png -o b.png", tmp_path, PYTHONPATH=str(tmp_path))
@@ -117,7 +117,7 @@ def test_a_missing_or_broken_package_is_one_line(tmp_path: Path, body: str, says
         ("LIVESTYLE image a.png --stile x 2>/dev/full", 2),
     ],
 )
-def test_without_stderr_the_work_goes_on(tmp_path: Path, line: str, code: int) -> None:
+def test_failing_stderr_does_not_end_the_work(tmp_path: Path, line: str, code: int) -> None:
     photo(tmp_path / "a.png")
     assert shell(line, tmp_path).returncode == code
     assert (tmp_path / "b.png").exists() == (code == 0)
@@ -128,7 +128,7 @@ def test_without_stderr_the_work_goes_on(tmp_path: Path, line: str, code: int) -
     "line",
     ["LIVESTYLE >/dev/full", "LIVESTYLE styles --json >&-", "LIVESTYLE image a.png -o - >/dev/full", "LIVESTYLE --version >&-"],
 )
-def test_what_cannot_be_written_to_stdout_is_an_error(tmp_path: Path, line: str) -> None:
+def test_failing_stdout_is_an_error(tmp_path: Path, line: str) -> None:
     photo(tmp_path / "a.png")
     done = shell(line, tmp_path)
     assert done.returncode == 2
@@ -138,13 +138,13 @@ def test_what_cannot_be_written_to_stdout_is_an_error(tmp_path: Path, line: str)
 
 
 @posix
-def test_a_reader_that_has_gone_is_no_error_to_speak_of(tmp_path: Path) -> None:
+def test_closed_pipe_prints_no_error(tmp_path: Path) -> None:
     done = shell("set -o pipefail; LIVESTYLE --help | true", tmp_path)
     assert (done.returncode, done.stderr) == (2, "")
 
 
 @posix
-def test_stdin_that_is_closed_is_empty(tmp_path: Path) -> None:
+def test_closed_stdin_is_empty(tmp_path: Path) -> None:
     done = shell("LIVESTYLE image - -o b.png <&-", tmp_path)
     assert done.returncode == 2
     assert "stdin is empty" in done.stderr
@@ -166,12 +166,12 @@ def test_stdin_that_is_closed_is_empty(tmp_path: Path) -> None:
         ("a\u2028b", r"a\u2028b"),
     ],
 )
-def test_names_cannot_command_a_terminal(name: str, shown: str) -> None:
+def test_control_characters_are_escaped(name: str, shown: str) -> None:
     assert printable(name) == shown
 
 
 @posix
-def test_any_name_is_printed_escaped_and_exact_in_json(tmp_path: Path) -> None:
+def test_names_are_escaped_in_messages_and_exact_in_json(tmp_path: Path) -> None:
     names = sorted(["\x1b]0;owned\x07.mp4", "a\nb.mp4", "\u202e4pm.mp4", "\udcff\udcfe.mp4"])
     for name in names:
         (tmp_path / name).write_text("no video")
@@ -182,13 +182,13 @@ def test_any_name_is_printed_escaped_and_exact_in_json(tmp_path: Path) -> None:
     assert report["failed"] == [f"{name}: {name} is text, not a video" for name in names]
 
 
-def test_all_lines_of_commands_are_printed_escaped() -> None:
+def test_only_print_line_and_the_help_call_click_echo() -> None:
     folder = Path(options.__file__).parent
     users = {path.name for path in folder.glob("*.py") if "click.echo(" in path.read_text(encoding="utf-8")}
-    assert users <= {"__init__.py", "completion.py", "options.py"}  # the help, a script, and print_line itself
+    assert users <= {"__init__.py", "completion.py", "options.py"}  # the help, the completion script, and print_line itself
 
 
-def test_one_frame_and_two_frames() -> None:
+def test_plural_of_counted_nouns() -> None:
     assert [counted(number, "frame") for number in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
 
 
@@ -196,8 +196,8 @@ def test_one_frame_and_two_frames() -> None:
 
 
 @posix
-def test_doctor_and_no_lines_of_libraries(tmp_path: Path) -> None:
-    done = shell("LIVESTYLE doctor --json", tmp_path)  # opens x265 and SVT-AV1, which write of themselves
+def test_doctor_reports_and_libraries_print_nothing(tmp_path: Path) -> None:
+    done = shell("LIVESTYLE doctor --json", tmp_path)  # opens x265 and SVT-AV1, which write to stderr
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert all("error" not in found for found in report.values())
@@ -208,11 +208,11 @@ def test_doctor_and_no_lines_of_libraries(tmp_path: Path) -> None:
     assert str(bundled_folder()) in report["folders"]
 
 
-def test_doctor_goes_on_where_a_part_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "livestyle.sinks.video.writer", None)  # an import of it fails, as with a broken PyAV
+def test_doctor_continues_after_a_failing_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "livestyle.sinks.video.encoders", None)  # importing it fails, as with a broken PyAV
     monkeypatch.setitem(sys.modules, "livestyle.engines.cpu", None)
     result = run("doctor")
     assert result.code == 0
-    assert "error          ModuleNotFoundError: import of livestyle.sinks.video.writer halted" in result.out
+    assert "error          ModuleNotFoundError: import of livestyle.sinks.video.encoders halted" in result.out
     assert "cpu            error " in result.out
     assert "folders" in result.out

@@ -142,6 +142,16 @@ def test_targets_are_validated_before_anything_is_painted(tmp_path: Path) -> Non
     assert (tmp_path / "out/b.png").read_bytes() == old
 
 
+@pytest.mark.parametrize(
+    ("options", "message"), [({"stroke_size": 0}, "stroke_size"), ({"strength": 2}, "strength"), ({"size": (10, 0)}, "size")]
+)
+def test_invalid_arguments_are_refused(options: dict[str, Any], message: str, tmp_path: Path, stylizer: Stylizer) -> None:
+    source = photo(tmp_path / "a.png")
+    with pytest.raises(LivestyleError, match=message):
+        livestyle.paint_pictures(source, tmp_path / "b.png", stylizer=stylizer, **options)
+    assert files(tmp_path) == ["a.png"]
+
+
 def test_picture_job_refuses_an_existing_target(tmp_path: Path, stylizer: Stylizer) -> None:
     job = PictureJob(photo(tmp_path / "a.png"), photo(tmp_path / "b.png", 3, 2))
     old = job.target.read_bytes()
