@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from livestyle.cli.command import Command
-from livestyle.cli.image import STDIO, confirm_targets
 from livestyle.cli.options import (
     counted,
     loss_options,
@@ -20,6 +19,7 @@ from livestyle.cli.options import (
     tell,
     torch_device,
 )
+from livestyle.cli.photos import STDIO, confirm_targets
 from livestyle.errors import OutputError
 from livestyle.size import Size, fit_size
 

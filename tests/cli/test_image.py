@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from livestyle.cli.image import list_photos, plan, split_output
+from livestyle.cli.photos import list_photos, plan, split_output
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.architecture import StripMemory
 from livestyle.pictures.reading import read_picture
