@@ -14,7 +14,7 @@ import pytest
 import livestyle
 from livestyle import InputError, OutputError, PictureJob, PictureResult, Progress, StyleError, Stylizer
 from livestyle.errors import LivestyleError
-from livestyle.jobs.pictures import paint_sheet, run_picture
+from livestyle.jobs.pictures import paint_picture, paint_sheet, run_picture, write_painting
 from livestyle.pictures.reading import read_picture
 from livestyle.pictures.writing import write_picture
 
@@ -161,6 +161,15 @@ def test_picture_job_refuses_an_existing_target(tmp_path: Path, stylizer: Styliz
     assert run_picture(replace(job, overwrite=True), stylizer).width == 40
 
 
+def test_target_created_by_another_program_meanwhile_is_not_replaced(tmp_path: Path, stylizer: Stylizer) -> None:
+    job = PictureJob(photo(tmp_path / "a.png"), tmp_path / "b.png")
+    painting = paint_picture(read_picture(job.source), job, stylizer)
+    job.target.write_bytes(b"of another program")
+    with pytest.raises(OutputError, match="another program created it"):
+        write_painting(job, painting)
+    assert job.target.read_bytes() == b"of another program"
+
+
 def test_damage_is_reported(tmp_path: Path, stylizer: Stylizer) -> None:
     data = photo(tmp_path / "a.jpg", 300, 200).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) * 2 // 3])
@@ -207,6 +216,9 @@ sys.modules["click"] = sys.modules["tqdm"] = None  # importing them fails, as if
 import livestyle
 assert set(livestyle.__all__) == set(dir(livestyle))
 assert not {"numpy", "av", "cv2", "torch"} & set(sys.modules)
+livestyle.paint_video
+modules = list(sys.modules)
+assert modules.index("cv2") < modules.index("av")  # in the other order cv2.imshow hangs on Linux
 for name in livestyle.__all__:
     getattr(livestyle, name)
 (result,) = livestyle.paint_pictures("a.png", "b.png", device="cpu", style="wave")
