@@ -11,13 +11,13 @@ from livestyle.look import Look
 
 
 class LookSource(Protocol):
-    """Gives each frame its look. Commands, keys and network messages change a look source; none of them changes an engine.
-
-    Called by the thread that paints, once per frame; it must return at once.
-    """
+    """Returns the look of each frame. Commands, keys and network messages change a look source, never an engine."""
 
     def at(self, seconds: Fraction) -> Look:
-        """The look of the frame presented at that time. Looks that have not changed are the same object."""
+        """Return the look of the frame with that presentation time. An unchanged look is the same object.
+
+        The painting thread calls it once per frame; it must not block. An error ends the run.
+        """
 
 
 class ConstantLook:
@@ -31,33 +31,28 @@ class ConstantLook:
 
 
 class SwitchedLook:
-    """The look that was set last, at all times: for interactive control. Another thread may set it."""
+    """The look that was set last, at all times: for interactive control."""
 
     def __init__(self, look: Look) -> None:
-        self._look = look
-
-    @property
-    def look(self) -> Look:
-        """The current look. Settable: it counts from the next frame on that is painted."""
-        return self._look
-
-    @look.setter
-    def look(self, look: Look) -> None:
-        self._look = look
+        self.look = look
+        """Settable by any thread; takes effect with the next frame that is painted."""
 
     def at(self, seconds: Fraction) -> Look:
-        return self._look
+        return self.look
 
 
 class Playlist:
-    """Looks one after another, with a crossfade at the end of each. The last one stays.
+    """Consecutive looks of equal duration, each with a crossfade to the next one at its end. The last look stays.
 
-    Looks with different bodies cannot be crossfaded: the change is then a cut.
+    Looks with different bodies cannot be crossfaded: the change is a cut at the end.
+    Raises ValueError without a look, and unless 0 <= crossfade_seconds <= seconds_each.
     """
 
     def __init__(self, looks: Sequence[Look], seconds_each: Fraction, crossfade_seconds: Fraction = Fraction(0)) -> None:
         if not looks:
-            raise ValueError("a playlist needs a look")
+            raise ValueError("a playlist needs at least one look")
+        if seconds_each <= 0 or not 0 <= crossfade_seconds <= seconds_each:
+            raise ValueError(f"a crossfade of {crossfade_seconds} s does not fit into looks of {seconds_each} s")
         self._looks, self._seconds_each, self._crossfade_seconds = looks, seconds_each, crossfade_seconds
 
     def at(self, seconds: Fraction) -> Look:
@@ -71,10 +66,13 @@ class Playlist:
 
 
 def crossfade(one: Look, other: Look, share: float) -> Look:
-    """A look between two: share 0 is the first, 1 the second. The first if their bodies differ."""
+    """Return a look between two: share 0 is the one, 1 the other. The one if their bodies differ.
+
+    Rows and strength change linearly; keep_colors and the name change in the middle.
+    """
     if one.body != other.body:
         return one
     weights = np.array([1 - share, share], np.float32)
+    rows = np.tensordot(weights, np.stack([one.rows, other.rows]), 1)  # (2, K)
     strength = (1 - share) * one.strength + share * other.strength
-    rows = np.tensordot(weights, np.stack([one.rows, other.rows]), 1)
-    return replace(one, rows=rows, strength=strength)
+    return replace(one if share < 0.5 else other, rows=rows, strength=strength)

@@ -1,6 +1,6 @@
-"""Where the pixels of one picture lie in another.
+"""Dense optical flow: where each pixel of one picture is in another.
 
-A flow from one to the other is (H, W, 2), x and y in pixels: what is at p in the one is at p + flow[p] in the other.
+A flow from one picture to another is (H, W, 2), x and y in pixels: the point at p in the one is at p + flow[p] in the other.
 """
 
 from typing import Any
@@ -9,53 +9,52 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.frame import Image
+from livestyle.frame import FloatArray, Image
 
-FloatArray = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FAST = cv2.DISOPTICAL_FLOW_PRESET_FAST
 EXACT = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 
-
-LEAST_SIDE = 32  # pixels: DIS halves pictures as often as their width allows, and fails on those that are too small for that
-WIDEST = 4
+LEAST_SIDE = 32  # pixels: DIS halves pictures as many times as their width allows, and fails if they become too small
+WIDEST = 4  # largest ratio of width to height, for the same reason
 
 
 def find_flow(one: Image, other: Image, preset: int) -> FloatArray:
-    """From (H, W) uint8 to (H, W) uint8. DIS, Kroeger et al. 2016."""
+    """Estimate the flow from one grey picture (H, W) uint8 to another: (H, W, 2). DIS, Kroeger et al. 2016."""
     height, width = one.shape
     below, right = max(0, LEAST_SIDE - height, -(-width // WIDEST) - height), max(0, LEAST_SIDE - width)
     if below or right:
         one, other = (_extended(picture, below, right) for picture in (one, other))
-    start: Any = None  # an array would be taken for a first guess
+    start: Any = None  # an array would be used as the initial flow
     return np.asarray(cv2.DISOpticalFlow.create(preset).calc(one, other, start), np.float32)[:height, :width]
 
 
 def _extended(picture: Image, below: int, right: int) -> Image:
+    """Repeat the last row and column."""
     return np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def places(flow: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """p + flow[p]: x and y, (H, W) each."""
+    """Return p + flow[p]: x and y, (H, W) each."""
     height, width = flow.shape[:2]
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     return flow[..., 0] + x, flow[..., 1] + y[:, None]
 
 
 def warped(other: NDArray[Any], flow: FloatArray) -> NDArray[Any]:
-    """The other picture, (H, W, ...), brought to where the one's pixels are; beyond its borders they are repeated."""
+    """Sample the other picture (H, W, ...) at p + flow[p], so that it aligns with the one. Its borders are repeated outwards."""
     x, y = places(flow)
     return np.asarray(cv2.remap(other, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def seen_in_both(flow: FloatArray, back: FloatArray) -> Mask:
-    """(H, W): which pixels of the one are seen in the other too. flow: from the one to the other, back: from that to the one.
+    """(H, W): which pixels of the one are visible in the other. flow: from the one to the other; back: the reverse.
 
-    Left out is what the flows do not agree on, where flow changes abruptly, and what lies outside the other picture.
+    Excludes pixels where the two flows disagree, where the flow changes abruptly, and that are outside the other picture.
     Ruder et al. 2016, section 4.1; Lai et al. 2018.
     """
-    there = warped(back, flow)
+    there = warped(back, flow)  # (H, W, 2)
     square = _square(flow)
     agree = _square(flow + there) <= 0.01 * (square + _square(there)) + 0.5
     across, down = np.zeros_like(square), np.zeros_like(square)
@@ -66,7 +65,7 @@ def seen_in_both(flow: FloatArray, back: FloatArray) -> Mask:
 
 
 def inside(flow: FloatArray) -> Mask:
-    """(H, W): which pixels lie within the other picture."""
+    """(H, W): which pixels are within the other picture."""
     height, width = flow.shape[:2]
     x, y = places(flow)
     within: Mask = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
@@ -74,5 +73,5 @@ def inside(flow: FloatArray) -> Mask:
 
 
 def _square(flow: FloatArray) -> FloatArray:
-    """(H, W): squared lengths."""
+    """Squared length of each vector: (H, W)."""
     return flow[..., 0] * flow[..., 0] + flow[..., 1] * flow[..., 1]

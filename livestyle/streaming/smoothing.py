@@ -1,13 +1,14 @@
-"""Steadier paintings of moving pictures, with the previous frame's help.
+"""Reduce flicker: mix the previous painting into the new one, along the motion of the photos.
 
-The network paints each frame for itself, and its strokes do not follow what moves. Here the previous painting is brought
-along with the photos' motion and mixed in, where the photos agree that it belongs there; elsewhere the new painting stays
-as it is. Mixing strokes that differ would wash them out more with every frame, so the mixture gets back the contrast that
-the new painting has: the past decides where strokes are, not how strong they are.
+The network paints every frame independently, so its strokes do not follow motion. Here the previous painting is warped by
+the optical flow of the photos, and mixed into the new painting where the photos agree that both show the same thing;
+elsewhere the new painting stays as it is. Mixing strokes that differ would fade them more with every frame, so the mixture is
+given back the contrast of the new painting: the past decides where strokes are, not how strong they are.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -15,65 +16,58 @@ import numpy as np
 from livestyle.frame import FloatArray, Image
 from livestyle.look import Look
 from livestyle.streaming.optical_flow import FAST, find_flow, places, seen_in_both, warped
+from livestyle.streaming.pipeline import Painted, Stage
 
-MOST_PAST = 0.8  # its greatest share: what no photo confirms any more is gone after a few frames
-SMALL_SIDE, LARGEST_STEP = 180, 4  # motion is looked for in a photo of so many rows or columns, or of a fourth of its own
-AGREE, DISAGREE = 6.0, 18.0  # grey levels between two photos: up to the first it is the same thing, from the second on another
-LEAST_AGREEING = 0.25  # of a frame; with less there is a cut. Seen: .4 and more within scenes, .11 and less across cuts
-STROKE = 5  # pixels: what differs from the mean over so many is a stroke
-REGION = 8  # pixels, over which the strokes' contrast is measured, and its neighbours' too
+MOST_PAST = 0.8  # largest share of the past: what no photo confirms any more is gone after a few frames
+SMALL_SIDE, LARGEST_STEP = 180, 4  # motion is estimated on photos whose shorter side is 180 pixels, or a quarter if that is more
+AGREE, DISAGREE = 6.0, 18.0  # grey levels between two photos: the same thing up to the first, another from the second on
+LEAST_AGREEING = 0.25  # of the pixels; fewer mean a cut. Measured: .4 and more within scenes, .11 and less across cuts
+STROKE = 5  # pixels: a stroke is what differs from the mean over a square of this side
+REGION = 8  # pixels: side of the squares in which the contrast of the strokes is measured
 MOST_GAIN = 1.5
+LARGEST_ROWS_CHANGE = 0.15  # relative to the rows. Measured: .28 and more between styles, .06 in a crossfade of 12 frames
+LARGEST_STRENGTH_CHANGE = 0.09  # a key changes the strength by .1
 
 
-@dataclass(frozen=True)
-class Past:
-    """What the next frame needs of this one."""
-
-    look: Look
-    photo: Image
-    """(h, w, 3) uint8 RGB, small and soft."""
-    painting: Image
-    """(H, W, 3) uint8 RGB, as it was shown."""
+Smoothing = Sequence[Stage]
 
 
-class Smoothing(Protocol):
-    """Frames are given in their order, each with the past that the one before gave back, None at the start."""
-
-    def __call__(self, past: Past | None, photo: Image, painting: Image, look: Look) -> tuple[Image, Past | None]:
-        """(H, W, 3) uint8 RGB, twice, and the look of the painting -> what is shown, and the next frame's past."""
+def smoothing(strength: float) -> Sequence[Stage]:
+    """The stages that smooth, for a strength from 0, none, to 1."""
+    return [partial(smoothed, strength=strength)] if strength > 0 else []
 
 
-class Unsmoothed:
-    """Every frame for itself."""
+def smoothed(painted: Iterable[Painted], strength: float) -> Iterator[Painted]:
+    """Mix each painting with the one before it. Frames are RGB. strength: above 0, to 1.
 
-    def __call__(self, past: Past | None, photo: Image, painting: Image, look: Look) -> tuple[Image, None]:
-        return painting, None
-
-
-class Smoothed:
-    """strength: above 0, to 1. Begins anew at a cut, where the look changes, and where the size does."""
-
-    def __init__(self, strength: float) -> None:
-        self._share = np.float32(MOST_PAST * strength)
-
-    def __call__(self, past: Past | None, photo: Image, painting: Image, look: Look) -> tuple[Image, Past]:
-        small = _small(photo)
-        if past is None or past.look != look or past.painting.shape != painting.shape:
-            return painting, Past(look, small, painting)
-        flow, agreement = _follow(small, past.photo)
-        if np.count_nonzero(agreement) < LEAST_AGREEING * agreement.size:
-            return painting, Past(look, small, painting)
-        shown = _mixed(painting, past.painting, flow, agreement * self._share)
-        return shown, Past(look, small, shown)
+    Restarts, with a painting that stays as it is, at a cut of the scene, where the size changes, and where the look jumps.
+    """
+    share = np.float32(MOST_PAST * strength)
+    past: Painted | None = None  # as it was shown, with its small photo
+    for item in painted:
+        photo = _small(item.photo)
+        if past is not None and past.frame.image.shape == item.frame.image.shape and not _jumps(past.look, item.look):
+            flow, agreement = _follow(photo, past.photo)
+            if np.count_nonzero(agreement) >= LEAST_AGREEING * agreement.size:
+                mixed = _mixed(item.frame.image, past.frame.image, flow, agreement * share)
+                item = item._replace(frame=replace(item.frame, image=mixed))
+        past = item._replace(photo=photo)
+        yield item
 
 
-def smoothing(strength: float) -> Smoothing:
-    """strength: from 0, none, to 1."""
-    return Smoothed(strength) if strength > 0 else Unsmoothed()
+def _jumps(one: Look, other: Look) -> bool:
+    """Whether looks of consecutive frames differ by more than a step of a crossfade."""
+    if one is other:
+        return False
+    if one.keep_colors != other.keep_colors or one.body != other.body:
+        return True
+    change = np.linalg.norm(other.rows - one.rows)
+    strength_change = abs(other.strength - one.strength)
+    return bool(change > LARGEST_ROWS_CHANGE * np.linalg.norm(one.rows) or strength_change > LARGEST_STRENGTH_CHANGE)
 
 
 def _small(photo: Image) -> Image:
-    """(h, w, 3), soft, so that what is smaller than its pixels does not matter."""
+    """Scale (H, W, 3) down to (h, w, 3), and blur it, so that details below the size of its pixels have no influence."""
     height, width = photo.shape[:2]
     short = min(height, width)
     step = max(1, short / max(SMALL_SIDE, short / LARGEST_STEP))
@@ -82,37 +76,38 @@ def _small(photo: Image) -> Image:
 
 
 def _follow(photo: Image, past: Image) -> tuple[FloatArray, FloatArray]:
-    """Two small photos, (h, w, 3) -> the flow to the past one, (h, w, 2), and how far it may be trusted, (h, w) in 0..1."""
+    """Estimate the flow from a small photo (h, w, 3) to the past one: (h, w, 2), and its reliability: (h, w) in 0..1."""
     grey, past_grey = (np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8) for picture in (photo, past))
     flow = find_flow(grey, past_grey, FAST)
     seen = seen_in_both(flow, find_flow(past_grey, grey, FAST))
     difference = cv2.absdiff(photo, warped(past, flow).astype(np.uint8)).max(2).astype(np.float32)
     alike = np.clip((DISAGREE - difference) / (DISAGREE - AGREE), 0, 1)
-    # a pixel at the rim of what agrees is not trusted, and its neighbour half
+    # pixels at the border of an unreliable region are unreliable too; the next ones count less
     agreement = cv2.blur(cv2.erode(np.where(seen, alike, np.float32(0)), np.ones((3, 3), np.uint8)), (3, 3))
     return flow, np.asarray(agreement, np.float32)
 
 
 def _mixed(painting: Image, past: Image, flow: FloatArray, share: FloatArray) -> Image:
-    """The painting with a share of the past one in it. flow: (h, w, 2) and share: (h, w), of a smaller size."""
+    """Mix a share of the past painting into the new one, both (H, W, 3). flow: (h, w, 2), share: (h, w), both smaller."""
     height, width = painting.shape[:2]
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     x, y = places(_enlarged(flow, width, height) * scale)
-    moved = cv2.remap(past, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    weight = _enlarged(share, width, height)
-    mixed = np.asarray(cv2.blendLinear(moved, painting, weight, 1 - weight), np.uint8)
-    gain = 1 + _enlarged(_missing_contrast(mixed, painting), width, height) * (weight > 0)
+    moved = cv2.remap(past, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # (H, W, 3)
+    weight = _enlarged(share, width, height)  # (H, W)
+    mixed = np.asarray(cv2.blendLinear(moved, painting, weight, 1 - weight), np.uint8)  # (H, W, 3)
+    gain = 1 + _enlarged(_missing_contrast(mixed, painting), width, height) * (weight > 0)  # (H, W)
     return np.asarray(cv2.blendLinear(mixed, cv2.blur(mixed, (STROKE, STROKE)), gain, 1 - gain), np.uint8)
 
 
 def _missing_contrast(mixed: Image, painting: Image) -> FloatArray:
-    """How much more contrast the painting's strokes have, (h, w) from 0 to MOST_GAIN - 1."""
-    ratio = (_contrast(painting) + 0.5) / (_contrast(mixed) + 0.5)  # half a level: flat places have no strokes, but rounding
+    """By how much the strokes of the painting have more contrast, per region: (h, w) in 0..MOST_GAIN - 1."""
+    # half a grey level is added because flat regions have no strokes, but rounding errors
+    ratio = (_contrast(painting) + 0.5) / (_contrast(mixed) + 0.5)
     return np.clip(ratio, 1, MOST_GAIN) - 1
 
 
 def _contrast(picture: Image) -> FloatArray:
-    """Of strokes, in grey levels, (h, w): by regions."""
+    """Contrast of the strokes of (H, W, 3) in grey levels, per region: (h, w), averaged over neighbouring regions."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     strokes = cv2.absdiff(grey, cv2.blur(grey, (STROKE, STROKE))).astype(np.float32)
     size = tuple(-(-side // REGION) for side in (picture.shape[1], picture.shape[0]))
@@ -120,4 +115,5 @@ def _contrast(picture: Image) -> FloatArray:
 
 
 def _enlarged(field: FloatArray, width: int, height: int) -> FloatArray:
+    """Scale (h, w, ...) up to (height, width, ...)."""
     return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
