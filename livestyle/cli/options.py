@@ -172,7 +172,7 @@ def open_stylizer(
     style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False, also: Iterable[str] = ()
 ) -> "Stylizer":
     """The stylizer for the shared options. Prints its gallery's notes. also: the styles that it will paint with later."""
-    from livestyle.style_files.gallery import parse_blend
+    from livestyle.style_files.blend import parse_blend
     from livestyle.stylizer import Stylizer
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)
