@@ -12,12 +12,13 @@ import numpy as np
 from livestyle.engines.base import Engine, Ticket
 from livestyle.engines.devices import choose_device, open_engine
 from livestyle.errors import LivestyleError, StyleError, TooLargeError
-from livestyle.frame import Image, is_picture, kind_of
+from livestyle.frame import FloatArray, Image, is_picture, kind_of
 from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
-from livestyle.style_files.file_format import Header, Style, load_body, load_style
-from livestyle.style_files.gallery import Gallery, parse_blend
+from livestyle.style_files.blend import parse_blend
+from livestyle.style_files.file_format import StyleHeader, load_body, load_rows
+from livestyle.style_files.gallery import Gallery
 
 Blend = str | PathLike[str] | Mapping[str, float]
 """A style's name, the path of a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}."""
@@ -51,7 +52,7 @@ class Stylizer:
             raise StyleError(f"no model {model!r}; there are auto, {', '.join(ARCHITECTURES)}")
         self.gallery = gallery or Gallery()
         self._bodies: dict[str, Body] = {}  # hash -> body
-        self._styles: dict[Header, Style] = {}
+        self._rows: dict[StyleHeader, FloatArray] = {}
         self._best_batches: dict[tuple[tuple[int, ...], str], int] = {}
         self._loading = threading.Lock()  # so that equal bodies are loaded once
         self._closed = False
@@ -206,17 +207,17 @@ class Stylizer:
             raise StyleError(f"{' and '.join(headers)} cannot be blended: their bodies differ; blend styles trained together")
         weights = np.array(list(blend.values()), np.float32)
         with self._loading:
-            rows = np.tensordot(weights, np.stack([self._style(headers[name]).rows for name in blend]), 1)
+            rows = np.tensordot(weights, np.stack([self._load_rows(headers[name]) for name in blend]), 1)
             body = self._body(next(iter(headers.values())))
         words = style if isinstance(style, str) else ",".join(f"{name}:{share:.2g}" for name, share in blend.items())
         return Look(body, rows, strength, bool(keep_colors), words if len(blend) > 1 else next(iter(blend)))
 
-    def _style(self, header: Header) -> Style:
-        if header not in self._styles:
-            self._styles[header] = load_style(header)
-        return self._styles[header]
+    def _load_rows(self, header: StyleHeader) -> FloatArray:
+        if header not in self._rows:
+            self._rows[header] = load_rows(header)
+        return self._rows[header]
 
-    def _body(self, header: Header) -> Body:
+    def _body(self, header: StyleHeader) -> Body:
         if header.body_hash not in self._bodies:
             self._bodies[header.body_hash] = load_body(self.gallery.body(header))
         return self._bodies[header.body_hash]

@@ -187,14 +187,15 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from livestyle.networks import ARCHITECTURES
     from livestyle.networks.torch_ops import TransformerNetwork
-    from livestyle.style_files import file_format
+    from livestyle.style_files.file_format import write_body_file, write_style_file
 
     folder = tmp_path_factory.mktemp("styles")
     torch.manual_seed(0)
     shared, own, full = (TransformerNetwork(ARCHITECTURES[name]) for name in ("lite", "lite", "full"))
-    file_format.save(folder / "trees.lite-body.safetensors", shared.body(), None, {}, with_body=True)
+    write_body_file(folder / "trees.lite-body.safetensors", shared.body(), {})
     for name, network, with_body in (("ash", shared, False), ("birch", shared, False), ("coal", own, True), ("ash", full, True)):
         rows = network.plain_rows() + 0.3 * torch.randn(2, network.architecture.row_length)
         path = folder / f"{name}.{network.architecture.name}.safetensors"
-        file_format.save(path, network.body(), rows.numpy(), {"origin": f"{name}, drawn at random"}, with_body)
+        info = {"origin": f"{name}, drawn at random"}
+        write_style_file(path, network.body(), rows.numpy(), info, include_body=with_body)
     return folder

@@ -94,7 +94,7 @@ def names(path: Path) -> set[str]:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """Every dotted name that a file imports or says: livestyle.style_files.file_format.save, torch.cuda.Event ..."""
+    """Every dotted name that a file imports or says: livestyle.style_files.file_format.load_rows, torch.cuda.Event ..."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from livestyle.errors import OutputError, TrainingError
-from livestyle.style_files.file_format import write_tensors
+from livestyle.style_files.file_format import write_safetensors
 
 WEIGHTS, OPTIMIZER = "step-{:07d}.weights.safetensors", "step-{:07d}.optimizer.safetensors"
 ADAM, MUON = ("exp_avg", "exp_avg_sq"), ("momentum",)  # what they keep, of the parameter's shape
@@ -56,7 +56,7 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
     try:
         for tensors, name in ((model.state_dict(), WEIGHTS), (state, OPTIMIZER)):
             arrays = {key: value.detach().cpu().numpy() for key, value in tensors.items()}
-            write_tensors(arrays, metadata, folder / name.format(step))
+            write_safetensors(folder / name.format(step), arrays, metadata)
     except OutputError:  # a full disk: half a checkpoint only makes it fuller
         with suppress(OSError):
             (folder / WEIGHTS.format(step)).unlink(missing_ok=True)

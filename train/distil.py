@@ -28,7 +28,7 @@ from livestyle.errors import TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.pictures.reading import READ_SUFFIXES
-from livestyle.style_files.file_format import write_tensors
+from livestyle.style_files.file_format import write_safetensors
 from livestyle.train.content.crops import ContentCrops, collate, read_picture, start_worker, to_image, to_tensor
 from livestyle.train.content.variations import variation
 from livestyle.train.losses.loss_network import POOLED, LossNetwork, load_loss_network
@@ -94,7 +94,7 @@ def distil(
                 recent.clear()
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
                 state = {name: value.detach().half().numpy() for name, value in student.state_dict().items()}
-                write_tensors(state, {"teacher": "vgg_19", "steps": str(step + 1)}, output)
+                write_safetensors(output, state, {"teacher": "vgg_19", "steps": str(step + 1)})
 
 
 def style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:

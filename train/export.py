@@ -8,7 +8,7 @@ import numpy as np
 
 from livestyle.errors import TrainingError
 from livestyle.networks.body import Body
-from livestyle.style_files import file_format
+from livestyle.style_files.file_format import write_body_file, write_style_file
 from livestyle.style_files.thumbnail import make_thumbnail
 from livestyle.train.config import Config, StyleSource
 from livestyle.train.content.crops import to_image
@@ -41,7 +41,7 @@ def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Pat
     if config.finetune == "all":  # else it is another's, and stays as it is
         body = with_small_weights(body)
     if file is not None:
-        file_format.save(file, body, None, {"training": settings | {"steps": steps}}, with_body=True)
+        write_body_file(file, body, {"training": settings | {"steps": steps}})
     files = style_files_of(config)
     for (name, source), rows in zip(config.styles.items(), painter.rows.detach().cpu().numpy(), strict=False):  # not the extras
         info = {
@@ -50,7 +50,7 @@ def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Pat
             "licence": source.licence,
             "training": settings | {"steps": steps, "style_weight": source.weight},
         }
-        file_format.save(files[name], body, rows, info, with_body=file is None, thumbnail=_thumbnail(source, config))
+        write_style_file(files[name], body, rows, info, include_body=file is None, thumbnail=_thumbnail(source, config))
     return files
 
 

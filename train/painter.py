@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from livestyle.errors import StyleError, TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TorchOps, TransformerNetwork
-from livestyle.style_files.file_format import load_body, load_style, read_header
-from livestyle.style_files.gallery import STYLE_SUFFIX
+from livestyle.style_files.file_format import STYLE_SUFFIX, load_body, load_rows, read_header
 from livestyle.train.config import Config
 from livestyle.train.losses.perceptual import overshoot_loss
 
@@ -84,7 +83,7 @@ def _rows_beside(file: Path, body_hash: str) -> dict[str, Tensor]:
         except StyleError:
             continue  # something else
     return {
-        header.name: torch.from_numpy(load_style(header).rows)
+        header.name: torch.from_numpy(load_rows(header))
         for header in headers
         if header.has_rows and header.body_hash == body_hash
     }

@@ -13,8 +13,9 @@ from livestyle.engines.base import Engine
 from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
-from livestyle.style_files.file_format import load_body, load_style
-from livestyle.style_files.gallery import Gallery, parse_blend
+from livestyle.style_files.blend import parse_blend
+from livestyle.style_files.file_format import load_body, load_rows
+from livestyle.style_files.gallery import Gallery
 
 SERIES_SECONDS, LEAST_REPEATS, MOST_REPEATS = 2.0, 5, 60
 """How long each batch size is repeated, and how often at least and at most."""
@@ -67,7 +68,7 @@ def find_look(style: str, model: str) -> Look:
     gallery = Gallery()
     header = gallery.models(next(iter(parse_blend(style)))).get(model)
     if header is not None:
-        return Look(load_body(gallery.body(header)), load_style(header).rows)
+        return Look(load_body(gallery.body(header)), load_rows(header))
     architecture, rng = ARCHITECTURES[model], np.random.default_rng(0)
     parameters = {name: np.zeros(shape, np.float32) for name, shape in architecture.parameters.items()}
     for name, shape in architecture.weights.items():  # activations neither grow nor fade (He et al. 2015)

@@ -89,7 +89,7 @@ def image(
     Without an output, photos are painted to generated/res_[style]_[photo].jpg. Date, camera and place (EXIF) are kept in JPEG,
     PNG and WebP; colours are converted to sRGB.
     """
-    from livestyle.style_files.gallery import parse_blend
+    from livestyle.style_files.blend import parse_blend
 
     started = time.monotonic()
     summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}

@@ -176,7 +176,7 @@ def open_stylizer(
 
     also: styles that it will paint with later, for those notes.
     """
-    from livestyle.style_files.gallery import parse_blend
+    from livestyle.style_files.blend import parse_blend
     from livestyle.stylizer import Stylizer
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)

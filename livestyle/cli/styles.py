@@ -24,7 +24,7 @@ from livestyle.errors import OutputError, StyleError, printable
 from livestyle.output_file import refuse_same_file
 
 if TYPE_CHECKING:
-    from livestyle.style_files.file_format import Header
+    from livestyle.style_files.file_format import StyleHeader
     from livestyle.style_files.gallery import Gallery
 
 LINE = 300  # characters at most of what a file says of itself
@@ -156,7 +156,7 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
     doomed = ", ".join(str(path) for path in removal.files)
     if not yes and not (sys.stdin.isatty() and click.confirm(f"Delete {printable(doomed)}?", err=True)):
         raise OutputError(f"nothing was deleted; use -y to delete {doomed}")
-    removal.do()
+    removal.apply()
     if as_json:
         kept = {str(path): needed_by for path, needed_by in removal.kept.items()}
         print_json({"deleted": [str(path) for path in removal.files], "kept": kept})
@@ -185,8 +185,8 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
 
     STYLE is a name or a file. The file includes the body and needs no other file.
     """
-    from livestyle.style_files.file_format import check_name
-    from livestyle.style_files.gallery import STYLE_SUFFIX, Gallery
+    from livestyle.style_files.file_format import STYLE_SUFFIX, check_name
+    from livestyle.style_files.gallery import Gallery
     from livestyle.style_files.management import export_style as export_file
 
     gallery = Gallery()
@@ -207,7 +207,7 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
     print_line(f"{target}, {target.stat().st_size / 1000:.0f} kB", err=True)
 
 
-def choose_model(models: "dict[str, Header]", style: str, model: str) -> "Header":
+def choose_model(models: "dict[str, StyleHeader]", style: str, model: str) -> "StyleHeader":
     """The file of the asked network. Raises StyleError if it is not there, or if there are several and none was asked for."""
     there = " and ".join(sorted(models))
     if model == "auto" and len(models) > 1:
@@ -217,7 +217,7 @@ def choose_model(models: "dict[str, Header]", style: str, model: str) -> "Header
     return next(iter(models.values())) if model == "auto" else models[model]
 
 
-def describe(gallery: "Gallery", header: "Header") -> dict[str, Any]:
+def describe(gallery: "Gallery", header: "StyleHeader") -> dict[str, Any]:
     """What is known of one file, without reading its numbers."""
     try:
         body: Path | None = gallery.body(header).path
@@ -284,13 +284,13 @@ def in_one_line(text: str, length: int = LINE) -> str:
     return line if len(line) <= length else f"{line[: length - 4]} ..."
 
 
-def write_thumbnail(headers: "list[Header]", output: Path, overwrite: bool | None) -> None:
+def write_thumbnail(headers: "list[StyleHeader]", output: Path, overwrite: bool | None) -> None:
     """The first thumbnail that there is. Raises StyleError if there is none, OutputError if it cannot be written."""
     from livestyle.pictures.writing import write_picture
-    from livestyle.style_files.thumbnail import read_thumbnail
+    from livestyle.style_files.thumbnail import load_thumbnail
 
     header = next((header for header in headers if header.has_thumbnail), None)
-    picture = read_thumbnail(header) if header else None
+    picture = load_thumbnail(header) if header else None
     if picture is None:
         raise StyleError(f"{headers[0].path} has no thumbnail; newly trained styles have one")
     may_write(output, overwrite)

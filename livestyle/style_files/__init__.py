@@ -1,0 +1,1 @@
+"""Style files: their format, how they are found, managed and named."""

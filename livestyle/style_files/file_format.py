@@ -1,9 +1,12 @@
-"""A style and the body it belongs to, and their files.
+"""Read and write style files and body files.
 
-Both are safetensors files, which hold numbers and text and can run nothing. A style file holds
-`rows` (2, K), and may bring its own body as `body.*`; a body file holds the `body.*` alone. The
-metadata names the architecture and the body's hash, so that rows find the body they were trained on.
-Either may hold `thumbnail`, a small JPEG of the style picture, as bytes.
+Both are safetensors files, which contain tensors and text, and no code. A style file contains the style's `rows`, (2, K), and
+may contain the body as `body.NAME`, one tensor per parameter; a body file contains the `body.NAME` tensors only. The metadata
+has the name of the architecture and the hash of the body, by which a style finds the body that its rows were trained on. A
+style file may also contain `thumbnail`, a small JPEG of the style picture, as bytes (see thumbnail.py).
+
+Reading takes two steps: `read_header` validates a file without reading its tensors, then `load_rows`, `load_body` and
+`load_thumbnail_jpeg` read them. An importer of other programs' weights writes `write_style_file(path, body, rows, info)`.
 """
 
 import hashlib
@@ -22,55 +25,53 @@ from safetensors.numpy import save as serialize
 from livestyle.errors import OutputError, StyleError
 from livestyle.frame import FloatArray
 from livestyle.networks import ARCHITECTURES
+from livestyle.networks.architecture import Architecture
 from livestyle.networks.body import Body
 from livestyle.output_file import write_whole
 
 FORMAT = "livestyle-1"
+STYLE_SUFFIX = ".safetensors"
 SIZE_CAP_BYTES = 64 * 2**20
-HEADER_CAP_BYTES = 2 * 2**20  # JSON, which takes many times its size to read
+HEADER_CAP_BYTES = 2 * 2**20  # the header is JSON, and parsing takes many times its size in memory
 BODY_PREFIX = "body."
 THUMBNAIL_CAP_BYTES = 64 * 2**10
-
+RESERVED_KEYS = ("format", "architecture", "body")  # of the metadata; all other keys are the style's info
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a file says of itself, read without reading its numbers."""
+class StyleHeader:
+    """The validated header of a style file or body file. No tensor has been read yet."""
 
     path: Path
     architecture: str
     body_hash: str
     has_rows: bool
+    """True for a style file, False for a body file."""
     has_body: bool
     info: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """Picture, origin, licence, training settings ..."""
+    """Metadata for people: picture, origin, licence, training settings as JSON. Not validated."""
     has_thumbnail: bool = False
 
     @property
     def name(self) -> str:
-        """A style is called what its file is called, up to the first dot: rename the file, rename the style."""
+        """The style's name: the file name up to the first dot. Renaming the file renames the style."""
         return self.path.name.split(".")[0]
 
 
-@dataclass(frozen=True, eq=False)
-class Style:
-    """Rows (2, K) in fp32, and the hash of the body that they belong to. Equal to itself alone."""
-
-    name: str
-    architecture: str
-    body_hash: str
-    rows: FloatArray = field(repr=False)
-
-
 def check_name(name: str) -> None:
-    """A style's name is a file's name up to the first dot, and blends are written wave:.7,udnie:.3. Raises StyleError."""
+    """Raise StyleError if a style cannot have this name.
+
+    The name is the first part of a file name, up to a dot, and must be usable in a blend, `wave:.7,udnie:.3`.
+    """
     fits = re.fullmatch(r"[^-\s.:,/\\<>\"|?*][^.:,/\\<>\"|?*]{0,99}", name)
     if not fits or name != name.strip() or not name.isprintable():
-        raise StyleError(f"{name!r:.60} cannot be a name: no dot, colon, comma, slash or control character, and no dash in front")
+        raise StyleError(
+            f"{name!r:.60} cannot be a name: a name has no dot, colon, comma, slash or control character and starts with no dash"
+        )
 
 
 def body_hash(parameters: Mapping[str, FloatArray]) -> str:
-    """SHA-256 over names and half-precision values, in the order of the names."""
+    """SHA-256 of the names and the half-precision values of a body's parameters, in alphabetical order of the names."""
     digest = hashlib.sha256()
     for name in sorted(parameters):
         digest.update(name.encode())
@@ -78,28 +79,15 @@ def body_hash(parameters: Mapping[str, FloatArray]) -> str:
     return digest.hexdigest()
 
 
-def read_header(path: Path) -> Header:
-    """Check everything that can be checked before numbers are read: size, format, names, shapes, types.
+# reading
 
-    Raises StyleError that says what is wrong with the file.
+
+def read_header(path: Path) -> StyleHeader:
+    """Validate everything that can be validated before tensors are read: size, format, names, shapes, types.
+
+    Raises StyleError that names the file and what is wrong with it.
     """
-    try:
-        size = path.stat().st_size
-    except ValueError:  # a NUL byte, or half a surrogate pair
-        raise StyleError(f"cannot read the style file {str(path)!r}: that is no file's name") from None
-    except OSError as error:
-        raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
-    if not path.is_file():  # a folder, or a pipe or device, which would be read without end
-        raise StyleError(f"{path} is not a file; name a style file (safetensors)")
-    if size > SIZE_CAP_BYTES:
-        raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
-    try:
-        with path.open("rb") as start:
-            header_bytes = int.from_bytes(start.read(8), "little")
-    except OSError as error:  # of which safetensors would say that the file is not there
-        raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
-    if HEADER_CAP_BYTES < header_bytes < size:
-        raise StyleError(f"{path} says {header_bytes >> 20} MiB of itself; a style file at most {HEADER_CAP_BYTES >> 20}")
+    _check_size(path)
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
@@ -108,95 +96,163 @@ def read_header(path: Path) -> Header:
     except (SafetensorError, OSError, ValueError) as error:
         raise StyleError(f"{path} is not a style file (safetensors); pickles and other formats are not read") from error
     if metadata.get("format") != FORMAT:
-        raise StyleError(f"{path} is safetensors, but not a livestyle style (its metadata does not say {FORMAT})")
+        raise StyleError(f"{path} is safetensors, but not a livestyle style: the format in its metadata is not {FORMAT}")
     architecture = metadata.get("architecture", "")
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise StyleError(f"{path} is for the network {architecture!r:.40}; this livestyle knows {known}")
-    network = ARCHITECTURES[architecture]
-    expected: dict[str, tuple[int, ...]] = {"rows": (2, network.row_length)}
-    expected |= {BODY_PREFIX + name: shape for name, shape in network.parameters.items()}
-    thumbnail_shape, thumbnail_dtype = shapes.pop("thumbnail", ((1,), "U8"))
-    if len(thumbnail_shape) != 1 or not 0 < thumbnail_shape[0] <= THUMBNAIL_CAP_BYTES or thumbnail_dtype != "U8":
-        raise StyleError(f"{path}: thumbnail is {thumbnail_shape} {thumbnail_dtype}, not (1 to {THUMBNAIL_CAP_BYTES},) U8")
-    for name, (shape, dtype) in shapes.items():
+        raise StyleError(f"{path} is for the network {architecture!r:.40}; this version of livestyle has {known}")
+    has_rows, has_body, has_thumbnail = _check_shapes(path, ARCHITECTURES[architecture], shapes)
+    info = {key: value for key, value in metadata.items() if key not in RESERVED_KEYS}
+    return StyleHeader(path, architecture, metadata.get("body", ""), has_rows, has_body, info, has_thumbnail)
+
+
+def _check_size(path: Path) -> None:
+    """Raise StyleError if the path is not a regular file, or the file or its header is too large to be a style file."""
+    try:
+        size = path.stat().st_size
+    except ValueError:  # a NUL byte, or half a surrogate pair
+        raise StyleError(f"cannot read the style file {str(path)!r}: not a valid file name") from None
+    except OSError as error:
+        raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
+    if not path.is_file():  # a folder; or a pipe or device, from which reading may never end
+        raise StyleError(f"{path} is not a file; name a style file (safetensors)")
+    if size > SIZE_CAP_BYTES:
+        raise StyleError(f"{path} has {size >> 20} MiB; a style file has at most {SIZE_CAP_BYTES >> 20}")
+    try:
+        with path.open("rb") as start:
+            header_bytes = int.from_bytes(start.read(8), "little")
+    except OSError as error:  # safetensors would report that the file does not exist
+        raise StyleError(f"cannot read the style file {path}: {error.strerror}") from error
+    if HEADER_CAP_BYTES < header_bytes < size:
+        raise StyleError(f"{path} has a header of {header_bytes >> 20} MiB; a style file has at most {HEADER_CAP_BYTES >> 20}")
+
+
+def _check_shapes(
+    path: Path, architecture: Architecture, shapes: dict[str, tuple[tuple[int, ...], str]]
+) -> tuple[bool, bool, bool]:
+    """Raise StyleError if a tensor is missing, unknown, or of a wrong shape or type -> has rows, has a body, has a thumbnail."""
+    expected: dict[str, tuple[int, ...]] = {"rows": (2, architecture.row_length)}
+    expected |= {BODY_PREFIX + name: shape for name, shape in architecture.parameters.items()}
+    has_thumbnail = "thumbnail" in shapes
+    shape, dtype = shapes.get("thumbnail", ((1,), "U8"))
+    if len(shape) != 1 or not 0 < shape[0] <= THUMBNAIL_CAP_BYTES or dtype != "U8":
+        raise StyleError(f"{path}: thumbnail is {shape} {dtype}, not (1 to {THUMBNAIL_CAP_BYTES},) U8")
+    found = {name: shape_and_type for name, shape_and_type in shapes.items() if name != "thumbnail"}
+    for name, (shape, dtype) in found.items():
         if name not in expected:
-            raise StyleError(f"{path} holds {name!r:.60}, which {architecture} does not have")
+            raise StyleError(f"{path} contains {name!r:.60}, which {architecture.name} does not have")
         if shape != expected[name] or dtype not in ("F16", "F32"):
             raise StyleError(f"{path}: {name} is {shape} {dtype}, not {expected[name]} F16 or F32")
-    has_rows = "rows" in shapes
-    has_body = len(shapes) - has_rows > 0
-    missing = [name for name in expected if has_body and name != "rows" and name not in shapes]
+    has_rows = "rows" in found
+    has_body = len(found) - has_rows > 0
+    missing = [name for name in expected if has_body and name != "rows" and name not in found]
     if missing or not (has_rows or has_body):
         raise StyleError(f"{path} lacks {(missing or ['rows'])[0]}")
-    known_keys = ("format", "architecture", "body")
-    info = {key: value for key, value in metadata.items() if key not in known_keys}
-    return Header(path, architecture, metadata.get("body", ""), has_rows, has_body, info, "thumbnail" in slices)
+    return has_rows, has_body, has_thumbnail
 
 
-def _read_tensors(header: Header, names: list[str]) -> dict[str, NDArray[Any]]:
-    try:
-        with safe_open(header.path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:  # another file by now: the names were in its header
-        raise StyleError(f"cannot read {header.path}: {error}") from error
-
-
-def _read_floats(header: Header, names: list[str]) -> dict[str, FloatArray]:
-    tensors = {name: value.astype(np.float32) for name, value in _read_tensors(header, names).items()}
-    for name, value in tensors.items():
-        if not np.isfinite(value).all():
-            raise StyleError(f"{header.path}: {name} holds numbers that are not finite; the file is broken")
-    return tensors
-
-
-def load_style(header: Header) -> Style:
-    """Read the rows. Raises StyleError if they are not finite."""
+def load_rows(header: StyleHeader) -> FloatArray:
+    """Read a style's rows, (2, K) fp32. Raises StyleError if the file is a body file, or a value is not finite."""
     if not header.has_rows:
         raise StyleError(f"{header.path} is a body without a style")
-    return Style(header.name, header.architecture, header.body_hash, _read_floats(header, ["rows"])["rows"])
+    return _load_floats(header, ["rows"])["rows"]
 
 
-def load_body(header: Header) -> Body:
-    """Read the body. Raises StyleError if it is not what its hash says."""
+def load_body(header: StyleHeader) -> Body:
+    """Read the body. Raises StyleError if the file has none, a value is not finite, or the values do not match the hash."""
     architecture = ARCHITECTURES[header.architecture]
-    tensors = _read_floats(header, [BODY_PREFIX + name for name in architecture.parameters])
+    tensors = _load_floats(header, [BODY_PREFIX + name for name in architecture.parameters])
     parameters = {name.removeprefix(BODY_PREFIX): value for name, value in tensors.items()}
     if body_hash(parameters) != header.body_hash:
-        raise StyleError(f"{header.path}: the body does not match its hash; the file is broken")
+        raise StyleError(f"{header.path}: the body does not match its hash; the file is damaged")
     return Body(architecture, parameters)
 
 
-def load_thumbnail(header: Header) -> bytes | None:
-    """The style picture's small copy, a JPEG that nobody has looked at yet (see thumbnail.py); None if there is none."""
-    return _read_tensors(header, ["thumbnail"])["thumbnail"].tobytes() if header.has_thumbnail else None
+def load_thumbnail_jpeg(header: StyleHeader) -> bytes | None:
+    """Read the thumbnail's bytes; None if there is none. They are not validated: to decode them, use thumbnail.py."""
+    return _load_tensors(header, ["thumbnail"])["thumbnail"].tobytes() if header.has_thumbnail else None
 
 
-def write_tensors(tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str], path: Path) -> None:
-    """Write safetensors: the file is there complete, or not at all. Raises OutputError."""
+def _load_tensors(header: StyleHeader, names: list[str]) -> dict[str, NDArray[Any]]:
+    try:
+        with safe_open(header.path, framework="np") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:  # the file has changed since its header was read
+        raise StyleError(f"cannot read {header.path}: {error}") from error
+
+
+def _load_floats(header: StyleHeader, names: list[str]) -> dict[str, FloatArray]:
+    tensors = {name: value.astype(np.float32) for name, value in _load_tensors(header, names).items()}
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise StyleError(f"{header.path}: {name} contains values that are not finite; the file is damaged")
+    return tensors
+
+
+# writing
+
+
+def write_style_file(
+    path: Path,
+    body: Body,
+    rows: FloatArray,
+    info: Mapping[str, object],
+    *,
+    include_body: bool = True,
+    thumbnail: bytes | None = None,
+) -> None:
+    """Write a style file. It is written completely or not at all.
+
+    body: stored in half precision if include_body; else only its hash is stored, and a body file must be in the same folder.
+    rows: (2, K), finite. info: metadata for people (picture, origin, licence, training); values that are not text are stored
+    as JSON. thumbnail: as `thumbnail.make_thumbnail` returns it.
+    Raises StyleError if the rows or the body's parameters do not fit the architecture, or do not fit half precision;
+    OutputError if the file cannot be written.
+    """
+    architecture = body.architecture
+    _check_values(path, {"rows": rows}, {"rows": (2, architecture.row_length)})
+    tensors: dict[str, NDArray[Any]] = {"rows": rows.astype(np.float32)}
+    if include_body:
+        tensors |= _body_tensors(path, body)
+    if thumbnail is not None:
+        tensors["thumbnail"] = np.frombuffer(thumbnail, np.uint8)
+    write_safetensors(path, tensors, _metadata(body, info))
+
+
+def write_body_file(path: Path, body: Body, info: Mapping[str, object]) -> None:
+    """Write a body file, in half precision, for style files without a body. info and errors: as for `write_style_file`."""
+    write_safetensors(path, _body_tensors(path, body), _metadata(body, info))
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, completely or not at all. Missing folders are made. Raises OutputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # not save_file, which makes files that only their owner can read; and it writes memory as it lies, whatever its strides
+        # not save_file, whose files only their owner can read; it also ignores strides, hence the contiguous copies
         data = serialize({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
     write_whole(path, data)
 
 
-def save(
-    path: Path, body: Body, rows: FloatArray | None, info: Mapping[str, object], with_body: bool, thumbnail: bytes | None = None
-) -> None:
-    """Write a style file (rows, with or without the body) or a body file (rows None).
-
-    The body is stored in half precision, and its hash is of those values. thumbnail: see thumbnail.py.
-    """
+def _metadata(body: Body, info: Mapping[str, object]) -> dict[str, str]:
     metadata = {"format": FORMAT, "architecture": body.architecture.name, "body": body_hash(body.parameters)}
-    metadata |= {key: value if isinstance(value, str) else json.dumps(value) for key, value in info.items()}
-    tensors: dict[str, NDArray[Any]] = {}
-    if rows is not None:
-        tensors["rows"] = rows.astype(np.float32)
-    if with_body:
-        tensors |= {BODY_PREFIX + name: value.astype(np.float16) for name, value in body.parameters.items()}
-    if thumbnail is not None:
-        tensors["thumbnail"] = np.frombuffer(thumbnail, np.uint8)
-    write_tensors(tensors, metadata, path)
+    return metadata | {key: value if isinstance(value, str) else json.dumps(value) for key, value in info.items()}
+
+
+def _body_tensors(path: Path, body: Body) -> dict[str, NDArray[Any]]:
+    with np.errstate(over="ignore"):  # reported by _check_values
+        halves = {name: value.astype(np.float16) for name, value in body.parameters.items()}
+    _check_values(path, halves, body.architecture.parameters)
+    return {BODY_PREFIX + name: value for name, value in halves.items()}
+
+
+def _check_values(path: Path, values: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise StyleError for a file that `read_header` or the load functions would refuse."""
+    if wrong := sorted(values.keys() ^ shapes.keys()):
+        raise StyleError(f"cannot write {path}: {wrong[0]} is {'missing' if wrong[0] in shapes else 'unknown'}")
+    for name, value in values.items():
+        if value.shape != shapes[name]:
+            raise StyleError(f"cannot write {path}: {name} is {value.shape}, not {shapes[name]}")
+        if not np.isfinite(value).all():
+            raise StyleError(f"cannot write {path}: {name} contains values that are not finite, or too large for half precision")

@@ -1,10 +1,10 @@
-"""The styles found on disk, and the words in which a person asks for them."""
+"""Find style files and body files on disk."""
 
 import difflib
 import filecmp
 import importlib.resources
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -12,103 +12,52 @@ import platformdirs
 
 from livestyle.errors import StyleError
 from livestyle.output_file import is_partial
-from livestyle.style_files.file_format import Header, read_header
-
-STYLE_SUFFIX = ".safetensors"
+from livestyle.style_files.file_format import STYLE_SUFFIX, StyleHeader, read_header
 
 
 def bundled_folder() -> Path:
-    """The styles that came with the program."""
+    """The folder of the styles that are installed with the program."""
     return Path(str(importlib.resources.files("livestyle.models")))
 
 
 def user_folder() -> Path:
-    """The user's own styles, found from everywhere; ./models where the user has no home (`docker --user`)."""
+    """The folder of the user's own styles; ./models if the user has no home directory (`docker --user`)."""
     try:
         folder = platformdirs.user_data_path("livestyle") / "models"
     except (OSError, RuntimeError, KeyError):
         return Path("models")
-    return folder if folder.is_absolute() else Path("models")  # "~" stays as it is without a home
+    return folder if folder.is_absolute() else Path("models")  # without a home directory, "~" is not expanded
 
 
 def default_folders() -> list[Path]:
-    """Where styles are looked for, first come first served: ./models, the user's data folder, the bundled ones.
+    """The folders that are searched, in order of precedence: ./models, the user's data folder, the bundled folder.
 
-    In a checkout of the program that is installed from there, ./models are the bundled ones, and come last.
+    In a checkout with an editable install, ./models is the bundled folder, and comes last.
     """
     folders = list(dict.fromkeys([Path("models"), user_folder(), bundled_folder()]))
     bundled = os.path.realpath(folders[-1])
     return [*(folder for folder in folders[:-1] if os.path.realpath(folder) != bundled), folders[-1]]
 
 
-def parse_blend(words: str | os.PathLike[str] | Mapping[str, float]) -> dict[str, float]:
-    """`wave`, `wave:.7,udnie:.3`, a path or a mapping -> style: weight, the weights adding up to one.
-
-    Raises StyleError if a weight is not a number above zero.
-    """
-    if isinstance(words, os.PathLike):
-        words = {str(words): 1.0}
-    entries: list[tuple[str, str | float]] = []
-    if isinstance(words, str):
-        for part in words.split(","):
-            name, colon, weight = part.rpartition(":")
-            # a path may hold a colon (C:\...), and then the rest of it follows, not a number
-            rest_of_path = "/" in weight or "\\" in weight or weight.endswith(STYLE_SUFFIX)
-            entries.append((name, weight) if colon and not rest_of_path else (part, 1.0))
-    elif isinstance(words, Mapping) and all(isinstance(name, str) for name in words):
-        entries += words.items()
-    else:
-        raise StyleError(f"cannot read the style {words!r:.100}; give a name, a path, or a blend such as wave:.7,udnie:.3")
-    blend: dict[str, float] = {}
-    for name, share in entries:
-        try:
-            number = float(share)
-        except (TypeError, ValueError):
-            number = 0.0
-        if not 0 < number < 1e6 or not name.strip():
-            raise StyleError(f"cannot read the style {words!r}; write a name, or a blend such as wave:.7,udnie:.3")
-        blend[name.strip()] = blend.get(name.strip(), 0.0) + number
-    total = sum(blend.values())
-    if not blend:
-        raise StyleError("no style named; write a name, or a blend such as wave:.7,udnie:.3")
-    return {name: number / total for name, number in blend.items()}
-
-
-def _meant_as_path(name: str) -> Path | None:
-    try:
-        path = Path(name).expanduser()
-        return path if path.suffix == STYLE_SUFFIX or len(path.parts) > 1 or path.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # longer than a file's name may be, or in the home of nobody
-        return None
-
-
-def _key(header: Header) -> tuple[str, str]:
-    return header.name, header.architecture
-
-
-def _same_bytes(path: Path, other: Path) -> bool:
-    try:
-        return filecmp.cmp(path, other, shallow=False)
-    except OSError:  # gone meanwhile
-        return False
-
-
 class Gallery:
-    """Every style and body in the given folders. What cannot be read is skipped, with a line in `notes`.
+    """Every style and body in the given folders, by default `default_folders()`.
 
-    A style may be there for several networks; a file of the same name and network in a later folder is shadowed.
+    A style may exist for several networks, in one file for each. Of two files for the same name and network, the one in the
+    earlier folder is used; the other one is shadowed. Files that cannot be read are skipped, with a line in `notes`.
     """
 
     def __init__(self, folders: list[Path] | None = None) -> None:
         self.folders = default_folders() if folders is None else folders
         self.notes: list[str] = []
-        self.files: list[Header] = []  # all that can be read, shadowed ones too
-        self._styles: dict[str, dict[str, Header]] = {}  # name -> architecture -> header
-        self._bodies: dict[str, Header] = {}  # hash -> header
+        """One line for each file or folder that was skipped."""
+        self.files: list[StyleHeader] = []
+        """All readable files, including shadowed ones."""
+        self._styles: dict[str, dict[str, StyleHeader]] = {}  # name -> architecture -> header
+        self._bodies: dict[str, StyleHeader] = {}  # hash -> header
         seen: set[str] = set()
         for folder in self.folders:
             for path in self._list(folder):
-                real_path = os.path.realpath(path)  # not Path.resolve, which raises where links form a loop
+                real_path = os.path.realpath(path)  # not Path.resolve, which raises if links form a loop
                 if real_path in seen:
                     continue  # the same folder twice
                 seen.add(real_path)
@@ -118,19 +67,19 @@ class Gallery:
                     self.notes.append(f"skipped: {error}")
 
     def _list(self, folder: Path) -> list[Path]:
-        """The folder's style files, in alphabetical order; none where there is no such folder."""
+        """The folder's style files, in alphabetical order; empty if the folder does not exist."""
         try:
             paths = sorted(folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except OSError as error:  # a loop of links, or a home that may not be entered (`docker --user`)
+        except OSError as error:  # a loop of links, or a home directory without permission (`docker --user`)
             self.notes.append(f"skipped: cannot read the folder {folder}: {error.strerror}")
             return []
         named = (path for path in paths if path.name.endswith(STYLE_SUFFIX) and not path.name.startswith("."))
         return [path for path in named if not is_partial(path)]
 
-    def add(self, header: Header) -> None:
-        """Take a style or body in. A style does not take the place of one of its name and network that is there already."""
+    def add(self, header: StyleHeader) -> None:
+        """Add a style or body. If there is one of the same name and network already, the new one is shadowed."""
         self.files.append(header)
         if header.has_body:
             self._bodies.setdefault(header.body_hash, header)
@@ -138,49 +87,72 @@ class Gallery:
             self._styles.setdefault(header.name, {}).setdefault(header.architecture, header)
 
     def shadowed(self, names: Iterable[str], model: str | None = None) -> list[str]:
-        """A note, if files for these styles and this network, or any, are not used, and differ from those that are."""
-        hidden: dict[Header, list[Path]] = {}
+        """A note, in a list, if files of these styles are shadowed by files with other content; else an empty list.
+
+        model: the network that is used; None for all networks.
+        """
+        shadowing: dict[StyleHeader, list[Path]] = {}
         for name in names:
             for header in self._styles.get(name, {}).values():
                 same = [other for other in self.files if other.has_rows and _key(other) == _key(header)]
                 others = [other.path for other in same if not _same_bytes(header.path, other.path)]
                 if others and model in (None, header.architecture):
-                    hidden[header] = others
-        if not hidden:
+                    shadowing[header] = others
+        if not shadowing:
             return []
-        used = " and ".join(dict.fromkeys(str(header.path.parent) for header in hidden))
-        unused = " and ".join(dict.fromkeys(str(path.parent) for others in hidden.values() for path in others))
-        names = ", ".join(dict.fromkeys(header.name for header in hidden))
-        return [f"{names}: from {used}; other files of {'this name' if len(hidden) == 1 else 'these names'} are in {unused}"]
+        used = " and ".join(dict.fromkeys(str(header.path.parent) for header in shadowing))
+        unused = " and ".join(dict.fromkeys(str(path.parent) for others in shadowing.values() for path in others))
+        names = ", ".join(dict.fromkeys(header.name for header in shadowing))
+        return [f"{names}: from {used}; other files of {'this name' if len(shadowing) == 1 else 'these names'} are in {unused}"]
 
     @cached_property
     def names(self) -> list[str]:
-        """All styles, in alphabetical order."""
+        """The names of all styles, in alphabetical order."""
         return sorted(self._styles)
 
-    def models(self, name: str) -> dict[str, Header]:
-        """The networks for which a style is there: architecture -> its file.
+    def models(self, name: str) -> dict[str, StyleHeader]:
+        """The files of a style: architecture -> header.
 
-        name: a style's name, or a path to a style file. Raises StyleError, with the nearest names.
+        name: a style's name, or the path of a style file. Raises StyleError, with similar names, if there is no such style.
         """
         if name in self._styles:
             return self._styles[name]
-        if path := _meant_as_path(name):
+        if path := _as_path(name):
             header = read_header(path)
             if not header.has_body and header.body_hash not in self._bodies:
-                beside = Gallery([path.parent])
-                self._bodies = beside._bodies | self._bodies
+                same_folder = Gallery([path.parent])
+                self._bodies = same_folder._bodies | self._bodies
             return {header.architecture: header}
         near = difflib.get_close_matches(name, self._styles, n=3, cutoff=0.6)
         known = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names) or 'none'}"
         raise StyleError(f"no style named {name!r}; {known}")
 
-    def body(self, header: Header) -> Header:
-        """The file that holds a style's body. Raises StyleError if it is not there."""
+    def body(self, header: StyleHeader) -> StyleHeader:
+        """The file that contains a style's body. Raises StyleError if it is not found."""
         found = header if header.has_body else self._bodies.get(header.body_hash)
         if found is None:
             raise StyleError(
                 f"{header.path} needs a body ({header.architecture} {header.body_hash[:12]}) that is not in "
-                f"{', '.join(str(folder) for folder in self.folders)}; put its file there too"
+                f"{', '.join(str(folder) for folder in self.folders)}; copy its file there"
             )
         return found
+
+
+def _as_path(name: str) -> Path | None:
+    """The path that a user means by this name; None if it is not a path."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.suffix == STYLE_SUFFIX or len(path.parts) > 1 or path.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long for a file name, or in the home directory of an unknown user
+        return None
+
+
+def _key(header: StyleHeader) -> tuple[str, str]:
+    return header.name, header.architecture
+
+
+def _same_bytes(path: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:  # deleted in the meantime
+        return False

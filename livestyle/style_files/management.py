@@ -1,4 +1,4 @@
-"""What a person does with the styles that are there: rename, remove, hand on. The bundled ones stay as they are."""
+"""Rename, remove and export styles. Bundled styles are never changed."""
 
 import os
 from contextlib import suppress
@@ -6,23 +6,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from livestyle.errors import OutputError, StyleError
-from livestyle.style_files import file_format
-from livestyle.style_files.file_format import Header
-from livestyle.style_files.gallery import STYLE_SUFFIX, Gallery, bundled_folder
+from livestyle.style_files.file_format import (
+    STYLE_SUFFIX,
+    StyleHeader,
+    check_name,
+    load_body,
+    load_rows,
+    load_thumbnail_jpeg,
+    write_body_file,
+    write_style_file,
+)
+from livestyle.style_files.gallery import Gallery, bundled_folder
 
 
 def rename_style(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
-    """Rename a style's own files, for every network or, when one of them fails, for none. Returns old path -> new path.
+    """Rename a style's files, for every network; if one of them fails, none is renamed. Returns old path -> new path.
 
-    name: a style's name, or a path to one file. Raises StyleError for a name that cannot be or is taken, or if
-    only bundled files have it; OutputError if a file cannot be renamed.
+    name: a style's name, or the path of one file. Raises StyleError if the new name is invalid or taken, or all files are
+    bundled; OutputError if a file cannot be renamed.
     """
-    file_format.check_name(new)
+    check_name(new)
     command = f"livestyle styles export {name} --model MODEL -o models/{new}.MODEL{STYLE_SUFFIX}"
-    headers = _own(gallery, name, advice=f"to make your own copy: {command}")
+    headers = _changeable_files(gallery, name, advice=f"to make your own copy: {command}")
     targets = {header.path: header.path.with_name(new + header.path.name[len(header.name) :]) for header in headers}
-    beside = Gallery(list({path.parent for path in targets}))
-    if new in gallery.names or new in beside.names or any(os.path.lexists(target) for target in targets.values()):
+    same_folders = Gallery(list({path.parent for path in targets}))
+    if new in gallery.names or new in same_folders.names or any(os.path.lexists(target) for target in targets.values()):
         raise StyleError(f"the name {new} is taken; choose another")
     done: dict[Path, Path] = {}
     for path, target in targets.items():
@@ -39,19 +47,19 @@ def rename_style(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
 
 @dataclass(frozen=True)
 class Removal:
-    """What removing a style takes away and what it leaves, before it is done."""
+    """The changes on disk that removing a style makes. Nothing changes before `apply`."""
 
     files: list[Path] = field(default_factory=list)
-    """To be deleted: the style's own, and bodies that no other style needs."""
+    """The files to delete: the style's own, and bodies that no other style uses."""
     kept: dict[Path, list[str]] = field(default_factory=dict)
-    """Bodies that stay -> the names of the styles that need them."""
-    bodies: dict[Path, Header] = field(default_factory=dict)
-    """Those of `kept` that are to be written: their only copy lies in a style file that goes -> that file."""
+    """Bodies that stay -> the names of the styles that use them."""
+    moved_bodies: dict[Path, StyleHeader] = field(default_factory=dict)
+    """The members of `kept` that must be written, because their only copy is in a deleted style file -> that file."""
 
-    def do(self) -> None:
-        """Delete the files. Raises OutputError."""
-        for path, header in self.bodies.items():
-            file_format.save(path, file_format.load_body(header), None, {}, with_body=True)
+    def apply(self) -> None:
+        """Write the moved bodies, then delete the files. Raises OutputError."""
+        for path, header in self.moved_bodies.items():
+            write_body_file(path, load_body(header), {})
         for path in self.files:
             try:
                 path.unlink()
@@ -60,53 +68,59 @@ class Removal:
 
 
 def plan_removal(gallery: Gallery, name: str) -> Removal:
-    """What goes and what stays if the style, or the one file that a path names, is removed.
+    """Decide which files are deleted and which are kept when a style is removed.
 
-    Raises StyleError if only bundled files have the name.
+    name: a style's name, for all its files, or the path of one file. Raises StyleError if all files are bundled.
     """
-    removal, headers = Removal(), _own(gallery, name, advice="")
+    removal, headers = Removal(), _changeable_files(gallery, name, advice="")
     removal.files.extend(header.path for header in headers)
-    going = {header.path.resolve() for header in headers}
-    everywhere = Gallery([*gallery.folders, *{header.path.parent for header in headers}])
-    others = [header for header in everywhere.files if header.path.resolve() not in going]
+    removed = {header.path.resolve() for header in headers}
+    all_files = Gallery([*gallery.folders, *{header.path.parent for header in headers}]).files
+    others = [header for header in all_files if header.path.resolve() not in removed]
     for header in headers:
-        if header.path.is_symlink():  # what it points to stays, and needs its body
+        if header.path.is_symlink():  # the link's target stays, and needs its body
             continue
-        with suppress(StyleError):  # a body that is not there need not be taken away
+        with suppress(StyleError):  # the body does not exist, so there is nothing to remove
             _plan_body(removal, header, gallery.body(header), others)
     return removal
 
 
-def _plan_body(removal: Removal, header: Header, body: Header, others: list[Header]) -> None:
-    """What becomes of a style's body. One in another folder may serve styles that nobody has looked for: it stays."""
+def _plan_body(removal: Removal, header: StyleHeader, body: StyleHeader, others: list[StyleHeader]) -> None:
+    """Decide whether a removed style's body is deleted, kept or moved.
+
+    A body in another folder is kept: styles that the gallery does not search may use it.
+    """
     same = [other for other in others if other.body_hash == header.body_hash]
-    needed_by = sorted({other.name for other in same if other.has_rows and not other.has_body})
+    used_by = sorted({other.name for other in same if other.has_rows and not other.has_body})
     if header.has_body:
-        if needed_by and not any(other.has_body for other in same):
+        if used_by and not any(other.has_body for other in same):
             kept = header.path.with_name(f"{header.name}-{header.body_hash[:8]}.{header.architecture}-body{STYLE_SUFFIX}")
-            removal.kept[kept], removal.bodies[kept] = needed_by, header
-    elif needed_by or body.has_rows or body.path.parent.resolve() != header.path.parent.resolve():
-        removal.kept[body.path] = needed_by
+            removal.kept[kept], removal.moved_bodies[kept] = used_by, header
+    elif used_by or body.has_rows or body.path.parent.resolve() != header.path.parent.resolve():
+        removal.kept[body.path] = used_by
     else:
         removal.files.append(body.path)
 
 
-def export_style(gallery: Gallery, header: Header, target: Path) -> None:
-    """Write rows and body, what is known of them and the thumbnail, into one file that needs no other.
+def export_style(gallery: Gallery, header: StyleHeader, target: Path) -> None:
+    """Write rows, body, info and thumbnail into one file that needs no other file.
 
-    Raises StyleError if the body is not there or a file is broken, OutputError if the target cannot be written.
+    Raises StyleError if the body is not found or a file is damaged, OutputError if the target cannot be written.
     """
-    rows, body = file_format.load_style(header).rows, file_format.load_body(gallery.body(header))
-    file_format.save(target, body, rows, header.info, with_body=True, thumbnail=file_format.load_thumbnail(header))
+    body, rows, jpeg = load_body(gallery.body(header)), load_rows(header), load_thumbnail_jpeg(header)
+    write_style_file(target, body, rows, header.info, thumbnail=jpeg)
 
 
-def _own(gallery: Gallery, name: str, advice: str) -> list[Header]:
-    """A style's files that are not bundled, in the order of their networks. Raises StyleError, with the advice, if all are."""
+def _changeable_files(gallery: Gallery, name: str, advice: str) -> list[StyleHeader]:
+    """A style's files that are not bundled, ordered by network.
+
+    Raises StyleError, with the advice, if all are bundled; and if the name is the path of a body file.
+    """
     found = sorted(gallery.models(name).values(), key=lambda header: header.architecture)
-    own = [header for header in found if header.path.parent.resolve() != bundled_folder().resolve()]
-    if not own:
+    changeable = [header for header in found if header.path.parent.resolve() != bundled_folder().resolve()]
+    if not changeable:
         raise StyleError(f"{found[0].path.name} is bundled and cannot be changed", advice=advice)
-    for header in own:
+    for header in changeable:
         if not header.has_rows:
             raise StyleError(f"{header.path} is a body without a style; name a style")
-    return own
+    return changeable

@@ -1,13 +1,13 @@
-"""A style picture's small copy, kept in the style file: made when a style is trained, looked at when somebody asks."""
+"""Thumbnails: small copies of the style pictures, stored in the style files."""
 
 from livestyle.errors import InputError, StyleError
 from livestyle.frame import Image
 from livestyle.pictures.reading import decode_picture, resize
 from livestyle.pictures.writing import encode_picture
-from livestyle.style_files.file_format import Header, load_thumbnail
+from livestyle.style_files.file_format import StyleHeader, load_thumbnail_jpeg
 
-SHORT_SIDE = 96  # pixels at most
-LONG_SIDE = 512  # pixels at most; nothing larger is decoded
+SHORT_SIDE = 96  # pixels, at most
+LONG_SIDE = 512  # pixels, at most; larger pictures are not decoded
 JPEG_QUALITY = 85
 
 
@@ -19,15 +19,18 @@ def make_thumbnail(picture: Image) -> bytes:
     return encode_picture(small, ".jpg", jpeg_quality=JPEG_QUALITY)
 
 
-def read_thumbnail(header: Header) -> Image | None:
-    """(h, w, 3) uint8 RGB; None if the file holds none. Raises StyleError if it is no small JPEG."""
-    data = load_thumbnail(header)
+def load_thumbnail(header: StyleHeader) -> Image | None:
+    """Decode a style file's thumbnail -> (h, w, 3) uint8 RGB; None if there is none.
+
+    Raises StyleError if it is not a JPEG of at most 512x512 pixels.
+    """
+    data = load_thumbnail_jpeg(header)
     if data is None:
         return None
     width, height = _jpeg_size(data)
     if not (0 < width <= LONG_SIDE and 0 < height <= LONG_SIDE):
-        said = f"{width}x{height} pixels" if width and height else "no JPEG"
-        raise StyleError(f"{header.path}: the thumbnail is {said}, not a JPEG of at most {LONG_SIDE}x{LONG_SIDE} pixels")
+        found = f"has {width}x{height} pixels" if width and height else "is not a JPEG"
+        raise StyleError(f"{header.path}: the thumbnail {found}; expected a JPEG of at most {LONG_SIDE}x{LONG_SIDE} pixels")
     try:
         return decode_picture(data, f"the thumbnail in {header.path}").image
     except InputError as error:
@@ -35,16 +38,16 @@ def read_thumbnail(header: Header) -> Image | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """(width, height) as the frame header says, before the pixels take any memory; zeros where there is none.
+    """(width, height) from the JPEG's frame header, read before the pixels take any memory; (0, 0) if there is none.
 
-    Segment after segment (ITU-T T.81, B.1.1.4 and B.2.2), and stricter than decoders: nothing may lie between them.
+    Walks the marker segments (ITU-T T.81, B.1.1.4 and B.2.2). Stricter than decoders: no bytes are allowed between segments.
     """
-    at = 2 if data[:2] == b"\xff\xd8" else len(data)  # start of image
+    at = 2 if data[:2] == b"\xff\xd8" else len(data)  # after the start of image
     while data[at : at + 1] == b"\xff" and at + 9 <= len(data):
         marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # tables and an extension lie among the frame headers
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # except DHT, JPG and DAC, all are frame headers
             return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
-        if not 0xC4 <= marker <= 0xFE or 0xD0 <= marker <= 0xDA:  # without a length, or the scan before its frame
+        if not 0xC4 <= marker <= 0xFE or 0xD0 <= marker <= 0xDA:  # a marker without a length, or a scan before its frame
             break
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
     return 0, 0

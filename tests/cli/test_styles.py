@@ -14,8 +14,14 @@ import platformdirs
 import pytest
 
 from livestyle.pictures.reading import read_picture
-from livestyle.style_files import file_format
-from livestyle.style_files.file_format import Header, load_body, load_style, read_header
+from livestyle.style_files.file_format import (
+    StyleHeader,
+    load_body,
+    load_rows,
+    load_thumbnail_jpeg,
+    read_header,
+    write_style_file,
+)
 from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.style_files.thumbnail import make_thumbnail
 
@@ -41,15 +47,15 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def write(path: Path, like: Path, body_file: Path, thumbnail: bytes | None = None, **info: object) -> Header:
+def write(path: Path, like: Path, body_file: Path, thumbnail: bytes | None = None, **info: object) -> StyleHeader:
     """A style on a body that is there."""
     body = load_body(read_header(body_file))
-    file_format.save(path, body, load_style(read_header(like)).rows * 2, info, with_body=False, thumbnail=thumbnail)
+    write_style_file(path, body, load_rows(read_header(like)) * 2, info, include_body=False, thumbnail=thumbnail)
     return read_header(path)
 
 
 @pytest.fixture
-def moss(models: Path) -> Header:
+def moss(models: Path) -> StyleHeader:
     """One that says much of itself."""
     training = {"steps": 2700, "style_weight": 1.75, "content_layers": {"conv3_3": 1.0}, "loss_model": "vgg_19"}
     info = {"picture": "moss.jpg", "origin": "a wood", "licence": "CC BY 4.0, A. Nobody", "training": training}
@@ -59,7 +65,7 @@ def moss(models: Path) -> Header:
 # show
 
 
-def test_show(run: Run, moss: Header) -> None:
+def test_show(run: Run, moss: StyleHeader) -> None:
     result = run("styles", "show", "moss")
     lines = dict(line.split(maxsplit=1) for line in result.out.splitlines()[2:])
     assert result.out.startswith("moss, for lite\n")
@@ -71,7 +77,7 @@ def test_show(run: Run, moss: Header) -> None:
     assert lines["thumbnail"].startswith("yes")
 
 
-def test_show_as_json(run: Run, moss: Header) -> None:
+def test_show_as_json(run: Run, moss: StyleHeader) -> None:
     shown = json.loads(run("styles", "show", "models/moss.lite.safetensors", "--json").out)
     assert (shown["style"], shown["networks"]) == ("moss", ["lite"])
     (file,) = shown["files"]
@@ -97,7 +103,7 @@ def test_a_missing_body_is_said(run: Run, models: Path) -> None:
     assert "not found" in run("styles", "show", "birch").out
 
 
-def test_thumbnail_to_a_picture(run: Run, moss: Header, tmp_path: Path) -> None:
+def test_thumbnail_to_a_picture(run: Run, moss: StyleHeader, tmp_path: Path) -> None:
     assert run("styles", "show", "moss", "-o", "moss.png").code == 0
     written = read_picture(tmp_path / "moss.png").image
     assert written.shape == (120, 90, 3)
@@ -150,7 +156,7 @@ def test_the_list_has_a_line_a_style(run: Run, models: Path) -> None:
     ]
 
 
-def test_the_list_as_json_nests_the_training(run: Run, moss: Header) -> None:
+def test_the_list_as_json_nests_the_training(run: Run, moss: StyleHeader) -> None:
     listed = json.loads(run("styles", "--json").out)
     row = next(row for row in listed["styles"] if row["style"] == "moss")
     assert row["training"] == {"steps": 2700, "style_weight": 1.75, "content_layers": {"conv3_3": 1.0}, "loss_model": "vgg_19"}
@@ -186,14 +192,14 @@ def test_a_style_of_the_same_name_in_two_folders(run: Run, models: Path, user_da
 
 
 def test_rename(run: Run, models: Path) -> None:
-    rows = load_style(read_header(models / ASH)).rows
+    rows = load_rows(read_header(models / ASH))
     result = run("styles", "rename", "ash", "grey ash")
     assert result.code == 0
     assert "models/ash.full.safetensors is now models/grey ash.full.safetensors" in result.err
     assert Gallery().names == sorted([*Gallery([bundled_folder()]).names, "birch", "coal", "grey ash"])
     there = Gallery().models("grey ash")
     assert sorted(there) == ["full", "lite"]
-    assert np.array_equal(load_style(there["lite"]).rows, rows)
+    assert np.array_equal(load_rows(there["lite"]), rows)
 
 
 def test_rename_one_file(run: Run, models: Path) -> None:
@@ -354,7 +360,7 @@ def test_a_terminal_is_asked(models: Path, tmp_path: Path, answer: bytes, left: 
 # export
 
 
-def test_export_needs_no_other_file(run: Run, moss: Header, tmp_path: Path) -> None:
+def test_export_needs_no_other_file(run: Run, moss: StyleHeader, tmp_path: Path) -> None:
     assert run("styles", "export", "moss").code == 0
     sent = tmp_path / "sent"
     sent.mkdir()
@@ -362,8 +368,8 @@ def test_export_needs_no_other_file(run: Run, moss: Header, tmp_path: Path) -> N
     gallery = Gallery([sent])
     header = gallery.models("moss")["lite"]
     assert header.info == moss.info
-    assert file_format.load_thumbnail(header) == file_format.load_thumbnail(moss)
-    assert np.array_equal(load_style(header).rows, load_style(moss).rows)
+    assert load_thumbnail_jpeg(header) == load_thumbnail_jpeg(moss)
+    assert np.array_equal(load_rows(header), load_rows(moss))
     body, before = load_body(gallery.body(header)).parameters, load_body(Gallery().body(moss)).parameters
     assert all(np.array_equal(body[name], before[name]) for name in before)
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livestyle.style_files.file_format import load_body, load_style, read_header
+from livestyle.style_files.file_format import load_body, load_rows, read_header
 from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.stylizer import Stylizer
 from livestyle.train.content import drawn
@@ -160,7 +160,7 @@ def test_the_command_to_try_paints_with_what_was_trained(run: Run, paintings: Pa
     assert where == f"to use it by its name in every folder, copy the files to {user_data}"
     assert command == "try it: livestyle image photo.jpg --style wave --model full"
     with Stylizer("wave", "full", "cpu") as stylizer:
-        assert np.array_equal(stylizer.default_look.rows, load_style(read_header(Path("models/wave.full.safetensors"))).rows)
+        assert np.array_equal(stylizer.default_look.rows, load_rows(read_header(Path("models/wave.full.safetensors"))))
     Path("models/wave.full.safetensors").unlink()
     shutil.copy(bundled_folder() / "udnie.full.safetensors", "models/wave.full.safetensors")
     words = ("--model-path", "other models", "--loss-model", "random", "--steps", "2", "--device", "cpu")

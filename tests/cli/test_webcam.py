@@ -33,7 +33,7 @@ from livestyle.sinks.window import NoWindow, Overlay, check_display, draw, fit, 
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Mirrored, Paced, Pausable
-from livestyle.style_files.file_format import save
+from livestyle.style_files.file_format import write_style_file
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 
@@ -49,7 +49,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     network = TransformerNetwork(ARCHITECTURES["lite"])
     for name in STYLES:
         rows = network.plain_rows() + torch.randn(2, network.architecture.row_length) * 0.3
-        save(tmp_path / "models" / f"{name}.safetensors", network.body(), rows.numpy(), {}, with_body=name == STYLES[0])
+        path = tmp_path / "models" / f"{name}.safetensors"
+        write_style_file(path, network.body(), rows.numpy(), {}, include_body=name == STYLES[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

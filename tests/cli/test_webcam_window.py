@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from livestyle.frame import Image
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.style_files.file_format import save
+from livestyle.style_files.file_format import write_style_file
 
 TOOLS = ("Xvfb", "xdotool")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -150,7 +150,8 @@ def folder(tmp_path: Path) -> Path:
     network = TransformerNetwork(ARCHITECTURES["lite"])
     for name in STYLES:
         rows = network.plain_rows() + torch.randn(2, network.architecture.row_length) * 0.3
-        save(tmp_path / "models" / f"{name}.safetensors", network.body(), rows.numpy(), {}, with_body=name == STYLES[0])
+        path = tmp_path / "models" / f"{name}.safetensors"
+        write_style_file(path, network.body(), rows.numpy(), {}, include_body=name == STYLES[0])
     y, x = np.mgrid[0:96, 0:160]
     scene = np.stack([x * 255 / 160, y * 255 / 96, (x // 16 + y // 16) % 2 * 200], axis=-1).astype(np.uint8)
     with av.open(str(tmp_path / "still.mp4"), "w") as output:

@@ -26,7 +26,7 @@ from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.architecture import Architecture
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.style_files.file_format import load_body, load_style
+from livestyle.style_files.file_format import load_body, load_rows
 from livestyle.style_files.gallery import Gallery
 
 
@@ -66,7 +66,7 @@ def paint(engine: Engine, frames: Sequence[Image], look: Look) -> list[Image]:
 def load_look(folder: Path, model: str, name: str = "ash") -> Look:
     gallery = Gallery([folder])
     header = gallery.models(name)[model]
-    return Look(load_body(gallery.body(header)), load_style(header).rows)
+    return Look(load_body(gallery.body(header)), load_rows(header))
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ HARD = {
 @pytest.mark.parametrize("name", Gallery().names)
 def test_bundled_styles_are_precise_on_extreme_pictures(engine: Engine, name: str) -> None:
     header = Gallery().models(name)["lite"]
-    look = Look(load_body(Gallery().body(header)), load_style(header).rows)
+    look = Look(load_body(Gallery().body(header)), load_rows(header))
     hard = [frame.astype(np.uint8) for frame in HARD.values()]
     # in float64: without contrast every norm amplifies rounding errors, and PyTorch's fp32 itself is 41 dB from exact
     network, rows = TransformerNetwork.of(look.body).double(), torch.from_numpy(look.rows).double()

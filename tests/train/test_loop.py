@@ -21,9 +21,9 @@ from livestyle.errors import OutputError, TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.style_files import file_format
+from livestyle.style_files.file_format import load_body, load_rows, read_header
 from livestyle.style_files.gallery import Gallery
-from livestyle.style_files.thumbnail import read_thumbnail
+from livestyle.style_files.thumbnail import load_thumbnail
 from livestyle.train.checkpoint import is_finite
 from livestyle.train.config import read_config
 from livestyle.train.content import drawn
@@ -160,8 +160,8 @@ def test_one_style_brings_its_body_and_loads_by_name() -> None:
     assert header.has_rows
     assert header.has_body
     trained = weights("models", 4, "stripes")
-    assert np.array_equal(file_format.load_style(header).rows, trained["rows"][0].numpy())
-    body = file_format.load_body(header).parameters
+    assert np.array_equal(load_rows(header), trained["rows"][0].numpy())
+    body = load_body(header).parameters
     assert all(np.array_equal(body[name], trained[f"network.{name}"].half().float().numpy()) for name in body)
     assert (header.info["picture"], header.info["origin"], header.info["licence"]) == ("drawn:stripes", "drawn here", "CC0")
     training = json.loads(header.info["training"])
@@ -178,10 +178,10 @@ def test_several_styles_share_a_body() -> None:
     assert gallery.body(one).path == gallery.body(two).path
     assert gallery.body(one).path.name == "run.lite-body.safetensors"
     rows = weights("models", 4)["rows"]
-    assert np.array_equal(file_format.load_style(two).rows, rows[1].numpy())
+    assert np.array_equal(load_rows(two), rows[1].numpy())
     assert not torch.equal(rows[0], rows[1])
     assert json.loads(one.info["training"])["style_weight"] == 2
-    file_format.load_body(gallery.body(one))
+    load_body(gallery.body(one))
 
 
 def test_style_files_hold_a_thumbnail_of_their_picture() -> None:
@@ -190,7 +190,7 @@ def test_style_files_hold_a_thumbnail_of_their_picture() -> None:
     cv2.imwrite("painting.png", painting[:, :, ::-1])
     run(styles={"one": "painting.png", "two": "drawn:tiles"}, steps=1, style_size=96)
     gallery = Gallery()
-    one, two = (read_thumbnail(gallery.models(name)["lite"]) for name in ("one", "two"))
+    one, two = (load_thumbnail(gallery.models(name)["lite"]) for name in ("one", "two"))
     assert one is not None
     assert two is not None
     assert (one.shape, two.shape) == ((96, 144, 3), (96, 96, 3))
@@ -204,7 +204,7 @@ def test_a_picture_that_has_gone_does_not_cost_the_run() -> None:
     config = tiny(styles={"one": "painting.png"}, naming="one")
     Path("painting.png").unlink()
     files = export_styles(config, Painter(TransformerNetwork(ARCHITECTURES["lite"]), 1), steps=4)
-    assert not file_format.read_header(files["one"]).has_thumbnail
+    assert not read_header(files["one"]).has_thumbnail
 
 
 @pytest.mark.parametrize("model", ["full", "lite"])
@@ -456,7 +456,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training() -> None:
     done = subprocess.run([sys.executable, "full.py", str(size - 1)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "step-0000004.weights.safetensors: File too large; the checkpoint of step 2 is kept" in done.stderr
-    header = file_format.read_header(Path("models/stripes.lite.safetensors"))
+    header = read_header(Path("models/stripes.lite.safetensors"))
     assert json.loads(header.info["training"])["steps"] == 4
     assert sorted(path.name for path in Path("models/stripes.lite").glob("*step*")) == [
         "step-0000002.optimizer.safetensors",
@@ -611,15 +611,15 @@ def test_rows_may_learn_at_a_rate_of_their_own() -> None:
 
 def test_rows_alone_leave_the_body_as_it_is() -> None:
     run()
-    body = file_format.load_body(file_format.read_header(Path("models/run.lite-body.safetensors"))).parameters
+    body = load_body(read_header(Path("models/run.lite-body.safetensors"))).parameters
     keys: dict[str, Any] = {"naming": "new", "styles": {"new": "drawn:tiles"}, "start": "models/run.lite-body.safetensors"}
     keys |= {"finetune": "rows", "learning_rate": 0.03}
     first = run(**keys, model_path="stopped", steps=1).losses
     last = run(**keys, model_path="stopped", steps=60, resume=True).losses
     assert last["total"] < 0.9 * first["total"]
-    header = file_format.read_header(Path("stopped/new.lite.safetensors"))
+    header = read_header(Path("stopped/new.lite.safetensors"))
     assert header.has_body  # one file, to be sent to somebody
-    trained = file_format.load_body(header).parameters
+    trained = load_body(header).parameters
     assert all(trained[name].tobytes() == body[name].tobytes() for name in body)
     assert header.body_hash == Gallery().models("one")["lite"].body_hash  # so that they can be blended
     run(**keys, model_path="straight", steps=60)
@@ -629,7 +629,7 @@ def test_rows_alone_leave_the_body_as_it_is() -> None:
 def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> None:
     run()
     painter = new_painter(tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"}))
-    one, two = (file_format.load_style(Gallery().models(name)["lite"]).rows for name in ("one", "two"))
+    one, two = (load_rows(Gallery().models(name)["lite"]) for name in ("one", "two"))
     assert np.array_equal(painter.rows[0].detach(), two)
     assert np.allclose(painter.rows[1].detach(), (one + two) / 2)
     with pytest.raises(TrainingError, match="it is of the network lite, not full"):

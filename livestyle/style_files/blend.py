@@ -1,0 +1,42 @@
+"""Blends of styles, as users write them."""
+
+import os
+from collections.abc import Mapping
+
+from livestyle.errors import StyleError
+from livestyle.style_files.file_format import STYLE_SUFFIX
+
+EXAMPLE = "a name, or a blend such as wave:.7,udnie:.3"
+
+
+def parse_blend(style: str | os.PathLike[str] | Mapping[str, float]) -> dict[str, float]:
+    """`wave`, `wave:.7,udnie:.3`, a path or a mapping -> style: weight. The weights are normalised to a sum of 1.
+
+    Raises StyleError if a weight is not a number above 0, or no style is named.
+    """
+    if isinstance(style, os.PathLike):
+        style = {str(style): 1.0}
+    entries: list[tuple[str, str | float]] = []
+    if isinstance(style, str):
+        for part in style.split(","):
+            name, colon, weight = part.rpartition(":")
+            # a path may contain a colon (C:\...), which is then followed by the rest of the path, not by a number
+            rest_of_path = "/" in weight or "\\" in weight or weight.endswith(STYLE_SUFFIX)
+            entries.append((name, weight) if colon and not rest_of_path else (part, 1.0))
+    elif isinstance(style, Mapping) and all(isinstance(name, str) for name in style):
+        entries += style.items()
+    else:
+        raise StyleError(f"cannot read the style {style!r:.100}; give a name, a path, or a blend such as wave:.7,udnie:.3")
+    blend: dict[str, float] = {}
+    for name, weight in entries:
+        try:
+            number = float(weight)
+        except (TypeError, ValueError):
+            number = 0.0
+        if not 0 < number < 1e6 or not name.strip():
+            raise StyleError(f"cannot read the style {style!r}; write {EXAMPLE}")
+        blend[name.strip()] = blend.get(name.strip(), 0.0) + number
+    total = sum(blend.values())
+    if not blend:
+        raise StyleError(f"no style named; write {EXAMPLE}")
+    return {name: number / total for name, number in blend.items()}

@@ -1,0 +1,47 @@
+"""Blends of styles, as users write them."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from livestyle.errors import StyleError
+from livestyle.style_files.blend import parse_blend
+
+
+@pytest.mark.parametrize(
+    ("words", "blend"),
+    [
+        ("wave", {"wave": 1}),
+        (" wave ", {"wave": 1}),
+        ("wave:.7,udnie:.3", {"wave": 0.7, "udnie": 0.3}),
+        ("wave:3, udnie:1", {"wave": 0.75, "udnie": 0.25}),
+        ("wave,udnie", {"wave": 0.5, "udnie": 0.5}),
+        ("wave:1,udnie:1,wave:2", {"wave": 0.75, "udnie": 0.25}),
+        ({"wave": 0.7, "udnie": 0.3}, {"wave": 0.7, "udnie": 0.3}),
+        ({"a,b:c": 2}, {"a,b:c": 1}),
+        ("my wave", {"my wave": 1}),
+        ("浪:1", {"浪": 1}),
+        ("./my styles/wave.safetensors:.5,udnie:.5", {"./my styles/wave.safetensors": 0.5, "udnie": 0.5}),
+        (r"C:\styles\wave.safetensors", {r"C:\styles\wave.safetensors": 1}),
+        ("C:/styles/wave.safetensors", {"C:/styles/wave.safetensors": 1}),
+        (r"C:\wave.safetensors:1,udnie:3", {r"C:\wave.safetensors": 0.25, "udnie": 0.75}),
+        ("12:30/wave.safetensors", {"12:30/wave.safetensors": 1}),
+        ("12:30.safetensors", {"12:30.safetensors": 1}),
+    ],
+)
+def test_parse_blend_normalises_weights(words: str | Mapping[str, float], blend: dict[str, float]) -> None:
+    assert parse_blend(words) == pytest.approx(blend)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *["", " ", ",", "wave,", ":1", "wave:", "wave:much", "wave:0", "wave:-1", "wave:nan", "wave:inf"],
+        *["wave:-inf", "wave:1e9", "wave:.7,udnie:nan", "wave:.7,udnie:.3,", "a:b:c"],
+        *[{}, {"wave": 0}, {"wave": float("nan")}, {"": 1.0}, {"wave": "much"}, {"wave": None}],
+    ],
+    ids=repr,
+)
+def test_parse_blend_refuses_bad_weights_and_names(words: str | Mapping[str, float]) -> None:
+    with pytest.raises(StyleError, match="write a name, or a blend such as"):
+        parse_blend(words)
