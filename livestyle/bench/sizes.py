@@ -1,0 +1,15 @@
+"""The frame sizes that are measured."""
+
+SIZES = {
+    "256x256": (256, 256),
+    "640x360": (640, 360),
+    "1280x720": (1280, 720),
+    "1920x1080": (1920, 1080),
+    "3840x2160": (3840, 2160),
+}
+"""Name -> (width, height)."""
+
+
+def pixels_of(size: str) -> int:
+    width, height = SIZES[size]
+    return width * height
