@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
 SINK, SOURCE = "livestyle/sinks/video", "livestyle/sources/video"
 HOMES = {
     "av": {
-        *("livestyle/media.py", "livestyle/timeline.py", f"{SOURCE}/file.py", f"{SINK}/writer.py", f"{SINK}/tracks.py"),
+        *("livestyle/media.py", "livestyle/timeline.py", f"{SOURCE}/header.py", f"{SOURCE}/decoding.py", f"{SINK}/writer.py", f"{SINK}/tracks.py"),
         *(f"{SOURCE}/deinterlacing.py", f"{SOURCE}/losses.py", f"{SOURCE}/upright.py", f"{SINK}/encoders.py"),
         *(f"{SINK}/copied.py", f"{SINK}/audio.py", f"{SINK}/subtitles.py", f"{SINK}/metadata.py"),
     },

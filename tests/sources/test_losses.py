@@ -54,7 +54,7 @@ def read(path: Path, **options: Any) -> tuple[int, list[str]]:
 
 
 def missing(damage: list[str]) -> int:
-    found = re.search(r"(\d+) pictures? of the file (is|are) missing", " ".join(damage))
+    found = re.search(r"(\d+) frames? of the file (is|are) missing", " ".join(damage))
     return int(found[1]) if found else 0
 
 
@@ -156,13 +156,13 @@ def in_box(path: Path, box: bytes, offset: int, value: int) -> Path:
 def test_pictures_hidden_by_wrong_times(clip: Clip, box: bytes, offset: int, value: int) -> None:
     count, damage = read(in_box(clip("mp4", sound=False), box, offset, value))
     assert count < 60
-    assert any(f"hide {60 - count} pictures of 60" in line for line in damage) or missing(damage), damage
+    assert any(f"hide {60 - count} frames of 60" in line for line in damage) or missing(damage), damage
 
 
 def test_times_too_close_to_be_right(clip: Clip) -> None:
     count, damage = read(in_box(clip("mp4", sound=False), b"mdhd", 16, 12_800_000))
     assert count == 60
-    assert damage == ["the file's times are wrong: 60 pictures in 0.00236 s"]
+    assert damage == ["the file's times are wrong: 60 frames in 0.00236 s"]
 
 
 def test_pictures_hidden_by_negative_times(make_clip: Clip) -> None:
@@ -176,7 +176,7 @@ def test_pictures_hidden_by_negative_times(make_clip: Clip) -> None:
     path.write_bytes(data)
     count, damage = read(path)
     assert 40 < count < 60
-    assert any("pictures end" in line or "hide" in line for line in damage), damage
+    assert any("frames end" in line or "hide" in line for line in damage), damage
 
 
 def test_pictures_before_a_cut_are_no_loss(make_clip: Clip) -> None:
