@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
+from av.video.frame import VideoFrame
 
 from livestyle.frame import Frame
 from livestyle.sinks.video.writer import VideoWriter
@@ -45,3 +47,17 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
         if not streams:
             return []
         return [(packet.pts * packet.time_base, bytes(packet)) for packet in container.demux(streams) if packet.pts is not None]
+
+
+def flat(*values: int, pix_fmt: str = "yuv420p") -> Callable[[int], VideoFrame]:
+    """Frames of one colour: the value of each plane, in the pixel format's own numbers."""
+
+    def make(_: int) -> VideoFrame:
+        frame = VideoFrame(64, 48, pix_fmt)
+        wide = any(component.bits > 8 for component in frame.format.components)
+        for plane, value in zip(frame.planes, values, strict=True):
+            row = np.full(plane.line_size // (2 if wide else 1), value, np.uint16 if wide else np.uint8)
+            plane.update(np.tile(row, plane.height).tobytes())
+        return frame
+
+    return make

@@ -145,7 +145,7 @@ def is_decoded_on_gpu(clip: Path, gpu: int) -> bool:
     """Whether a GPU decodes the clip. Then reading NV12 costs no decoding on the CPU and cannot be compared with RGB."""
     file = VideoFile(clip, for_gpu=True, gpu=gpu)
     file.close()
-    return "decoded on the GPU" in file.notes
+    return file.is_decoded_on_gpu
 
 
 def exhaust(frames: Iterable[Frame]) -> None:

@@ -91,7 +91,7 @@ def test_smooth_changes_all_but_the_first_frame(run: Run, tmp_path: Path, make_c
 
 def test_interlaced_video_is_deinterlaced_unless_disabled(run: Run, make_clip: Callable[..., Path]) -> None:
     make_clip("in.ts", range(4), options={"flags": "+ildct+ilme", "x264-params": "tff=1"})
-    note = "note: interlaced pictures are deinterlaced"
+    note = "note: interlaced frames are deinterlaced"
     assert note in run("video", "in.ts", "out.mp4").err
     assert note not in run("video", "in.ts", "whole.mp4", "--no-deinterlace").err
 

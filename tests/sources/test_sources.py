@@ -113,7 +113,7 @@ def test_an_animated_webp_has_its_own_times_and_lies_over_black(tmp_path: Path) 
     assert shown[-1].duration_seconds == 1
     assert [frame.image[12, 16].argmax() for frame in shown] == [0, 1, 2]
     assert [frame.image.max() for frame in shown] == [100, 100, 100]
-    assert source.notes == ["transparency is composed over black"]
+    assert source.notes == ["transparency is composited over black"]
 
 
 def test_a_part_of_an_animated_webp(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_part_of_an_animated_webp(tmp_path: Path) -> None:
     shown = [(frame.pts_seconds, frame.duration_seconds, frame.image[12, 16].argmax()) for frame in frames(source)]
     source.close()
     assert shown == [(0, Fraction(1, 4), 1), (Fraction(1, 4), Fraction(3, 4), 2)]
-    with pytest.raises(InputError, match="no picture at or after 2 s"):
+    with pytest.raises(InputError, match="no frame at or after 2 s"):
         open_video(animated_webp(tmp_path / "clip.webp"), start_seconds=2)
 
 
@@ -134,7 +134,7 @@ def test_a_damaged_animated_webp(tmp_path: Path) -> None:
     source = open_video(path)
     assert len(list(frames(source))) == 2
     source.close()
-    assert source.damage == ["1 of 3 pictures could not be decoded"]
+    assert source.damage == ["1 of 3 frames could not be decoded"]
     path.write_bytes(data[:100])
     with pytest.raises(InputError, match=r"cannot read .*clip\.webp"):
         open_video(path)

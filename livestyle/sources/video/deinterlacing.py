@@ -1,4 +1,4 @@
-"""Whole pictures from interlaced ones, by FFmpeg's bwdif."""
+"""Deinterlacing, by FFmpeg's bwdif filter."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,35 +10,35 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 PLANAR = {"nv12": "yuv420p", "nv16": "yuv422p", "nv24": "yuv444p", "p010le": "yuv420p10le", "p016le": "yuv420p16le"}
-"""What bwdif takes in place of a GPU's formats; the colours stay where they are."""
+"""GPU decoder's pixel format -> the planar one that bwdif takes; the samples stay the same."""
 
 
-def deinterlaced(pictures: Iterator[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
-    """The pictures with the interlaced ones made whole, one for one, at their times. Progressive ones are left as they are.
+def deinterlaced(frames: Iterator[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
+    """Deinterlace the interlaced frames, one to one, at unchanged times. Progressive ones pass through.
 
-    From the first interlaced picture on, each is given when the next one is known.
+    From the first interlaced frame on, every frame is delayed until the next one is decoded.
     """
     graph: Graph | None = None
     made_for: tuple[str, int, int] | None = None
-    for picture in pictures:
-        if made_for is None and not picture.interlaced_frame:
-            yield picture
+    for frame in frames:
+        if made_for is None and not frame.interlaced_frame:
+            yield frame
             continue
-        kind = picture.format.name, picture.width, picture.height
+        kind = frame.format.name, frame.width, frame.height
         if graph is None or kind != made_for:
             if graph is not None:
                 yield from _through(graph, None)
-            graph, made_for = _graph(picture, time_base), kind
-        yield from _through(graph, picture)
+            graph, made_for = _graph(frame, time_base), kind
+        yield from _through(graph, frame)
     if graph is not None:
         yield from _through(graph, None)
 
 
-def _graph(picture: VideoFrame, time_base: Fraction) -> Graph:
+def _graph(frame: VideoFrame, time_base: Fraction) -> Graph:
     graph = Graph()
-    planar = PLANAR.get(picture.format.name, picture.format.name)
+    planar = PLANAR.get(frame.format.name, frame.format.name)
     chain = [
-        graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=time_base),
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base),
         graph.add("format", f"pix_fmts={planar}"),
         graph.add("bwdif", "mode=send_frame:deint=interlaced"),
         graph.add("buffersink"),
@@ -47,11 +47,11 @@ def _graph(picture: VideoFrame, time_base: Fraction) -> Graph:
     return graph
 
 
-def _through(graph: Graph, picture: VideoFrame | None) -> Iterator[VideoFrame]:
-    graph.push(picture)
+def _through(graph: Graph, frame: VideoFrame | None) -> Iterator[VideoFrame]:
+    graph.push(frame)
     with suppress(BlockingIOError, av.EOFError):
         while True:
-            whole = cast(VideoFrame, graph.pull())
-            if whole.pts is not None:
-                whole.pts //= 2  # bwdif counts in half ticks
-            yield whole
+            deinterlaced_frame = cast(VideoFrame, graph.pull())
+            if deinterlaced_frame.pts is not None:
+                deinterlaced_frame.pts //= 2  # bwdif counts in half ticks
+            yield deinterlaced_frame

@@ -1,43 +1,46 @@
-"""Whether a file ends before its header says."""
+"""Whether a file ends before the end that its header declares."""
 
 from pathlib import Path
 from typing import BinaryIO
 
 
 def is_cut_off(path: Path, container: str) -> bool:
-    """Whether the file is shorter than its header says, as far as the container says that."""
+    """Whether the file is shorter than its header declares. False for a container that does not declare it.
+
+    container: FFmpeg's name of the format.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         if "mov" in container:
             return _lacks_data(file, size)
         head = file.read(64)
-        if "flv" in container:  # a tag's size follows it
+        if "flv" in container:  # the size of a tag is written behind it
             file.seek(max(0, size - 4))
             last = int.from_bytes(file.read(4))
             file.seek(max(0, size - 4 - last))
             tag = file.read(4)
             return tag[:1] not in (b"\x08", b"\x09", b"\x12") or int.from_bytes(tag[1:]) + 11 != last
     if "avi" in container:
-        promised = int.from_bytes(head[4:8], "little") + 8
-        return size < promised < 0xFFFF_FFFF
+        declared = int.from_bytes(head[4:8], "little") + 8
+        return size < declared < 0xFFFF_FFFF
     if "matroska" in container:
-        begin = head.find(b"\x18\x53\x80\x67") + 4  # the segment, after a short header
+        begin = head.find(b"\x18\x53\x80\x67") + 4  # the Segment element, behind a short header
         if begin < 4 or begin >= len(head) or not head[begin]:
             return False
         length = 9 - head[begin].bit_length()
         value = int.from_bytes(head[begin : begin + length]) & ((1 << 7 * length) - 1)
-        return value < (1 << 7 * length) - 1 and begin + length + value > size  # all ones: not known
+        return value < (1 << 7 * length) - 1 and begin + length + value > size  # all ones: unknown
     return False
 
 
 def _lacks_data(file: BinaryIO, size_of_file: int) -> bool:
-    """Whether an MP4 ends inside a box with pictures and sound. (PyAV shows its index, to compare with, only from 17 on.)"""
+    """Whether an MP4 ends inside a box with media data. (PyAV gives access to its index only from version 17 on.)"""
     end = 0
     while len(header := file.read(16)) >= 8:
         size, kind = int.from_bytes(header[:4]), header[4:8]
         if size == 1:
             size = int.from_bytes(header[8:])
-        if size < 8:  # 0: up to the end of the file; others are no box
+        if size < 8:  # 0: the box extends to the end of the file; 1 to 7: not a box
             return False
         end += size
         if end > size_of_file:

@@ -1,4 +1,4 @@
-"""Decoded pictures of a video, made upright RGB images of one size, or left in NV12 for a GPU."""
+"""Decoded frames to upright RGB images of one size, or to NV12 for a GPU."""
 
 import struct
 from collections.abc import Callable
@@ -17,17 +17,17 @@ from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, scaling
 from livestyle.sources.video.tone_mapping import ToneMapper
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""swscale's number of a matrix by the number that a stream is tagged with (ISO 23091-2)."""
+"""Matrix coefficients as ISO 23091-2 numbers them -> as swscale does."""
 
 HDR = {16: "PQ", 18: "HLG"}
-"""Transfer functions, numbered likewise."""
+"""Transfer characteristics, numbered as in ISO 23091-2."""
 
 
-class UprightPictures:
-    """Turns, scales and converts pictures as the first one of the stream demands.
+class UprightFrames:
+    """Rotates, scales and converts frames. The first one of the stream decides how.
 
-    first: that picture. size: (width, height) of it upright -> (width, height) of the images; may refuse by raising.
-    pixel_aspect: width over height of a coded pixel. color_trc: the stream's transfer function, by its number in ISO 23091-2.
+    first: that frame. size: (width, height) of it upright -> (width, height) of the images; it may raise to refuse the file.
+    pixel_aspect: width / height of a coded pixel. color_trc: the stream's transfer characteristics, as in ISO 23091-2.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class UprightPictures:
     ) -> None:
         self.notes: list[str] = []
         self.resized = 0
-        """Pictures so far that had another size than the first one."""
+        """Number of frames so far that differed in size from the first one."""
         self._turn = _turn(first)
         transposed = self._turn[0]
         self._coded_size = first.width, first.height
         self._untagged_matrix = matrix_of_untagged(first.width, first.height)
         self.pixel_aspect = 1 / pixel_aspect if transposed else pixel_aspect
-        """Width over height of an image's pixel."""
+        """Width / height of a pixel of the images."""
         self.width, self.height = size(first.height, first.width) if transposed else size(first.width, first.height)
         self._scaled_size = (self.height, self.width) if transposed else (self.width, self.height)
         self._tone_mapper = None
@@ -55,50 +55,50 @@ class UprightPictures:
             self._tone_mapper = ToneMapper(hlg=transfer == "HLG")
             self.notes.append(f"high dynamic range ({transfer}) is tone-mapped to the standard range")
         if _has_alpha(first):
-            self.notes.append("transparency is composed over black")
+            self.notes.append("transparency is composited over black")
         self._time_base = time_base
         self._reformatter = VideoReformatter()
         self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
 
-    def image(self, picture: VideoFrame, nv12: bool) -> Image:
-        """(H, W, 3) uint8 RGB; with nv12, where the picture allows it, (H + H/2, W)."""
-        if nv12 and self.is_nv12(picture):
-            return cast(Image, self._reformatter.reformat(picture, format="nv12").to_ndarray())
-        return self._to_rgb(picture)
+    def image(self, frame: VideoFrame, nv12: bool) -> Image:
+        """(H, W, 3) uint8 RGB; with nv12, if `fits_nv12(frame)`, (H + H/2, W)."""
+        if nv12 and self.fits_nv12(frame):
+            return cast(Image, self._reformatter.reformat(frame, format="nv12").to_ndarray())
+        return self._to_rgb(frame)
 
-    def is_nv12(self, picture: VideoFrame) -> bool:
-        """Whether the picture is shown as it is coded: in 8 bits, 4:2:0, limited range, its size's matrix."""
+    def fits_nv12(self, frame: VideoFrame) -> bool:
+        """Whether NV12 loses nothing: 8 bits, 4:2:0, limited range, the matrix usual at this size; not rotated or scaled."""
         return (
-            picture.format.name in ("yuv420p", "nv12")
-            and picture.color_range != ColorRange.JPEG
-            and MATRICES.get(picture.colorspace, self._untagged_matrix) == self._untagged_matrix
+            frame.format.name in ("yuv420p", "nv12")
+            and frame.color_range != ColorRange.JPEG
+            and MATRICES.get(frame.colorspace, self._untagged_matrix) == self._untagged_matrix
             and self._tone_mapper is None
             and not any(self._turn)
-            and (picture.width, picture.height) == self._coded_size == self._scaled_size
-            and picture.width % 2 == picture.height % 2 == 0
+            and (frame.width, frame.height) == self._coded_size == self._scaled_size
+            and frame.width % 2 == frame.height % 2 == 0
         )
 
-    def _to_rgb(self, picture: VideoFrame) -> Image:
-        """(H, W, 3) uint8: upright, scaled, over black."""
-        if (picture.width, picture.height) != self._coded_size:
+    def _to_rgb(self, frame: VideoFrame) -> Image:
+        """(H, W, 3) uint8 RGB: upright, scaled, composited over black."""
+        if (frame.width, frame.height) != self._coded_size:
             self.resized += 1
-        alpha = _has_alpha(picture)
-        matrix = MATRICES.get(picture.colorspace, self._untagged_matrix)
-        full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj") or picture.format.is_rgb
+        alpha = _has_alpha(frame)
+        matrix = MATRICES.get(frame.colorspace, self._untagged_matrix)
+        full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj") or frame.format.is_rgb
         pix_fmt = "rgb48le" if self._tone_mapper else "rgba" if alpha else "rgb24"
         if "BT2020" in Colorspace.__members__:
             reformatted = self._reformatter.reformat(
-                picture,
+                frame,
                 *self._scaled_size,
                 format=pix_fmt,
-                src_colorspace=None if picture.format.is_rgb else matrix,
-                dst_colorspace=None if picture.format.is_rgb else matrix,
+                src_colorspace=None if frame.format.is_rgb else matrix,
+                dst_colorspace=None if frame.format.is_rgb else matrix,
                 src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
                 dst_color_range=ColorRange.JPEG,
                 interpolation=EXACT_16_BIT if self._tone_mapper else EXACT,
             )
-        else:  # before PyAV 18 the reformatter knows no BT.2020, before 17 it takes full range for limited
-            reformatted = self._filtered(picture, None if picture.format.is_rgb else matrix, full, pix_fmt)
+        else:  # PyAV's reformatter has no BT.2020 before version 18, and takes full range for limited before 17
+            reformatted = self._filtered(frame, None if frame.format.is_rgb else matrix, full, pix_fmt)
         converted = reformatted.to_ndarray()
         if self._tone_mapper:
             image = self._tone_mapper(cast(NDArray[np.uint16], converted))
@@ -116,29 +116,29 @@ class UprightPictures:
             image = image[:, ::-1]
         return np.ascontiguousarray(image)
 
-    def _filtered(self, picture: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
-        """As by the reformatter, but that colours are always taken to lie as in H.264: beside the left one of two pixels."""
-        layout, (width, height) = picture.format, self._scaled_size
-        # bicubic, as FFmpeg 7's bilinear puts the colours half a row off
+    def _filtered(self, frame: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
+        """Scale and convert like the reformatter, but with chroma always sited as in H.264: at the left one of two pixels."""
+        layout, (width, height) = frame.format, self._scaled_size
+        # bicubic: FFmpeg 7's bilinear shifts chroma by half a row
         options = f"{width}:{height}:interl=-1:flags=bicubic+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
         options += f"in_range={'full' if full else 'limited'}" + ("" if matrix is None else f":in_color_matrix={int(matrix)}")
         made_for = (layout.name, layout.width, layout.height, options)
         if self._filter is None or self._filter[0] != made_for:
             self._filter = made_for, scaling(layout, self._time_base, options, pix_fmt)
-        self._filter[1].push(picture)
+        self._filter[1].push(frame)
         return cast(VideoFrame, self._filter[1].pull())
 
 
-def _has_alpha(picture: VideoFrame) -> bool:
-    return picture.format.has_palette or any(component.is_alpha for component in picture.format.components)
+def _has_alpha(frame: VideoFrame) -> bool:
+    return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 
 
-def _turn(picture: VideoFrame) -> tuple[bool, bool, bool]:
-    """What makes the picture upright: transpose it, then flip rows, then flip columns."""
-    side_data = cast(dict[Type, Any], picture.side_data).get(Type.DISPLAYMATRIX)
+def _turn(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """The steps that make the frame upright, in this order: whether to transpose it, flip its rows, flip its columns."""
+    side_data = cast(dict[Type, Any], frame.side_data).get(Type.DISPLAYMATRIX)
     if side_data is None:
         return False, False, False
-    # a picture's point (x, y) is shown at (a x + c y, b x + d y); y points down
+    # the point (x, y) of the frame is shown at (a x + c y, b x + d y); y points down
     a, b, _, c, d, *_ = struct.unpack("9i", bytes(side_data))
     if abs(b) > abs(a):
         return True, b < 0, c < 0

@@ -1,8 +1,8 @@
-"""Frames from an animated WebP: FFmpeg before version 8.1 reads none of its pictures."""
+"""Frames from an animated WebP. FFmpeg before version 8.1 reads none of them; Pillow does."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from PIL import Image as Pillow
@@ -11,28 +11,21 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, StreamInfo
+from livestyle.sources.video.options import VideoOptions
 
 MOST_PIXELS = 1 << 26
+
 DEFAULT_MS = 100
-"""How long a picture is shown that says 0, as in browsers."""
+"""Duration of a frame whose duration is 0, as in browsers."""
 
 
 class AnimatedWebP:
-    """Reads an animated WebP, its transparency over black.
+    """Reads an animated WebP, its transparency composited over black.
 
-    start_seconds: leave out what is earlier; the picture that is on the screen then becomes the first, at pts 0.
-    duration_seconds: how much to read from the first picture on, None for all.
-    size: (width, height) -> (width, height), asked once; may refuse by raising.
+    Options that concern GPUs and interlacing have no effect. Raises InputError if there is no frame to read.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        start_seconds: Fraction | int = 0,
-        duration_seconds: Fraction | int | None = None,
-        size: Callable[[int, int], tuple[int, int]] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, **options: Unpack[VideoOptions]) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
         try:
@@ -40,6 +33,7 @@ class AnimatedWebP:
         except (OSError, ValueError, UnidentifiedImageError, Pillow.DecompressionBombError) as error:
             raise InputError(f"cannot read {path}: {error}") from None
         assert isinstance(file, WebPImageFile)
+        start_seconds, duration_seconds = options.get("start_seconds", 0), options.get("duration_seconds")
         self._file, self._next, self._time_ms = file, 0, 0
         self._start_ms = int(start_seconds * 1000)
         self._end_ms = None if duration_seconds is None else self._start_ms + round(duration_seconds * 1000)
@@ -47,20 +41,22 @@ class AnimatedWebP:
             width, height = file.size
             if width * height > MOST_PIXELS:
                 raise InputError(f"{path} is too large: {width}x{height}")
-            width, height = (size or (lambda width, height: (width, height)))(width, height)
+            if "size" in options:
+                width, height = options["size"](width, height)
             if file.mode == "RGBA":
-                self.notes.append("transparency is composed over black")
+                self.notes.append("transparency is composited over black")
             count = file.n_frames if not start_seconds and duration_seconds is None else None
             origin = Fraction(self._start_ms, 1000)
             self.info = StreamInfo(width, height, None, count, time_base=Fraction(1, 1000), origin_seconds=origin)
             self._first = self._read()
             if self._first is None:
-                raise InputError(f"{path} has no picture at or after {float(start_seconds):g} s")
+                raise InputError(f"{path} has no frame at or after {float(start_seconds):g} s")
         except BaseException:
             file.close()
             raise
 
     def read(self) -> Frame | None:
+        """The next frame; None after the last one."""
         first, self._first = self._first, None
         return first or self._read()
 
@@ -79,7 +75,7 @@ class AnimatedWebP:
                 self._file.seek(self._next)
                 self._file.load()
             except (OSError, ValueError, EOFError):
-                self.damage.append(f"{count - self._next} of {count} pictures could not be decoded")
+                self.damage.append(f"{count - self._next} of {count} frames could not be decoded")
                 self._next = count
                 return None
             self._next += 1
@@ -92,8 +88,8 @@ class AnimatedWebP:
         return None
 
     def _image(self) -> Image:
-        """(H, W, 3) uint8, scaled."""
-        picture = np.asarray(self._file.convert("RGBA"))
-        over_black = (picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255  # (H, W, 3)
+        """(H, W, 3) uint8 RGB, scaled."""
+        rgba = np.asarray(self._file.convert("RGBA"))  # (h, w, 4)
+        over_black = (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] + 127) // 255  # (h, w, 3)
         image = Pillow.fromarray(over_black.astype(np.uint8))
         return np.asarray(image.resize((self.info.width, self.info.height), Pillow.Resampling.BILINEAR)).copy()

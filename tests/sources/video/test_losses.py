@@ -1,4 +1,4 @@
-"""Pictures that a damaged file loses are missed; good files, however uneven, are not called damaged."""
+"""Frames lost from damaged files are counted; good files, however uneven, are not reported as damaged."""
 
 import random
 import re
@@ -20,7 +20,7 @@ SOUNDS = {"webm": "libopus", "avi": "libmp3lame", "mpg": "mp2", "wmv": "libmp3la
 
 
 def noise(number: int) -> av.VideoFrame:
-    """Pictures that take some room."""
+    """Frames that are hard to compress, so that their packets are large."""
     image = np.random.default_rng(number).integers(0, 256, (12, 16, 3), np.uint8)
     return av.VideoFrame.from_ndarray(np.kron(image, np.ones((4, 4, 1), np.uint8))).reformat(format="yuv420p")
 
@@ -54,7 +54,7 @@ def read(path: Path, **options: Any) -> tuple[int, list[str]]:
 
 
 def missing(damage: list[str]) -> int:
-    found = re.search(r"(\d+) pictures? of the file (is|are) missing", " ".join(damage))
+    found = re.search(r"(\d+) frames? of the file (is|are) missing", " ".join(damage))
     return int(found[1]) if found else 0
 
 
@@ -70,7 +70,7 @@ def overwritten(path: Path, where: float, size: int, kind: str) -> None:
 
 @pytest.mark.parametrize("suffix", ["mkv", "webm", "flv", "avi", "ts"])
 @pytest.mark.parametrize("kind", ["zeros", "noise", "cut"])
-def test_lost_pictures_are_counted(clip: Clip, suffix: str, kind: str) -> None:
+def test_lost_frames_are_counted(clip: Clip, suffix: str, kind: str) -> None:
     path = clip(suffix)
     overwritten(path, 0.3, path.stat().st_size // 8, kind)
     count, damage = read(path)
@@ -79,7 +79,7 @@ def test_lost_pictures_are_counted(clip: Clip, suffix: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "flv", "avi", "ts"])
-def test_a_silent_clip_misses_pictures_too(clip: Clip, suffix: str) -> None:
+def test_lost_frames_are_counted_without_audio(clip: Clip, suffix: str) -> None:
     path = clip(suffix, sound=False)
     overwritten(path, 0.4, path.stat().st_size // 8, "noise")
     count, damage = read(path)
@@ -88,7 +88,7 @@ def test_a_silent_clip_misses_pictures_too(clip: Clip, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "webm", "flv", "avi"])
-def test_a_file_cut_off_by_little(clip: Clip, suffix: str) -> None:
+def test_a_file_that_lacks_only_its_last_frames_is_damaged(clip: Clip, suffix: str) -> None:
     path = clip(suffix, sound=False)
     with av.open(str(path)) as container:
         position = [packet.pos for packet in container.demux(video=0) if packet.size and packet.pos][-3]
@@ -105,16 +105,16 @@ STILL = [*range(20), 60, 61, 62, 63, 64, 200, *range(300, 330)]
     ("suffix", "sound"), [*((suffix, True) for suffix in ("mp4", "mkv", "webm", "flv", "avi", "ts", "mpg", "wmv")), ("ts", False)]
 )
 @pytest.mark.parametrize("ticks", [range(60), STILL], ids=["even", "screen recording"])
-def test_good_files_are_not_called_damaged(clip: Clip, suffix: str, sound: bool, ticks: Any) -> None:
+def test_good_files_are_not_reported_as_damaged(clip: Clip, suffix: str, sound: bool, ticks: Any) -> None:
     if suffix == "wmv" and ticks is STILL and not hasattr(av.stream.Stream, "disposition"):
-        pytest.skip("PyAV 14.0 takes it for a cover")
+        pytest.skip("PyAV 14.0 takes the video for a cover")
     if suffix == "mpg" and ticks is STILL:
         pytest.skip("MPEG-2 has a fixed rate")
     assert read(clip(suffix, ticks, sound))[1] == []
 
 
 @pytest.mark.parametrize("kind", ["whole", "zeros", "noise", "cut"])
-def test_broken_pages_of_ogg(make_clip: Clip, kind: str) -> None:
+def test_broken_pages_of_ogg_are_reported(make_clip: Clip, kind: str) -> None:
     sizes = {"rate": 25, "images": noise, "codec": "libvpx", "sound": "libopus", "sound_seconds": (0, 60 / 25)}
     path = make_clip("clip.ogg", range(60), Fraction(1, 25), options={"g": "10"}, **sizes)
     if kind != "whole":
@@ -125,7 +125,7 @@ def test_broken_pages_of_ogg(make_clip: Clip, kind: str) -> None:
     assert all("could not be read" in line or "missing" in line for line in damage)
 
 
-def test_two_joined_files_of_which_one_is_read(clip: Clip) -> None:
+def test_joined_files_of_which_only_the_first_is_read_are_damaged(clip: Clip) -> None:
     path = clip("flv")
     path.write_bytes(path.read_bytes() * 3)
     count, damage = read(path)
@@ -153,34 +153,34 @@ def in_box(path: Path, box: bytes, offset: int, value: int) -> Path:
     ],
     ids=["scale 1", "scale", "half the scale", "duration", "longest duration", "scale of the movie"],
 )
-def test_pictures_hidden_by_wrong_times(clip: Clip, box: bytes, offset: int, value: int) -> None:
+def test_frames_hidden_by_wrong_times_are_counted(clip: Clip, box: bytes, offset: int, value: int) -> None:
     count, damage = read(in_box(clip("mp4", sound=False), box, offset, value))
     assert count < 60
-    assert any(f"hide {60 - count} pictures of 60" in line for line in damage) or missing(damage), damage
+    assert any(f"hide {60 - count} frames of 60" in line for line in damage) or missing(damage), damage
 
 
-def test_times_too_close_to_be_right(clip: Clip) -> None:
+def test_frames_too_close_in_time_are_reported(clip: Clip) -> None:
     count, damage = read(in_box(clip("mp4", sound=False), b"mdhd", 16, 12_800_000))
     assert count == 60
-    assert damage == ["the file's times are wrong: 60 pictures in 0.00236 s"]
+    assert damage == ["the file's times are wrong: 60 frames in 0.00236 s"]
 
 
-def test_pictures_hidden_by_negative_times(make_clip: Clip) -> None:
+def test_frames_hidden_by_negative_times_are_reported(make_clip: Clip) -> None:
     path = make_clip("clip.mp4", range(60), Fraction(1, 25), rate=25, images=noise, options={"bf": "2"})
     data = bytearray(path.read_bytes())
     table = data.index(b"ctts")
-    data[table + 4] = 1  # with signs
+    data[table + 4] = 1  # version 1: offsets are signed
     for entry in range(int.from_bytes(data[table + 8 : table + 12])):
         at = table + 16 + 8 * entry
         data[at : at + 4] = (int.from_bytes(data[at : at + 4]) - 6400).to_bytes(4, "big", signed=True)
     path.write_bytes(data)
     count, damage = read(path)
     assert 40 < count < 60
-    assert any("pictures end" in line or "hide" in line for line in damage), damage
+    assert any("frames end" in line or "hide" in line for line in damage), damage
 
 
-def test_pictures_before_a_cut_are_no_loss(make_clip: Clip) -> None:
-    """An open group: the B-frames before its keyframe need the group before, which was cut away."""
+def test_frames_that_depend_on_frames_before_a_cut_do_not_count_as_lost(make_clip: Clip) -> None:
+    """An open GOP: the B-frames before its keyframe need the GOP before it, which was cut away."""
     options = {"g": "12", "bf": "2", "x264-params": "open-gop=1:scenecut=0:bframes=2:b-adapt=0:keyint=12:min-keyint=12"}
     path = make_clip("whole.ts", range(48), Fraction(1, 25), images=noise, options=options)
     cut = path.with_name("cut.mkv")
@@ -197,7 +197,7 @@ def test_pictures_before_a_cut_are_no_loss(make_clip: Clip) -> None:
     assert damage == []
 
 
-def test_a_broken_beginning_is_missed(clip: Clip) -> None:
+def test_frames_lost_at_the_beginning_are_counted(clip: Clip) -> None:
     path = clip("mkv", sound=False)
     with av.open(str(path)) as container:
         places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos]

@@ -1,0 +1,69 @@
+"""What the header of a video file declares: the stream to paint, its frame rate, its beginning and its end."""
+
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from livestyle.media import videos
+
+DECLARE_DURATION = ("mov", "matroska", "avi", "flv")
+"""Containers whose header gives the duration. That of others is an estimate, from the file's size or its last packets."""
+
+HIGHEST_RATE = 1000
+"""Frames per second; a higher rate is a mistake."""
+
+LEAST_DELAY_SECONDS = Fraction(1, 100)
+"""A file that begins within this time of 0 begins at 0: Matroska rounds the end of the audio priming to milliseconds."""
+
+
+def choose_stream(container: InputContainer) -> tuple[VideoStream | None, list[str]]:
+    """The video stream to paint, None if there is none, and a note for every other one."""
+    streams = videos(container)
+    if not streams:
+        return None, []
+    chosen = streams[0]
+    is_first = chosen.index == min(stream.index for stream in streams)
+    reason = "the first one" if is_first else f"stream {chosen.index}, the default one,"
+    return chosen, [f"video stream {other.index} is left out: {reason} is painted" for other in streams[1:]]
+
+
+def frame_rate(stream: VideoStream, first_frame_seconds: Fraction | None = None) -> Fraction | None:
+    """Average frames per second: as declared, or from the first frame's duration if the declared rate is impossible."""
+    measured = None if first_frame_seconds is None else 1 / first_frame_seconds
+    rates = (stream.average_rate, stream.guessed_rate, measured)
+    return next((Fraction(rate) for rate in rates if rate and rate <= HIGHEST_RATE), None)
+
+
+def beginning(container: InputContainer, stream: VideoStream) -> Fraction:
+    """Seconds at which video or audio begins, whichever is first. Audio priming, before 0, does not count."""
+    starts = [
+        each.start_time * each.time_base
+        for each in (stream, *container.streams.audio)
+        if each.start_time is not None and each.time_base is not None
+    ]
+    first = min(starts, default=Fraction(0))
+    return first if first >= LEAST_DELAY_SECONDS else Fraction(0)
+
+
+def declares_duration(container: InputContainer) -> bool:
+    return any(name in container.format.name for name in DECLARE_DURATION)
+
+
+def declared_end(container: InputContainer) -> Fraction | None:
+    """Seconds at which the file ends; None if unknown."""
+    duration = container.duration
+    if duration is None:
+        return None
+    # headers count from 0; FFmpeg's own estimates count from the first packet
+    start = 0 if declares_duration(container) else container.start_time or 0
+    return Fraction(start + duration, av.time_base)
+
+
+def declared_stream_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Seconds at which the video stream ends, in MP4 and MOV; None in other containers."""
+    if "mov" not in container.format.name or not stream.duration or stream.time_base is None:
+        return None
+    end, file_end = ((stream.start_time or 0) + stream.duration) * stream.time_base, declared_end(container)
+    return end if file_end is None else min(end, file_end)
