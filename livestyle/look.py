@@ -1,4 +1,4 @@
-"""Everything that decides how a frame is painted."""
+"""A look: everything that decides how a frame is painted."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,17 +13,17 @@ LUMA = (0.299, 0.587, 0.114)  # BT.601
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Look:
-    """Style, strength and colours of one frame. Immutable; equal to a look that paints the same."""
+    """Style, strength and colours. Immutable. Two looks are equal if they paint the same, whatever their names."""
 
     body: Body
     rows: FloatArray
-    """The style's scales and shifts, (2, K)."""
+    """The style's scales and shifts, (2, K) fp32."""
     strength: float = 1.0
     """From 0, the photo, to 1, the painting."""
     keep_colors: bool = False
-    """The painting's lightness with the photo's colours."""
+    """Show the painting's lightness with the photo's colours."""
     name: str = ""
-    """How the style was named, for people: "wave", or a blend such as "wave:.7,udnie:.3"."""
+    """For display: the style's name, or a blend such as "wave:.7,udnie:.3"."""
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -41,7 +41,7 @@ class Look:
 
     @cached_property
     def mixing(self) -> FloatArray | None:
-        """M, (3, 3): the frame shown is photo + M (painting - photo). None if the frame shown is the painting."""
+        """M, (3, 3) fp32, on RGB columns: the frame shown is photo + M (painting - photo). None if it is the painting itself."""
         if self.strength == 1 and not self.keep_colors:
             return None
         unmixed = np.tile(LUMA, (3, 1)) if self.keep_colors else np.eye(3)

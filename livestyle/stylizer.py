@@ -1,4 +1,4 @@
-"""Paint frames with styles found by name."""
+"""The Python API for painting: arrays in, arrays out, styles by name."""
 
 import math
 import threading
@@ -23,19 +23,20 @@ from livestyle.style_files.gallery import Gallery
 Blend = str | PathLike[str] | Mapping[str, float]
 """A style's name, the path of a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}."""
 
-MANY_FRAMES = 32  # for fewer frames, measuring the best batch size takes longer than it saves
+MANY_FRAMES = 32  # measuring the best batch size takes longer than it saves for fewer frames
 
 
 class Stylizer:
-    """Paints frames in any style that the gallery has for its device and model. Several threads may use one Stylizer.
+    """Paints frames on one device, in any style of a gallery. Several threads may use one Stylizer.
 
-    style: the default style; see Blend. `livestyle.styles()` lists the names.
-    model: "full", "lite", or "auto": the network made for the device if the style has it, else any other.
+    style: the style to paint in by default, see Blend; `livestyle.styles()` lists the names.
+    model: the network: "full", "lite", or "auto" for the one that is made for the device, or else any that the style has.
     device: "auto", "cpu" (PyTorch), "openvino" (also the CPU), "cuda", "cuda:N" or "mps".
-    strength: from 0, the photo, to 1, the painting. keep_colors: the painting's lightness with the photo's colours.
+    strength: from 0, the photo, to 1, the painting. keep_colors: paint the lightness only, keep the photo's colours.
+    gallery: where styles are found; None for the usual folders.
 
-    Raises StyleError for a style that does not exist or lacks the model, DeviceError for an unavailable device.
-    Use it as a context manager, or call `close`, to free the device's memory.
+    Raises StyleError if the style does not exist or lacks the model, DeviceError if the device is not available,
+    LivestyleError if the strength is not from 0 to 1. Use it as a context manager, or call `close`, to free the device's memory.
     """
 
     def __init__(
@@ -54,14 +55,13 @@ class Stylizer:
         self._bodies: dict[str, Body] = {}  # hash -> body
         self._rows: dict[StyleHeader, FloatArray] = {}
         self._best_batches: dict[tuple[tuple[int, ...], str], int] = {}
-        self._loading = threading.Lock()  # so that equal bodies are loaded once
+        self._loading = threading.Lock()  # guards _bodies and _rows
         self._closed = False
         chosen = choose_device(str(device))
         kind = "cpu" if chosen in ("cpu", "openvino") else "gpu"
         preferred = sorted(ARCHITECTURES, key=lambda name: ARCHITECTURES[name].made_for != kind)
         self._models = preferred if model == "auto" else [model]
-        # validate the arguments before opening the device
-        self.default_look = self._find(style, strength, keep_colors)
+        self.default_look = self._find(style, strength, keep_colors)  # validates arguments before opening the device
         self.engine: Engine = open_engine(chosen)
         try:
             self.engine.prepare(self.default_look.body)
@@ -70,62 +70,68 @@ class Stylizer:
             raise
 
     def look(self, style: Blend | None = None, *, strength: float | None = None, keep_colors: bool | None = None) -> Look:
-        """A look to paint with; what is not given is as in the default look. Its network is loaded to the device.
+        """A look for `submit` and for calls; arguments that are None are taken from the default look.
 
-        Raises StyleError for the style, LivestyleError for a strength that is not from 0 to 1.
+        Copies the look's network to the device, so that the first frame starts without delay.
+        Raises StyleError if the style does not exist or lacks the model, LivestyleError if the strength is not from 0 to 1.
         """
         default = self.default_look
         strength = default.strength if strength is None else strength
         keep_colors = default.keep_colors if keep_colors is None else keep_colors
         if style is None:
-            return replace(default, strength=_checked(strength), keep_colors=bool(keep_colors))
+            return replace(default, strength=_checked_strength(strength), keep_colors=bool(keep_colors))
         look = self._find(style, strength, keep_colors)
         self.engine.prepare(look.body)
         return look
 
     def load_all(self) -> list[str]:
-        """Load every style that the gallery has for this stylizer's models, so that switching is immediate; their names."""
-        ready = []
+        """Load every style of the gallery that has this stylizer's model, so that switching is immediate. Returns their names.
+
+        Adds a note to the gallery for each style that cannot be loaded.
+        """
+        loaded = []
         for name in self.gallery.names:
             try:
                 self.look(name)
             except StyleError as error:
                 self.gallery.notes.append(f"skipped: {error}")
             else:
-                ready.append(name)
-        return ready
+                loaded.append(name)
+        return loaded
 
     @property
     def model(self) -> str:
-        """The network of the default look."""
+        """Name of the default look's network."""
         return self.default_look.body.architecture.name
 
     def submit(self, frames: Sequence[Image], looks: Look | Sequence[Look] | None = None) -> Ticket:
-        """Start painting (H, W, 3) uint8 RGB frames of one size; NV12 frames too if `engine.takes_nv12`.
+        """Start painting a batch of frames, (H, W, 3) uint8 RGB, all of one size. They may be NV12 if `engine.takes_nv12`.
 
-        looks: one for all frames, or one per frame, all with one network; None for the default look.
-        Raises LivestyleError for anything else, TooLargeError for frames that do not fit the memory.
+        looks: one for all frames, or one per frame, all with one body; None for the default look.
+        Raises LivestyleError if an argument is anything else, TooLargeError if a frame does not fit the memory.
         """
         if self._closed:
-            raise LivestyleError("this Stylizer is closed; make another")
+            raise LivestyleError("this Stylizer is closed; open another one")
         for frame in frames:
             if not is_picture(frame, self.engine.takes_nv12):
                 raise LivestyleError(f"expected frames (H, W, 3) uint8 RGB, found {kind_of(frame)}")
         shapes = {frame.shape for frame in frames}
         if len(shapes) != 1:
             raise LivestyleError(f"expected one or more frames of one size, found {sorted(shapes) or 'none'}")
-        if looks is None or isinstance(looks, Look):
-            looks = [looks or self.default_look] * len(frames)
+        if looks is None:
+            looks = self.default_look
+        if isinstance(looks, Look):
+            looks = [looks] * len(frames)
         if len(looks) != len(frames):
-            raise LivestyleError(f"expected one look, or {len(frames)}, one for each frame; found {len(looks)}")
+            raise LivestyleError(f"expected one look, or one for each of {len(frames)} frames, found {len(looks)} looks")
         if any(look.body != looks[0].body for look in looks):
-            raise LivestyleError("the looks of one batch have different networks; submit a batch for each")
+            raise LivestyleError("the looks of one batch have different bodies; submit a batch for each body")
         return self.engine.submit([(np.ascontiguousarray(frame), look) for frame, look in zip(frames, looks, strict=True)])
 
     def __call__(self, frames: Image, look: Look | None = None) -> Image:
-        """(H, W, 3) or (N, H, W, 3) uint8 RGB -> the same shape, painted in a look, or in the default one.
+        """Paint one frame, (H, W, 3) uint8 RGB, or several, (N, H, W, 3). Returns a new array of the same shape.
 
-        Raises LivestyleError for any other array.
+        look: None for the default look. Raises LivestyleError if frames are anything else.
         """
         try:
             frames = np.asarray(frames)
@@ -143,14 +149,14 @@ class Stylizer:
         return painted
 
     def warm_up(self, height: int, width: int) -> None:
-        """Build every per-size resource, including the mixed variant, before the first frame."""
+        """Build every resource for a frame size before the first frame, also for looks that mix photo and painting."""
         for look in (self.default_look, replace(self.default_look, strength=0.5)):
             self.submit([np.zeros((height, width, 3), np.uint8)], look).result()
 
     def best_batch(self, frame_shape: tuple[int, ...], frame_count: int | None = None) -> int:
-        """The batch size that takes the least time per frame of that shape. Measured once per shape and model.
+        """The batch size that takes the least time per frame of this shape; measured once per shape and model.
 
-        frame_count: the number of frames to paint, None if unknown. For few frames it is 1, unless it was measured before.
+        frame_count: how many frames there are to paint, None if unknown. For few frames nothing is measured, and it is 1.
         """
         key = (frame_shape, self.model)
         if key not in self._best_batches:
@@ -176,7 +182,7 @@ class Stylizer:
             except TooLargeError:
                 break  # larger batches are too large as well
             if times[size] > 1.5 * min(times.values()):
-                break  # painted in strips, for example
+                break  # the memory does not hold the batch, for example
         return min(times, key=times.__getitem__, default=1)
 
     def close(self) -> None:
@@ -186,7 +192,11 @@ class Stylizer:
             self.engine.close()
 
     def __repr__(self) -> str:
-        return f"Stylizer({self.default_look!r}, device={self.engine.name!r})"
+        look, device = self.default_look, self.engine.name
+        return (
+            f"Stylizer({look.name!r}, model={self.model!r}, device={device!r}, "
+            f"strength={look.strength}, keep_colors={look.keep_colors})"
+        )
 
     def __enter__(self) -> "Stylizer":
         return self
@@ -195,8 +205,8 @@ class Stylizer:
         self.close()
 
     def _find(self, style: Blend, strength: float, keep_colors: bool) -> Look:
-        """The look of a style or a blend, with its body loaded from disk."""
-        strength, blend = _checked(strength), parse_blend(style)
+        """The look of a style or blend. Loads its body from disk if it is not loaded yet."""
+        strength, blend = _checked_strength(strength), parse_blend(style)
         available = {name: self.gallery.models(name) for name in blend}
         shared = [model for model in self._models if all(model in models for models in available.values())]
         if not shared:
@@ -209,8 +219,8 @@ class Stylizer:
         with self._loading:
             rows = np.tensordot(weights, np.stack([self._load_rows(headers[name]) for name in blend]), 1)
             body = self._body(next(iter(headers.values())))
-        words = style if isinstance(style, str) else ",".join(f"{name}:{share:.2g}" for name, share in blend.items())
-        return Look(body, rows, strength, bool(keep_colors), words if len(blend) > 1 else next(iter(blend)))
+        as_text = style if isinstance(style, str) else ",".join(f"{name}:{share:.2g}" for name, share in blend.items())
+        return Look(body, rows, strength, bool(keep_colors), name=as_text if len(blend) > 1 else next(iter(blend)))
 
     def _load_rows(self, header: StyleHeader) -> FloatArray:
         if header not in self._rows:
@@ -223,8 +233,8 @@ class Stylizer:
         return self._bodies[header.body_hash]
 
 
-def _checked(strength: float) -> float:
-    """The strength as a float. Raises LivestyleError if it is not a number from 0 to 1."""
+def _checked_strength(strength: float) -> float:
+    """Raises LivestyleError if it is not a number from 0 to 1."""
     try:
         number = float(strength)
     except (TypeError, ValueError):
@@ -235,9 +245,9 @@ def _checked(strength: float) -> float:
 
 
 def styles() -> list[str]:
-    """The names of all styles found, in alphabetical order. Each may be given to `Stylizer` and `stylize`.
+    """Names of all styles found, in alphabetical order; each is a style for `Stylizer` and `stylize`.
 
-    For their files, networks and origins, and for notes on unreadable files, see `livestyle.style_files.gallery.Gallery`.
+    `livestyle.style_files.gallery.Gallery` has their files, networks and origins, and notes on unreadable files.
     """
     return Gallery().names
 
@@ -251,6 +261,9 @@ def stylize(
     strength: float = 1.0,
     keep_colors: bool = False,
 ) -> Image:
-    """Paint one picture, (H, W, 3) uint8 RGB -> the same shape. For several pictures, keep a Stylizer."""
+    """Paint one picture, (H, W, 3) uint8 RGB, or several of one size, (N, H, W, 3). Returns a new array of the same shape.
+
+    See Stylizer for the arguments and errors. Every call loads the network again: keep a Stylizer to paint more than once.
+    """
     with Stylizer(style, model, device, strength=strength, keep_colors=keep_colors) as stylizer:
         return stylizer(image)

@@ -1,7 +1,6 @@
-"""The stylizer: looks and arrays."""
+"""The Python API: looks by name, arrays in and out."""
 
 import pickle
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -12,11 +11,9 @@ import numpy as np
 import pytest
 
 import livestyle
-import livestyle.stylizer as stylizer_module
 from livestyle import errors
 from livestyle.errors import DeviceError, LivestyleError, StyleError
 from livestyle.frame import Frame, Image
-from livestyle.look import Look
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import MANY_FRAMES, Stylizer
 
@@ -37,71 +34,99 @@ def photo() -> Image:
     return np.random.default_rng(0).integers(60, 190, (20, 27, 3), np.uint8)
 
 
-def test_in_the_words_of_the_package() -> None:
+def test_package_exports_the_api() -> None:
     assert livestyle.Stylizer is Stylizer
     assert callable(livestyle.stylize)
     with pytest.raises(AttributeError):
         _ = livestyle.nothing
 
 
-def test_a_picture_at_once(style_folder: Path, photo: Image) -> None:
+def test_stylize_paints_one_picture(style_folder: Path, photo: Image) -> None:
     painted = livestyle.stylize(photo, style=str(style_folder / "birch.lite.safetensors"), device="cpu")
     assert painted.shape == photo.shape
     assert painted.dtype == np.uint8
 
 
-def test_a_new_style_counts_from_the_next_frame(stylizer: Stylizer, photo: Image) -> None:
-    ash = stylizer(photo)
-    ticket = stylizer.submit([photo, photo])
-    network = stylizer._look.body
-    stylizer.style = "birch"
-    assert stylizer.style == "birch"
-    assert stylizer._look.body is network  # nothing was loaded or moved: only the rows are others
-    birch = stylizer(photo)
-    assert not np.array_equal(ash, birch)
-    assert np.array_equal(ticket.result()[1], ash)
-    stylizer.style = "ash"
-    assert np.array_equal(stylizer(photo), ash)
+def test_default_look_is_the_constructor_s(gallery: Gallery, photo: Image) -> None:
+    with Stylizer("ash", device="cpu", strength=0.25, keep_colors=True, gallery=gallery) as stylizer:
+        look = stylizer.default_look
+        assert (look.name, look.strength, look.keep_colors) == ("ash", 0.25, True)
+        assert np.array_equal(stylizer(photo), stylizer(photo, look))
+        assert stylizer.look() == look
 
 
-def test_another_body_and_back(stylizer: Stylizer, photo: Image) -> None:
-    ash, network = stylizer(photo), stylizer._look.body
-    stylizer.style = "coal"
-    assert stylizer._look.body is not network
-    assert not np.array_equal(stylizer(photo), ash)
-    stylizer.style = "ash"
-    assert stylizer._look.body is network
-    assert np.array_equal(stylizer(photo), ash)
+def test_look_takes_the_rest_from_the_default_look(gallery: Gallery) -> None:
+    with Stylizer("ash", device="cpu", strength=0.5, keep_colors=True, gallery=gallery) as stylizer:
+        default = stylizer.default_look
+        assert stylizer.look(strength=0) == replace(default, strength=0.0)
+        assert stylizer.look(keep_colors=False) == replace(default, keep_colors=False)
+        coal = stylizer.look("coal")
+        assert (coal.name, coal.strength, coal.keep_colors) == ("coal", 0.5, True)
+        assert stylizer.look("coal", strength=1, keep_colors=False) == replace(coal, strength=1.0, keep_colors=False)
+        assert stylizer.default_look is default
 
 
-@pytest.mark.parametrize("blend", ["ash:.75,birch:.25", {"ash": 3, "birch": 1}])
-def test_blends_are_of_the_rows(stylizer: Stylizer, blend: Any) -> None:
-    ash = stylizer._look.rows
-    stylizer.style = "birch"
-    birch = stylizer._look.rows
-    stylizer.style = blend
-    assert stylizer.style == blend
-    np.testing.assert_allclose(stylizer._look.rows, 0.75 * ash + 0.25 * birch, atol=1e-6)
+def test_styles_trained_together_share_a_body(stylizer: Stylizer) -> None:
+    ash, birch, coal = (stylizer.look(name) for name in ("ash", "birch", "coal"))
+    assert ash.body is birch.body is stylizer.default_look.body
+    assert coal.body != ash.body
+    assert not np.array_equal(ash.rows, birch.rows)
 
 
-def test_a_refused_style_changes_nothing(stylizer: Stylizer, photo: Image) -> None:
-    before = stylizer(photo)
-    with pytest.raises(StyleError, match="ash and coal cannot be blended: their bodies differ"):
-        stylizer.style = "ash,coal"
-    with pytest.raises(StyleError, match="did you mean birch"):
-        stylizer.style = "brich"
-    with pytest.raises(StyleError, match="cannot read the style"):
-        stylizer.style = "ash:nan"
-    assert stylizer.style == "ash"
-    assert np.array_equal(stylizer(photo), before)
+def test_looks_paint_differently(stylizer: Stylizer, photo: Image) -> None:
+    paintings = [stylizer(photo, stylizer.look(name)) for name in ("ash", "birch", "coal", "ash")]
+    assert np.array_equal(paintings[0], paintings[3])
+    assert np.array_equal(paintings[0], stylizer(photo))
+    assert not np.array_equal(paintings[0], paintings[1])
+    assert not np.array_equal(paintings[0], paintings[2])
 
 
-def test_models(gallery: Gallery, photo: Image) -> None:
+def test_batch_takes_one_look_or_one_per_frame(stylizer: Stylizer, photo: Image) -> None:
+    birch, faint = stylizer.look("birch"), stylizer.look(strength=0.25)
+    painted = stylizer.submit([photo, photo, photo], [birch, stylizer.default_look, faint]).result()
+    for image, look in zip(painted, [birch, None, faint], strict=True):
+        assert np.abs(image.astype(int) - stylizer(photo, look)).max() <= 1
+        assert np.array_equal(stylizer(photo, look), stylizer.submit([photo], look).result()[0])
+
+
+def test_looks_that_do_not_fit_the_batch_are_refused(stylizer: Stylizer, photo: Image) -> None:
+    ash, coal = stylizer.look("ash"), stylizer.look("coal")
+    with pytest.raises(LivestyleError, match="expected one look, or one for each of 2 frames, found 1 looks"):
+        stylizer.submit([photo, photo], [ash])
+    with pytest.raises(LivestyleError, match="the looks of one batch have different bodies"):
+        stylizer.submit([photo, photo], [ash, coal])
+
+
+@pytest.mark.parametrize(
+    ("blend", "name"),
+    [("ash:.75,birch:.25", "ash:.75,birch:.25"), ({"ash": 3, "birch": 1}, "ash:0.75,birch:0.25")],
+    ids=["text", "mapping"],
+)
+def test_blend_is_the_weighted_mean_of_rows(stylizer: Stylizer, blend: Any, name: str) -> None:
+    look, ash, birch = (stylizer.look(style) for style in (blend, "ash", "birch"))
+    assert look.name == name
+    np.testing.assert_allclose(look.rows, 0.75 * ash.rows + 0.25 * birch.rows, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ("ash,coal", "ash and coal cannot be blended: their bodies differ"),
+        ("brich", "did you mean birch"),
+        ("ash:nan", "cannot read the style"),
+    ],
+)
+def test_unusable_styles_are_refused(stylizer: Stylizer, style: str, message: str) -> None:
+    with pytest.raises(StyleError, match=message):
+        stylizer.look(style)
+
+
+def test_model_selects_the_network(gallery: Gallery, photo: Image) -> None:
     with Stylizer("ash", "full", "cpu", gallery=gallery) as full:
         assert full.model == "full"
         assert full(photo).shape == photo.shape
         with pytest.raises(StyleError, match="the model full does not fit: birch is there for lite"):
-            full.style = "birch"
+            full.look("birch")
     with Stylizer("ash", "auto", "cpu", gallery=gallery) as auto:
         assert auto.model == "lite"
     with pytest.raises(StyleError, match="coal is there for lite"):
@@ -110,18 +135,18 @@ def test_models(gallery: Gallery, photo: Image) -> None:
         Stylizer("ash", "huge", "cpu", gallery=gallery)
 
 
-def test_auto_takes_what_is_there(style_folder: Path, photo: Image) -> None:
+def test_auto_takes_another_network_if_the_style_lacks_the_preferred(style_folder: Path, photo: Image) -> None:
     with Stylizer(str(style_folder / "ash.full.safetensors"), "auto", "cpu", gallery=Gallery([])) as stylizer:
         assert stylizer.model == "full"
 
 
-def test_all_styles_are_made_ready(stylizer: Stylizer) -> None:
+def test_load_all_loads_each_body_once(stylizer: Stylizer) -> None:
     assert stylizer.load_all() == ["ash", "birch", "coal"]
-    assert len(stylizer._bodies) == 2  # one is shared, and no full: lite is there for all
+    assert len(stylizer._bodies) == 2  # ash and birch share one; ash is loaded for lite only, which all have
 
 
-def test_styles_that_are_not_there_or_do_not_fit_are_left_out(style_folder: Path, tmp_path: Path) -> None:
-    for name in ("coal.lite.safetensors", "birch.lite.safetensors"):  # birch without its body
+def test_load_all_skips_unusable_styles_with_a_note(style_folder: Path, tmp_path: Path) -> None:
+    for name in ("coal.lite.safetensors", "birch.lite.safetensors"):  # without birch's body
         (tmp_path / name).write_bytes((style_folder / name).read_bytes())
     gallery = Gallery([tmp_path])
     with Stylizer("coal", device="cpu", gallery=gallery) as stylizer:
@@ -132,38 +157,34 @@ def test_styles_that_are_not_there_or_do_not_fit_are_left_out(style_folder: Path
 
 def test_strength_goes_from_photo_to_painting(stylizer: Stylizer, photo: Image) -> None:
     painted = stylizer(photo)
-    stylizer.strength = 0
-    assert np.array_equal(stylizer(photo), photo)
-    stylizer.strength = 0.25
+    assert np.array_equal(stylizer(photo, stylizer.look(strength=0)), photo)
     expected = photo + 0.25 * (painted.astype(float) - photo)
-    assert np.abs(stylizer(photo) - expected).max() <= 1.01
-    stylizer.strength = 1
-    assert np.array_equal(stylizer(photo), painted)
+    assert np.abs(stylizer(photo, stylizer.look(strength=0.25)) - expected).max() <= 1.01
+    assert np.array_equal(stylizer(photo, stylizer.look(strength=1)), painted)
 
 
-@pytest.mark.parametrize("strength", [-0.01, 1.01, 2, float("nan"), float("inf")])
-def test_strength_has_bounds(stylizer: Stylizer, gallery: Gallery, strength: float) -> None:
-    stylizer.strength = 0.5
-    with pytest.raises(LivestyleError, match="strength is from 0, the photo, to 1, the painting"):
-        stylizer.strength = strength
-    assert stylizer.strength == 0.5
-    with pytest.raises(LivestyleError, match="strength"):
-        Stylizer("ash", device="cpu", strength=strength, gallery=gallery)
+@pytest.mark.parametrize("strength", [-0.01, 1.01, 2, float("nan"), float("inf"), "much", 1 + 1j])
+def test_strength_outside_0_to_1_is_refused(stylizer: Stylizer, gallery: Gallery, strength: Any) -> None:
+    for use in (
+        lambda: stylizer.look(strength=strength),
+        lambda: stylizer.look("birch", strength=strength),
+        lambda: Stylizer("ash", device="cpu", strength=strength, gallery=gallery),
+    ):
+        with pytest.raises(LivestyleError, match="strength is from 0, the photo, to 1, the painting"):
+            use()
 
 
 def ycbcr(image: Image) -> tuple[Any, Any, Any]:
-    """BT.601, without an offset."""
+    """Y, Cb and Cr after BT.601, without offsets."""
     r, g, b = (image[..., channel].astype(float) for channel in range(3))
     y = 0.299 * r + 0.587 * g + 0.114 * b
     return y, (b - y) / 1.772, (r - y) / 1.402
 
 
-def test_keep_colors_takes_lightness_from_the_painting_and_colours_from_the_photo(stylizer: Stylizer, photo: Image) -> None:
+def test_keep_colors_shows_the_lightness_of_the_painting_in_the_colours_of_the_photo(stylizer: Stylizer, photo: Image) -> None:
     painted = stylizer(photo)
-    stylizer.keep_colors = True
-    assert stylizer.keep_colors is True
-    kept = stylizer(photo)
-    inside = ((kept > 0) & (kept < 255)).all(-1)  # elsewhere a colour was cut at black or white
+    kept = stylizer(photo, stylizer.look(keep_colors=True))
+    inside = ((kept > 0) & (kept < 255)).all(-1)  # elsewhere colours are clipped
     assert inside.mean() > 0.7
     (y, cb, cr), (_, photo_cb, photo_cr), (painted_y, _, _) = ycbcr(kept), ycbcr(photo), ycbcr(painted)
     assert np.abs(cb - photo_cb)[inside].max() <= 1.5
@@ -171,24 +192,10 @@ def test_keep_colors_takes_lightness_from_the_painting_and_colours_from_the_phot
     assert np.abs(y - painted_y)[inside].max() <= 1.5
     _, painted_cb, _ = ycbcr(painted)
     assert np.abs(painted_cb - photo_cb).max() > 10
-    stylizer.keep_colors = False
-    assert np.array_equal(stylizer(photo), painted)
-
-
-def test_looks_given_at_the_start(gallery: Gallery, photo: Image) -> None:
-    with Stylizer("ash", device="cpu", strength=0, keep_colors=True, gallery=gallery) as stylizer:
-        assert (stylizer.strength, stylizer.keep_colors) == (0, True)
-        assert np.array_equal(stylizer(photo), photo)
-
-
-def test_changes_of_the_look_add_up(stylizer: Stylizer) -> None:
-    stylizer.strength, stylizer.keep_colors, stylizer.style = 0.4, True, "coal"
-    assert (stylizer.strength, stylizer.keep_colors, stylizer.style) == (0.4, True, "coal")
-    assert (stylizer._look.strength, stylizer._look.keep_colors) == (0.4, True)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
-def test_many_frames_are_one_by_one(stylizer: Stylizer, photo: Image, count: int) -> None:
+def test_several_frames_equal_each_alone(stylizer: Stylizer, photo: Image, count: int) -> None:
     frames = np.stack([np.roll(photo, 5 * number, axis=0) for number in range(5)])[:count]
     painted = stylizer(frames)
     assert painted.shape == frames.shape
@@ -199,7 +206,7 @@ def test_many_frames_are_one_by_one(stylizer: Stylizer, photo: Image, count: int
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("view", ["mirrored", "every second", "turned", "read-only", "columns first", "wider"])
-def test_arrays_of_any_layout(stylizer: Stylizer, photo: Image, view: str) -> None:
+def test_array_layout_does_not_matter(stylizer: Stylizer, photo: Image, view: str) -> None:
     odd: Image = {
         "mirrored": photo[:, ::-1],
         "every second": photo[::2, ::2],
@@ -231,39 +238,39 @@ def test_arrays_of_any_layout(stylizer: Stylizer, photo: Image, view: str) -> No
     ],
     ids=lambda wrong: f"{np.shape(wrong)} {getattr(wrong, 'dtype', wrong)}",
 )
-def test_arrays_that_are_no_pictures(stylizer: Stylizer, wrong: Any) -> None:
+def test_other_arrays_are_refused(stylizer: Stylizer, wrong: Any) -> None:
     with pytest.raises(LivestyleError, match=r"expected \(H, W, 3\) or \(N, H, W, 3\) uint8 RGB, found"):
         stylizer(wrong)
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
-def test_devices_that_are_not_there(gallery: Gallery, device: str) -> None:
+def test_unavailable_device_is_refused(gallery: Gallery, device: str) -> None:
     with pytest.raises(DeviceError, match=device):
         Stylizer("ash", device=device, gallery=gallery)
 
 
-def test_the_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
     best = stylizer.best_batch((24, 32, 3))
     assert best in stylizer.engine.batches
     with monkeypatch.context() as patched:
-        patched.setattr(stylizer, "engine", None)  # it is not asked again
+        patched.setattr(stylizer, "engine", None)  # unused the second time
         assert stylizer.best_batch((24, 32, 3)) == best
 
 
-def test_few_frames_are_not_worth_measuring(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_frames_are_painted_without_measuring(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[tuple[int, ...]] = []
     measure = stylizer._measure_batches
     monkeypatch.setattr(stylizer, "_measure_batches", lambda shape: measured.append(shape) or measure(shape))
     assert stylizer.best_batch((24, 32, 3), MANY_FRAMES - 1) == 1
     stylizer(np.zeros((MANY_FRAMES - 1, 24, 32, 3), np.uint8))
     assert measured == []
-    best = stylizer.best_batch((24, 32, 3))  # a source that does not know how many
+    best = stylizer.best_batch((24, 32, 3))  # of a source with an unknown number of frames
     assert measured == [(24, 32, 3)]
     assert stylizer.best_batch((24, 32, 3), 1) == stylizer.best_batch((24, 32, 3), MANY_FRAMES) == best
     assert len(measured) == 1
 
 
-def test_many_frames_are_painted_in_batches(stylizer: Stylizer) -> None:
+def test_many_frames_equal_each_alone(stylizer: Stylizer) -> None:
     frames = np.random.default_rng(1).integers(60, 190, (MANY_FRAMES + 1, 20, 27, 3), np.uint8)
     painted = stylizer(frames)
     for number in (0, MANY_FRAMES // 2, MANY_FRAMES):
@@ -279,13 +286,13 @@ def test_many_frames_are_painted_in_batches(stylizer: Stylizer) -> None:
     ],
     ids=["none", "None", "a picture", "RGBA", "empty", "NV12", "two sizes"],
 )
-def test_frames_that_are_none(stylizer: Stylizer, wrong: Any) -> None:
+def test_batches_of_anything_else_are_refused(stylizer: Stylizer, wrong: Any) -> None:
     with pytest.raises(LivestyleError, match=r"^expected .*, found "):
         stylizer.submit(wrong)
 
 
 @pytest.mark.parametrize("wrong", [[[1, 2], [3]], {"a": 1}, object()], ids=["ragged", "dict", "object"])
-def test_other_objects_that_are_no_pictures(stylizer: Stylizer, wrong: Any) -> None:
+def test_other_objects_are_refused(stylizer: Stylizer, wrong: Any) -> None:
     with pytest.raises(LivestyleError, match=r"expected \(H, W, 3\) or \(N, H, W, 3\) uint8 RGB, found"):
         stylizer(wrong)
 
@@ -298,68 +305,40 @@ def test_other_objects_that_are_no_pictures(stylizer: Stylizer, wrong: Any) -> N
     ],
     ids=repr,
 )
-def test_styles_that_are_none(gallery: Gallery, style: Any) -> None:
+def test_malformed_styles_are_refused(gallery: Gallery, style: Any) -> None:
     with pytest.raises(StyleError) as caught:
         Stylizer(style, device="cpu", gallery=gallery)
     assert str(caught.value).isprintable()
 
 
-def test_a_style_by_its_path(style_folder: Path, gallery: Gallery, photo: Image) -> None:
+def test_style_may_be_a_path(style_folder: Path, gallery: Gallery, photo: Image) -> None:
     with Stylizer(style_folder / "coal.lite.safetensors", device="cpu", gallery=Gallery([])) as stylizer:
         painted = stylizer(photo)
     with Stylizer("coal", device="cpu", gallery=gallery) as stylizer:
         assert np.array_equal(stylizer(photo), painted)
 
 
-@pytest.mark.parametrize("strength", ["much", None, float("nan"), -0.1, 1.1, 1 + 1j])
-def test_strengths_that_are_none(stylizer: Stylizer, strength: Any) -> None:
-    with pytest.raises(LivestyleError, match="strength is from 0"):
-        stylizer.strength = strength
-    assert stylizer.strength == 1
-
-
-def test_two_threads_change_the_look(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sets the style, one the strength; the second begins while the first is about to replace the look."""
-    begun, replaces = threading.Event(), stylizer_module.replace
-    other = threading.Thread(target=lambda: setattr(stylizer, "strength", 0.25))
-
-    def slow_replace(look: Look, **changes: Any) -> Look:
-        if "rows" in changes:
-            other.start()
-            begun.wait(0.2)  # whoever may go on, goes on
-        changed = replaces(look, **changes)
-        if "strength" in changes:
-            begun.set()
-        return changed
-
-    monkeypatch.setattr(stylizer_module, "replace", slow_replace)
-    birch = stylizer._find("birch").rows
-    stylizer.style = "birch"
-    other.join()
-    assert (stylizer.style, stylizer.strength) == ("birch", 0.25)
-    assert np.array_equal(stylizer.look.rows, birch)
-
-
-def test_looks_are_equal_that_paint_the_same(style_folder: Path, stylizer: Stylizer) -> None:
-    look = stylizer.look
+def test_looks_are_equal_if_they_paint_the_same(style_folder: Path, stylizer: Stylizer) -> None:
+    look = stylizer.default_look
     with Stylizer("ash", device="cpu", gallery=Gallery([style_folder])) as second:
-        other = second.look
+        other = second.default_look
         assert other.body is not look.body
         assert other == look
         assert hash(other) == hash(look)
         assert {look: 1}[other] == 1
+        assert replace(look, name="another name") == look
         for change in ({"strength": 0.5}, {"keep_colors": True}, {"rows": look.rows * 2}):
             assert replace(other, **change) != look
-        second.style = "coal"
-        assert second.look != look
-        assert second.look.body != look.body
+        assert second.look("coal") != look
+        assert second.look("coal").body != look.body
     assert look != "ash"
     assert pickle.loads(pickle.dumps(look)) == look
 
 
-def test_one_line_each(gallery: Gallery, stylizer: Stylizer, photo: Image) -> None:
+def test_reprs_are_one_short_line(gallery: Gallery, stylizer: Stylizer, photo: Image) -> None:
     header = gallery.models("ash")["lite"]
-    things = [stylizer, stylizer.look, stylizer.look.body, header, stylizer._styles[header], Frame(photo, Fraction(1, 3))]
+    look, style = stylizer.default_look, stylizer._styles[header]
+    things = [stylizer, look, look.body, header, style, Frame(photo, Fraction(1, 3))]
     for thing in things:
         assert len(repr(thing)) < 400, repr(thing)
         assert "\n" not in repr(thing)
@@ -367,7 +346,7 @@ def test_one_line_each(gallery: Gallery, stylizer: Stylizer, photo: Image) -> No
     assert repr(things[-1]) == "Frame((20, 27, 3) uint8, pts_seconds=1/3, captured_at=None)"
 
 
-def test_closed_twice_and_used_after_that(gallery: Gallery, photo: Image) -> None:
+def test_close_is_idempotent_and_final(gallery: Gallery, photo: Image) -> None:
     stylizer = Stylizer("ash", device="cpu", gallery=gallery)
     ticket = stylizer.submit([photo, photo])
     stylizer.close()
@@ -378,7 +357,7 @@ def test_closed_twice_and_used_after_that(gallery: Gallery, photo: Image) -> Non
             use()
 
 
-def test_two_at_once(gallery: Gallery, photo: Image) -> None:
+def test_two_stylizers_are_independent(gallery: Gallery, photo: Image) -> None:
     with Stylizer("ash", device="cpu", gallery=gallery) as one, Stylizer("birch", device="cpu", gallery=gallery) as two:
         first, second = one(photo), two(photo)
         tickets = [each.submit([photo] * 4) for each in (one, two, one, two)]
@@ -388,21 +367,21 @@ def test_two_at_once(gallery: Gallery, photo: Image) -> None:
         assert np.array_equal(two(photo), second)
 
 
-def test_the_package_lists_its_names() -> None:
+def test_dir_lists_the_api() -> None:
     kinds = {name for name, thing in vars(errors).items() if isinstance(thing, type) and issubclass(thing, Exception)}
     assert {"Stylizer", "stylize", "styles"} | kinds <= set(dir(livestyle))
     assert all(hasattr(livestyle, name) for name in dir(livestyle))
     assert livestyle.StyleError is StyleError
 
 
-def test_styles_are_listed(style_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_styles_lists_names(style_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livestyle.style_files.gallery.default_folders", lambda: [style_folder])
     assert livestyle.styles() == ["ash", "birch", "coal"]
 
 
-def test_a_short_clip_is_painted_at_once(run: Any, make_clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_clip_is_painted_without_measuring(run: Any, make_clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(*_: object) -> int:
-        pytest.fail("ten frames are not worth it")
+        pytest.fail("measured for ten frames")
 
     monkeypatch.setattr(Stylizer, "_measure_batches", measured)
     assert run("video", make_clip(), "out.mp4", "--device", "cpu").code == 0

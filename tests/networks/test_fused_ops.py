@@ -1,4 +1,4 @@
-"""The fused kernels paint what eager torch paints: on a GPU, or in Triton's interpreter where there is none."""
+"""Fused kernels against eager PyTorch: on a GPU, or in Triton's interpreter if there is none."""
 
 from typing import Any
 
@@ -19,17 +19,32 @@ def paint_both(architecture: str, size: tuple[int, int], dtype: torch.dtype) -> 
     network = TransformerNetwork(ARCHITECTURES[architecture]).requires_grad_(False).to(DEVICE)
     rows = (network.plain_rows() + 0.3 * torch.randn(2, network.architecture.row_length)).to(DEVICE)
     photo = torch.rand(2, 3, *size, device=DEVICE)
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # which is on by itself, and .004 off in `full`
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # TF32 is on by default, and 0.004 off in `full`
         eager = network(photo, rows)
         network, rows, photo = network.to(dtype), rows.to(dtype), photo.to(dtype).contiguous(memory_format=torch.channels_last)
         return eager, network.architecture.forward(FusedOps(network.convolutions, rows), PendingMap(photo)).raw.float()
 
 
-# 17 x 65: more than one tile of pixels a norm, and rows that end inside a block
+# 17 x 65: norms over more than one tile of pixels, and rows that end inside a block
 @pytest.mark.parametrize(("architecture", "size"), [("lite", (1, 1)), ("lite", (17, 65)), ("lite", (72, 80)), ("full", (17, 30))])
-def test_fused_is_eager(architecture: str, size: tuple[int, int]) -> None:
+def test_fused_equals_eager(architecture: str, size: tuple[int, int]) -> None:
     eager, fused = paint_both(architecture, size, torch.float32)
     torch.testing.assert_close(fused, eager, rtol=0, atol=1e-4)
+
+
+def test_rows_per_picture_equal_each_picture_alone() -> None:
+    torch.manual_seed(0)
+    network = TransformerNetwork(ARCHITECTURES["lite"]).requires_grad_(False).to(DEVICE)
+    rows = (network.plain_rows() + 0.3 * torch.randn(3, 2, network.architecture.row_length)).to(DEVICE)
+    photos = torch.rand(3, 3, 16, 21, device=DEVICE).contiguous(memory_format=torch.channels_last)
+
+    def paint(photo: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return network.architecture.forward(FusedOps(network.convolutions, rows), PendingMap(photo)).raw
+
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        alone = torch.cat([paint(photo[None], each) for photo, each in zip(photos, rows, strict=True)])
+        torch.testing.assert_close(paint(photos, rows), alone, rtol=0, atol=1e-5)
+        assert (paint(photos, rows[0])[1:] - alone[1:]).abs().amax((1, 2, 3)).min() > 0.01
 
 
 def test_fused_in_half_precision() -> None:
@@ -37,8 +52,8 @@ def test_fused_in_half_precision() -> None:
     assert (fused - eager).square().mean() < 10**-3.8  # 38 dB
 
 
-def test_statistics_do_not_cancel() -> None:
-    # a small contrast on a large mean: squares of 3000 leave fp32 no digit of a variance of 1
+def test_statistics_do_not_suffer_cancellation() -> None:
+    # a small contrast on a large mean: beside 3000 squared, fp32 has no digit left for a variance of 1
     x = (torch.randn(1, 32, 40, 40, dtype=torch.float64) + 3000).contiguous(memory_format=torch.channels_last)
     rows = torch.stack([torch.ones(32), torch.zeros(32)]).to(DEVICE)
     normal = FusedOps({}, rows).norm(PendingMap(x.float().to(DEVICE))).written().double().cpu()
@@ -47,8 +62,8 @@ def test_statistics_do_not_cancel() -> None:
     torch.testing.assert_close(normal, exact, rtol=0, atol=2e-3)
 
 
-def test_any_order_of_operations() -> None:
-    """Twice as large twice, a norm after a ReLU, after upsampling, and after a norm."""
+def test_operations_in_any_order() -> None:
+    """Upsampling twice, and a norm after a ReLU, after upsampling and after a norm."""
     torch.manual_seed(0)
     x = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last).to(DEVICE)
     rows = torch.rand(2, 24, device=DEVICE) + 0.5

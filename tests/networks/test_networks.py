@@ -1,4 +1,4 @@
-"""The networks' contract, their layers against the paper, and their parts against numpy and double precision."""
+"""The contract of networks; their layers against the paper, and their operations against NumPy and double precision."""
 
 import copy
 from typing import Any
@@ -34,14 +34,14 @@ def random_rows(network: TransformerNetwork, count: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_any_size_keeps_shape_and_range(network: TransformerNetwork, size: tuple[int, int]) -> None:
+def test_every_size_keeps_its_shape_and_range(network: TransformerNetwork, size: tuple[int, int]) -> None:
     painted = network(torch.rand(2, 3, *size), random_rows(network, 1)[0])
     assert painted.shape == (2, 3, *size)
-    assert painted.min() >= 0  # not so if not finite
+    assert painted.min() >= 0  # also false if not finite
     assert painted.max() <= 1
 
 
-def test_rows_a_picture_equal_shared_rows_one_by_one(network: TransformerNetwork) -> None:
+def test_rows_per_picture_equal_each_picture_alone(network: TransformerNetwork) -> None:
     pictures, rows = torch.rand(2, 3, 9, 14), random_rows(network, 2)
     together = network(pictures, rows)
     for picture, row, painted in zip(pictures, rows, together, strict=True):
@@ -53,10 +53,10 @@ def test_rows_change_the_painting(network: TransformerNetwork) -> None:
     assert (network(picture, one) - network(picture, other)).abs().mean() > 0.01
 
 
-def test_norms_use_up_the_rows(network: TransformerNetwork) -> None:
+def test_norms_use_all_rows(network: TransformerNetwork) -> None:
     picture, rows = torch.rand(1, 3, 16, 16), network.plain_rows()
     assert rows.shape == (2, network.architecture.row_length)
-    with pytest.raises(RuntimeError):  # the last norm goes short
+    with pytest.raises(RuntimeError):  # too few for the last norm
         network(picture, rows[:, :-1])
     changed = rows.clone()
     changed[1, -1] += 1
@@ -65,19 +65,19 @@ def test_norms_use_up_the_rows(network: TransformerNetwork) -> None:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_nearly_even_pictures_keep_their_precision(architecture: str, layout: torch.memory_format) -> None:
+def test_low_contrast_pictures_keep_their_precision(architecture: str, layout: torch.memory_format) -> None:
     torch.manual_seed(0)
     network = make(architecture).requires_grad_(False)
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    first.weight.abs_()  # weights that all see the brightness alike, as some do after training
+    first.weight.abs_()  # every output responds to brightness, as some do after training
     picture, rows = (250 + torch.randint(-1, 2, (1, 3, 56, 56))) / 255, random_rows(network, 1)[0]
     exact = copy.deepcopy(network).double()(picture.double(), rows.double())
     painted = network.to(memory_format=layout)(picture.to(memory_format=layout), rows)
     assert (painted - exact).abs().max() < 2 / 255
 
 
-def test_full_has_the_paper_s_layers() -> None:
-    # Johnson et al. 2016, supplementary material, table 1; a weight and a bias a convolution
+def test_full_has_the_layers_of_the_paper() -> None:
+    # Johnson et al. 2016, supplementary material, table 1: (inputs, outputs, kernel size)
     layers = [(3, 32, 9), (32, 64, 3), (64, 128, 3), *[(128, 128, 3)] * 10, (128, 64, 3), (64, 32, 3), (32, 3, 9)]
     convolutions = [module for module in make("full").modules() if isinstance(module, nn.Conv2d)]
     assert [(conv.in_channels, conv.out_channels, conv.kernel_size[0]) for conv in convolutions] == layers
@@ -85,10 +85,10 @@ def test_full_has_the_paper_s_layers() -> None:
     assert ARCHITECTURES["full"].plan(64, 64).norm_channels == [outputs for _, outputs, _ in layers]
 
 
-def test_work_of_the_layers_by_hand() -> None:
+def test_cost_of_layers_by_hand() -> None:
     plan = ARCHITECTURES["full"].plan(20, 12)  # 40 x 32 with the margin
     sizes = [32 * 40 * 32, 64 * 20 * 16, 128 * 10 * 8, *[128 * 10 * 8] * 10, 64 * 20 * 16, 32 * 40 * 32, 3 * 40 * 32]
-    assert [work.written for work in plan.costs] == sizes
+    assert [cost.written for cost in plan.costs] == sizes
     assert plan.costs[0].operations == 2 * 40 * 32 * 32 * 3 * 81
     assert plan.costs[0].read == 3 * 40 * 32
     assert plan.costs[1].operations == 2 * 20 * 16 * 64 * 32 * 9
@@ -96,31 +96,31 @@ def test_work_of_the_layers_by_hand() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("size", [(360, 640), (33, 18)], ids=str)
-def test_the_plan_is_what_torch_does(architecture: str, size: tuple[int, int]) -> None:
+def test_plan_equals_the_counts_of_torch(architecture: str, size: tuple[int, int]) -> None:
     with torch.device("meta"):
         network = make(architecture)
         with FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 3, *size), network.plain_rows())
     plan = network.architecture.plan(*size)
-    assert sum(work.operations for work in plan.costs) == counter.get_total_flops()
+    assert sum(cost.operations for cost in plan.costs) == counter.get_total_flops()
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     assert shapes == network.architecture.parameters
 
 
-def test_lite_is_light() -> None:
+def test_lite_costs_at_most_3_5_gflop_at_640x360() -> None:
     with torch.device("meta"):
         network = make("lite")
         with FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 3, 360, 640), network.plain_rows())
-    assert 2e9 < counter.get_total_flops() <= 3.5e9  # two a multiply-add
+    assert 2e9 < counter.get_total_flops() <= 3.5e9  # two operations per multiply-add
 
 
-# Weights by hand: every convolution hands its input on, every norm is far from the ReLU's bend. What
-# comes out is the picture, a little softer, in another contrast; it must lie where it lay.
+# Networks with weights set by hand: every convolution passes its input on, and every norm shifts it far above the ReLU's bend.
+# They output the photo, a little softer and in another contrast, which shows whether it is shifted.
 
 
 def set_kernel(conv: nn.Conv2d, taps: list[float], pairs: list[tuple[int, int]]) -> None:
-    """conv: channel `o` is channel `i`, for the pairs (o, i), under a separable kernel."""
+    """For every pair (o, i), output channel o is input channel i, filtered by a separable kernel."""
     nn.init.zeros_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
@@ -129,29 +129,31 @@ def set_kernel(conv: nn.Conv2d, taps: list[float], pairs: list[tuple[int, int]])
         conv.weight[o, i] = torch.outer(line, line)
 
 
-def passing_on_full() -> tuple[TransformerNetwork, Tensor]:
+def identity_full() -> tuple[TransformerNetwork, Tensor]:
     network: Any = make("full").requires_grad_(False)
     colours = [(c, c) for c in range(3)]
     set_kernel(network.down1, [0, 0, 0, 0, 1, 0, 0, 0, 0], colours)
     set_kernel(network.down2, [0.25, 0.5, 0.25], colours)
     set_kernel(network.down3, [0.25, 0.5, 0.25], colours)
-    # on a nearest upsampling of samples taken at every second pixel, this is linear interpolation
+    # after nearest-neighbour upsampling of every second pixel, this is linear interpolation
     set_kernel(network.up1, [0, 0.5, 0.5], colours)
     set_kernel(network.up2, [0, 0.5, 0.5], colours)
     set_kernel(network.out, [0, 0, 0, 0, 1, 0, 0, 0, 0], colours)
     rows = network.plain_rows()
     rows[1] = 20
     rows[:, 224 : 224 + 1280] = 0  # the residual blocks add nothing
-    rows[0, -3:], rows[1, -3:] = 0.1, 0  # where tanh is straight
+    rows[0, -3:], rows[1, -3:] = 0.1, 0  # where tanh is linear
     return network, rows
 
 
-def passing_on_lite(fine: bool) -> tuple[TransformerNetwork, Tensor]:
-    """One grey channel of each of the 16 pixels of a quarter-size pixel (fine), or the mean of each 8 x 8 (coarse)."""
+def identity_lite(fine: bool) -> tuple[TransformerNetwork, Tensor]:
+    """Through the bypass (fine): a channel for each of the 16 pixels of a quarter-size pixel. Through the eighth (coarse): the
+    mean of each 8 x 8 pixels.
+    """
     network: Any = make("lite").requires_grad_(False)
     phases = range(16)
     nn.init.zeros_(network.stem.weight)
-    for p in phases:  # of red; each 8 x 8 patch begins 2 pixels before its quarter-size pixel
+    for p in phases:  # the red channel; the 8 x 8 kernel starts 2 pixels before its quarter-size pixel
         network.stem.weight[p, 0, 2 + p // 4, 2 + p % 4] = 1
     set_kernel(network.down, [0.25, 0.5, 0.25], [(0, p) for p in phases])
     set_kernel(network.widen, [1], [] if fine else [(16, 0)])
@@ -162,33 +164,33 @@ def passing_on_lite(fine: bool) -> tuple[TransformerNetwork, Tensor]:
     rows[1] = 20
     rows[:, 96 : 96 + 384] = 0  # the residual blocks add nothing
     assert network.out.bias is not None
-    nn.init.constant_(network.out.bias, -2)  # sigmoid is straight about zero
+    nn.init.constant_(network.out.bias, -2)  # where the sigmoid is nearly linear
     return network, rows
 
 
 def centroid(picture: Tensor) -> tuple[float, float]:
-    """(H, W) -> the row and column of the weight above the rim."""
+    """(H, W) -> the row and column of the centroid, over the mean of the top row."""
     weight = (picture - picture[0].mean()).double()
     rows, columns = torch.arange(len(weight)).double(), torch.arange(weight.shape[1]).double()
     return float((weight.sum(1) * rows).sum() / weight.sum()), float((weight.sum(0) * columns).sum() / weight.sum())
 
 
 @pytest.mark.parametrize("size", [(96, 96), (97, 90), (95, 99)], ids=str)
-@pytest.mark.parametrize("way", ["full", "lite, fine", "lite, coarse"])
-def test_nothing_is_shifted(way: str, size: tuple[int, int]) -> None:
-    network, rows = passing_on_full() if way == "full" else passing_on_lite(way == "lite, fine")
+@pytest.mark.parametrize("path", ["full", "lite, fine", "lite, coarse"])
+def test_networks_do_not_shift_the_picture(path: str, size: tuple[int, int]) -> None:
+    network, rows = identity_full() if path == "full" else identity_lite(path == "lite, fine")
     y, x = torch.meshgrid(torch.arange(size[0]) - 47.3, torch.arange(size[1]) - 44.8, indexing="ij")
     blob = 0.1 + 0.8 * torch.exp(-(y**2 + x**2) / (2 * 9**2)).expand(1, 3, *size)
     painted = network(blob, rows)
     assert painted.amax() - painted.amin() > 0.1
-    if way == "lite, fine":  # whose sixteen phases are normalised one by one
+    if path == "lite, fine":  # its 16 channels are normalised independently, which distorts the blob
         assert divmod(int(painted[0, 0].argmax()), size[1]) == pytest.approx((47.3, 44.8), abs=1)
     else:
         assert centroid(painted[0, 0]) == pytest.approx((47.3, 44.8), abs=0.1)
 
 
-def test_the_fine_way_of_lite_keeps_single_pixels() -> None:
-    network, rows = passing_on_lite(fine=True)
+def test_bypass_of_lite_keeps_single_pixels() -> None:
+    network, rows = identity_lite(fine=True)
     picture = torch.zeros(1, 3, 41, 38)
     picture[..., 13, 22] = 1
     painted = network(picture, rows)[0, 0]
@@ -196,11 +198,11 @@ def test_the_fine_way_of_lite_keeps_single_pixels() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_no_frame_is_painted_round_a_picture(architecture: str) -> None:
+def test_borders_are_painted_like_the_inside(architecture: str) -> None:
     torch.manual_seed(0)
     network = make(architecture).requires_grad_(False)
     picture = torch.full((1, 3, 24, 400), 0.2)
-    picture[..., 200:] = 0.9  # dark and light halves, wider than the network sees
+    picture[..., 200:] = 0.9  # dark and light halves, wider than the receptive field
     painted = network(picture, random_rows(network, 1)[0])
     assert (painted[..., 100] - painted[..., 300]).abs().max() > 0.02
     for border, inside in ((slice(0, 8), slice(48, 56)), (slice(392, 400), slice(344, 352))):
@@ -209,13 +211,12 @@ def test_no_frame_is_painted_round_a_picture(architecture: str) -> None:
 
 @pytest.mark.parametrize("pads", [(0, 0, 0, 0), (3, 0, 0, 5), (10, 10, 10, 10), (0, 17, 26, 1), (1, 40, 0, 33)], ids=str)
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (6, 1), (2, 3), (10, 11)], ids=str)
-def test_reflect_pad_is_numpy_s(size: tuple[int, int], pads: tuple[int, int, int, int]) -> None:
+def test_reflect_padding_equals_numpy(size: tuple[int, int], pads: tuple[int, int, int, int]) -> None:
     picture = torch.rand(1, 2, *size)
     left, right, top, bottom = pads
     expected = np.pad(picture.numpy(), ((0, 0), (0, 0), (top, bottom), (left, right)), mode="reflect")
     np.testing.assert_array_equal(reflect_pad(picture, *pads).numpy(), expected)
-    rows, columns = mirrored(size[0], top, bottom), mirrored(size[1], left, right)
-    np.testing.assert_array_equal(picture.numpy()[:, :, rows[:, None], columns], expected)
+    assert mirrored(size[0], top, bottom) == np.pad(range(size[0]), (top, bottom), mode="reflect").tolist()
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -224,16 +225,16 @@ def test_conditional_instance_norm_by_hand(layout: torch.memory_format) -> None:
     exact = x.double().numpy()
     mean, variance = exact.mean((2, 3), keepdims=True), exact.var((2, 3), keepdims=True)
     normal = (exact - mean) / np.sqrt(variance + 1e-5)
-    a_picture = normal * rows[:, 0, :, None, None].numpy() + rows[:, 1, :, None, None].numpy()
+    per_picture = normal * rows[:, 0, :, None, None].numpy() + rows[:, 1, :, None, None].numpy()
     shared = normal * rows[0, 0, :, None, None].numpy() + rows[0, 1, :, None, None].numpy()
     x = x.to(memory_format=layout)
-    np.testing.assert_allclose(TorchOps({}, rows).norm(x).numpy(), a_picture, atol=1e-4)
+    np.testing.assert_allclose(TorchOps({}, rows).norm(x).numpy(), per_picture, atol=1e-4)
     np.testing.assert_allclose(TorchOps({}, rows[0]).norm(x).numpy(), shared, atol=1e-4)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_gradients_of_the_norm_are_those_of_its_numbers(layout: torch.memory_format) -> None:
-    """Against differences of the norm itself, and of torch's group norm, in float64."""
+def test_gradients_of_the_norm(layout: torch.memory_format) -> None:
+    """Against finite differences, and against torch's group norm, in float64."""
     generator = torch.Generator().manual_seed(6)
     x = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     rows = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64).requires_grad_()
@@ -252,8 +253,8 @@ def test_gradients_of_the_norm_are_those_of_its_numbers(layout: torch.memory_for
 
 
 @pytest.mark.parametrize(("precision", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=str)
-def test_the_norm_of_gpus_is_that_of_cpus(precision: torch.dtype, error: float) -> None:
-    """On a small contrast on a larger mean, which half precision's own sums would lose."""
+def test_gpu_norm_equals_double_precision(precision: torch.dtype, error: float) -> None:
+    """With a small contrast on a large mean, which sums in half precision would lose."""
     x = (torch.randn(2, 5, 12, 9, generator=torch.Generator().manual_seed(7)) + 40).to(precision)
     x = x.contiguous(memory_format=torch.channels_last)
     normed, per_deviation = normalised_in_lines(x)
@@ -267,7 +268,7 @@ def test_the_norm_of_gpus_is_that_of_cpus(precision: torch.dtype, error: float) 
 
 @pytest.mark.parametrize("border", ["reflect", "repeat"])
 @pytest.mark.parametrize("rim", [1, 4])
-def test_the_border_of_gpus_is_f_pad_s(border: Border, rim: int) -> None:
+def test_gpu_border_equals_f_pad(border: Border, rim: int) -> None:
     x = torch.randn(2, 3, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
     x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
     padded, expected = Bordered.apply(x, rim, border), F.pad(x, (rim,) * 4, mode=PAD_MODES[border])
@@ -278,7 +279,7 @@ def test_the_border_of_gpus_is_f_pad_s(border: Border, rim: int) -> None:
     torch.testing.assert_close(ours, torch_s, rtol=0, atol=1e-12)
 
 
-def test_rows_are_taken_in_order() -> None:
+def test_norms_take_rows_in_order() -> None:
     ops = TorchOps({}, torch.arange(10.0).view(2, 5))
     assert ops.next_rows(2).tolist() == [[0, 1], [5, 6]]
     assert ops.next_rows(3).tolist() == [[2, 3, 4], [7, 8, 9]]
@@ -287,7 +288,7 @@ def test_rows_are_taken_in_order() -> None:
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_statistics_do_not_overflow(precision: torch.dtype, layout: torch.memory_format) -> None:
-    x = (torch.randn(1, 4, 48, 48) * 8000 + 20000).to(precision).to(memory_format=layout)  # whose squares fp16 cannot hold
+    x = (torch.randn(1, 4, 48, 48) * 8000 + 20000).to(precision).to(memory_format=layout)  # squares overflow fp16
     rows = torch.stack([torch.ones(4), torch.zeros(4)]).to(precision)
     normal = TorchOps({}, rows).norm(x).float()
     expected = F.instance_norm(x.double()).float()
