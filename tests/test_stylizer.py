@@ -337,7 +337,7 @@ def test_looks_are_equal_if_they_paint_the_same(style_folder: Path, stylizer: St
 
 def test_reprs_are_one_short_line(gallery: Gallery, stylizer: Stylizer, photo: Image) -> None:
     header = gallery.models("ash")["lite"]
-    look, style = stylizer.default_look, stylizer._styles[header]
+    look, style = stylizer.default_look, stylizer._rows[header]
     things = [stylizer, look, look.body, header, style, Frame(photo, Fraction(1, 3))]
     for thing in things:
         assert len(repr(thing)) < 400, repr(thing)
