@@ -29,7 +29,7 @@ QUIET_ENVIRONMENT = {
 def main() -> None:
     """Run the command line, and exit the process."""
     on_signals(lambda number, frame: exit_before_start())
-    atexit.register(on_signals, signal.SIG_IGN)  # registered first, so called last: the interpreter restores the default handlers
+    atexit.register(on_signals, signal.SIG_IGN)  # registered first, so called last: then signals would kill it
     if "--debug" not in sys.argv:
         for name, value in QUIET_ENVIRONMENT.items():
             os.environ.setdefault(name, value)

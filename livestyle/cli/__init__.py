@@ -16,7 +16,7 @@ import click
 
 from livestyle import __version__
 from livestyle.cli.command import Group, suggestion
-from livestyle.cli.options import print_error, print_line, with_option, write_json, writing_to_stdout
+from livestyle.cli.options import print_error, print_line, with_advice, write_json, writing_to_stdout
 from livestyle.errors import LivestyleError, hide_passwords
 from livestyle.interrupt import SIGNALS
 
@@ -174,7 +174,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return str(error.__cause__ or error) or "interrupted"
     if isinstance(error, LivestyleError):
-        return with_option(error)
+        return with_advice(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, ImportError) and error.name and error.name.partition(".")[0] != "livestyle":

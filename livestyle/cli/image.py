@@ -19,7 +19,7 @@ from livestyle.cli.options import (
     size_option,
     style_option,
     tell,
-    with_option,
+    with_advice,
 )
 from livestyle.cli.photos import (
     DEFAULT_FOLDER,
@@ -208,7 +208,7 @@ def add(result: "PictureResult", summary: dict[str, Any], quiet: bool) -> None:
 
 def fail(path: Path, error: LivestyleError, summary: dict[str, Any], is_printed: bool = True) -> None:
     """Add a photo's error to the summary, with the photo's name, which errors of engines lack; and print it."""
-    message = with_option(error)
+    message = with_advice(error)
     message = message if str(path) in message else f"{path}: {message}"
     summary["failed"].append(message)
     if is_printed:

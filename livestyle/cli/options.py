@@ -195,7 +195,7 @@ def torch_device(name: str) -> "torch.device":
     return torch.device("cpu" if chosen == "openvino" else chosen)
 
 
-def with_option(error: LivestyleError) -> str:
+def with_advice(error: LivestyleError) -> str:
     """An error's message, with its advice: the option that helps."""
     fits = error.fits if isinstance(error, TooLargeError) else None
     advice = f"use --size {fits[0]}x{fits[1]}" if fits else error.advice

@@ -24,7 +24,7 @@ from livestyle.cli.options import (
     smooth_option,
     style_option,
     tell,
-    with_option,
+    with_advice,
 )
 from livestyle.cli.progress import progress_bar
 from livestyle.errors import InputError, LivestyleError, OutputError
@@ -127,7 +127,7 @@ def video(
                 failed.append(f"{source}: {error}")
                 if len(pairs) == 1:
                     raise
-                print_error(error, with_option(error))
+                print_error(error, with_advice(error))
                 continue
             files.append(describe(job, result))
             report(job, result, quiet)

@@ -1,7 +1,7 @@
 """Paint video files."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,8 +20,8 @@ from livestyle.sinks.video.writer import VideoWriter
 from livestyle.size import Size, as_size, video_size
 from livestyle.sources.video.file import is_animated_webp, open_video
 from livestyle.streaming.looks import ConstantLook, LookSource
-from livestyle.streaming.pipeline import Pipeline, offline
-from livestyle.streaming.smoothing import Smoothing, smoothing
+from livestyle.streaming.pipeline import Pipeline, Stage, offline
+from livestyle.streaming.smoothing import smoothing
 from livestyle.stylizer import Blend, Stylizer
 
 VIDEO_SUFFIXES = (
@@ -246,11 +246,12 @@ def write_painted(
     looks: LookSource,
     stylizer: Stylizer,
     open_writer: Callable[[], VideoWriter],
-    smoothing: Smoothing | None = None,
+    stages: Sequence[Stage] = (),
     progress: ProgressCallback | None = None,
 ) -> VideoResult:
-    """Paint a source to its end into a video file, with throughput before latency, and close both.
+    """Paint a source to its end into a video file, with the highest throughput, and close both.
 
+    looks: the look of each frame. stages: applied to the painted frames, such as smoothing.
     For partial files and Ctrl-C see `paint_video`.
     """
     started = time.monotonic()
@@ -264,7 +265,7 @@ def write_painted(
             report(Progress(0, total, "warming up"))
             with ctrl_c_raised():  # this may take long, and nothing was written yet
                 batch = stylizer.best_batch(source.info.frame_shape, total)
-            with Pipeline(source, stylizer.engine, looks, offline(batch), smoothing) as pipeline:
+            with Pipeline(source, stylizer.engine, looks, offline(batch), stages) as pipeline:
                 report(Progress(0, total, "painting"))
                 for frame in _polled(pipeline, interrupted):
                     writer.write(frame)

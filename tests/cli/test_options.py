@@ -4,7 +4,7 @@ import click
 import pytest
 
 from livestyle.cli.options import SizeType, TimeType
-from livestyle.size import Size, video_size
+from livestyle.size import Size
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,3 @@ def test_time_is_parsed_or_refused(text: str, seconds: float | None) -> None:
         return
     with pytest.raises(click.BadParameter, match="is not a time"):
         TimeType().convert(text, None, None)
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "size", "expected"),
-    [
-        *((1920, 1080, (None, 480), (854, 480)), (1280, 536, (None, 480), (1146, 480))),
-        *((1920, 1080, (None, 481), (856, 480)), (1080, 1920, (853, 853), (480, 852)), (3, 1000, (None, 100), (2, 100))),
-        *((853, 481, None, (853, 481)), (64, 48, (None, 1), (2, 2))),
-    ],
-)
-def test_sides_of_scaled_videos_are_even(width: int, height: int, size: Size | None, expected: tuple[int, int]) -> None:
-    assert video_size(width, height, size) == expected
