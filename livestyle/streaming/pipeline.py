@@ -127,10 +127,10 @@ class SubmittedBatch(NamedTuple):
     batch: list[tuple[Frame, Look]]
     ticket: Ticket
 
-    def result(self) -> Iterator[Painted]:
+    def result(self) -> list[Painted]:
         """Wait for the paintings."""
-        for (frame, look), painting in zip(self.batch, self.ticket.result(), strict=True):
-            yield Painted(replace(frame, image=painting), frame.image, look)
+        paintings = zip(self.batch, self.ticket.result(), strict=True)
+        return [Painted(replace(frame, image=painting), frame.image, look) for (frame, look), painting in paintings]
 
 
 def submitted(frames: Iterable[Frame], engine: Engine, looks: LookSource, size: int) -> Iterator[SubmittedBatch]:
