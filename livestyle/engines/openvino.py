@@ -1,4 +1,4 @@
-"""Painting on the CPU with OpenVINO, without torch."""
+"""Engine on OpenVINO, for the CPU; PyTorch is imported only to paint in strips."""
 
 import importlib.util
 import threading

@@ -1,7 +1,7 @@
-"""Everything between two convolutions in one kernel, for GPUs: norm, ReLU, upsampling, addition and padding.
+"""GPU backend with fused kernels: everything between two convolutions, norm, ReLU, upsampling, addition and padding, in one pass.
 
-Eager torch writes and reads each of these once more. Here a convolution's output is read once for the
-norm's statistics, and once to write the next one's padded input.
+Eager PyTorch writes and reads the feature map once for each of these. Here a convolution's output is read once for the norm's
+statistics, and once more to write the padded input of the next convolution.
 """
 
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from livestyle.networks.ops import Border
 from livestyle.networks.torch_ops import TorchOps
 
-TILE = 256  # pixels whose moments one program takes
-BLOCK = 2048  # numbers of a row that one program writes
+TILE = 256  # pixels per program of `tile_moments`
+BLOCK = 2048  # values per program of `spread`
 
 
 @triton.jit
 def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.constexpr, tile_pixels: tl.constexpr):
-    """Mean of each tile of pixels, and the sum of squared differences to it: no cancelling of large numbers."""
+    """Mean of each tile of pixels, and the sum of squared differences to it, which avoids catastrophic cancellation."""
     tile, picture, tiles = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
     pixel = tile * tile_pixels + tl.arange(0, tile_pixels)
     channel = tl.arange(0, padded)
@@ -39,7 +39,10 @@ def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.c
 @triton.jit
 def norm_factors(means, squares, rows, factors, shifts, first, length, row_step, pixels, tiles, channels: tl.constexpr,
                  padded: tl.constexpr, tile_pixels: tl.constexpr, step: tl.constexpr):  # fmt: skip
-    """The tiles' moments, and the style's rows, to what each channel is multiplied by and shifted by."""
+    """From the tiles' moments and the style's rows: factor and shift of every channel that normalise, scale and shift it.
+
+    row_step: distance from one picture's rows to the next one's, in values; 0 if all pictures share rows.
+    """
     picture, channel = tl.program_id(0), tl.arange(0, padded)
     there = channel < channels
     base = picture * tiles * channels + channel
@@ -69,7 +72,7 @@ def norm_factors(means, squares, rows, factors, shifts, first, length, row_step,
 def spread(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
            is_normal: tl.constexpr, has_relu: tl.constexpr, is_doubled: tl.constexpr, is_added: tl.constexpr,
            reflects: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
-    """x, normalised, after its ReLU, doubled and plus the other, into a padded feature map; a program a part of a row."""
+    """Normalise x, apply ReLU, upsample by 2 and add another map, and write the padded result. A program writes part of a row."""
     out_row, out_height, picture = tl.program_id(1), tl.num_programs(1), tl.program_id(2)
     out_column, channel = tl.program_id(0) * tile_pixels + tl.arange(0, tile_pixels), tl.arange(0, padded)
     there = (out_column < out_width)[:, None] & (channel < channels)[None]
@@ -99,12 +102,12 @@ def spread(x, factors, shifts, other, out, height, width, out_width, rim, channe
 
 @dataclass(frozen=True)
 class PendingMap:
-    """A convolution's output, and what is still to be done to it."""
+    """A convolution's output, and the operations that are still to be applied to it: norm, ReLU and upsampling, in that order."""
 
     raw: Tensor
     """(N, C, H, W), channels-last."""
     factors: Tensor | None = None
-    """(N, C) fp32, like shifts; None: no norm."""
+    """(N, C) fp32, as `shifts`; None if no norm is pending."""
     shifts: Tensor | None = None
     relu: bool = False
     doubled: bool = False
@@ -119,7 +122,7 @@ class PendingMap:
         return self.factors is None and not self.relu and not self.doubled
 
     def written(self, rim: int = 0, border: Border = "none", plus: Tensor | None = None) -> Tensor:
-        """All done, padded by the rim, plus another feature map of the result's size."""
+        """The map with all operations applied, plus another map of that size, padded by the rim."""
         n, channels, height, width = self.raw.shape
         out_height, out_width = (side + 2 * rim for side in self.size)
         out = torch.empty(
@@ -135,7 +138,10 @@ class PendingMap:
 
 
 class FusedOps:
-    """Feature maps are `PendingMap`; photo and rows, (2, K) or (N, 2, K), on one GPU. Sides are longer than any pad."""
+    """Feature maps are `PendingMap`. Photo and rows, (2, K) or (N, 2, K), are on one GPU.
+
+    The sides of feature maps must be longer than a convolution's border.
+    """
 
     def __init__(self, convolutions: dict[str, nn.Conv2d], rows: Tensor) -> None:
         self._torch = TorchOps(convolutions, rows)
@@ -161,7 +167,7 @@ class FusedOps:
         tile_moments[(tiles, n)](x.raw, means, squares, pixels, channels, padded, TILE, num_warps=8)
         rows = self._torch.rows.contiguous()
         length = rows.shape[-1]
-        row_step = 2 * length if rows.dim() == 3 else 0  # from one picture's rows to the next one's
+        row_step = 2 * length if rows.dim() == 3 else 0
         norm_factors[(n,)](
             means, squares, rows, factors, shifts, self._taken, length, row_step, pixels, tiles, channels, padded, TILE,
             4096 // padded,
@@ -179,10 +185,10 @@ class FusedOps:
         return PendingMap(x.written(plus=y.raw if y.is_plain else y.written()))
 
     def _plain(self, x: PendingMap) -> Tensor:
-        """All done."""
+        """The map with all operations applied."""
         return x.raw if x.is_plain else x.written()
 
-    # on the picture itself, and on the last layer, which have few channels
+    # eager: for the photo and the last layer, which have few channels
 
     def centre(self, x: PendingMap) -> PendingMap:
         return PendingMap(self._torch.centre(self._plain(x)))
