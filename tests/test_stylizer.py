@@ -131,7 +131,7 @@ def test_model_selects_the_network(gallery: Gallery, photo: Image) -> None:
         assert auto.model == "lite"
     with pytest.raises(StyleError, match="coal is there for lite"):
         Stylizer("ash,coal", "full", "cpu", gallery=gallery)
-    with pytest.raises(StyleError, match="no model 'huge'; there are auto, full, lite"):
+    with pytest.raises(StyleError, match="no model 'huge'; use one of auto, full, lite"):
         Stylizer("ash", "huge", "cpu", gallery=gallery)
 
 

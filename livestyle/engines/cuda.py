@@ -189,7 +189,7 @@ class CudaEngine:
         if program is not None:
             return self._start(program, batch)
         if len(batch) > 1:
-            return Done([self._submit([shot]).result()[0] for shot in batch])
+            return Done([self._submit([pair]).result()[0] for pair in batch])
         return Done([self._paint_in_strips(*batch[0])])
 
     def _start(self, program: Program, batch: Batch) -> CudaTicket:

@@ -20,7 +20,7 @@ from livestyle.networks import ARCHITECTURES
 from livestyle.networks.architecture import Architecture, StripMemory
 from livestyle.networks.ops import Ops, X
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.style_files import file_format
+from livestyle.style_files.file_format import write_style_file
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 
@@ -148,7 +148,7 @@ def test_openvino_runs_it_in_fp32_without_half_precision(frame: Image) -> None:
 
 def test_style_files_and_stylizer_take_it(tmp_path: Path, frame: Image) -> None:
     look = make_look(TOY)
-    file_format.save(tmp_path / "dots.toy.safetensors", look.body, look.rows, {}, with_body=True)
+    write_style_file(tmp_path / "dots.toy.safetensors", look.body, look.rows, {})
     for model in ("toy", "auto"):
         with Stylizer("dots", model, "cpu", gallery=Gallery([tmp_path])) as stylizer:
             assert stylizer.model == "toy"
