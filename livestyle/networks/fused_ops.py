@@ -16,7 +16,7 @@ from livestyle.networks.ops import Border
 from livestyle.networks.torch_ops import TorchOps
 
 TILE = 256  # pixels per program of `tile_moments`
-BLOCK = 2048  # values per program of `spread`
+BLOCK = 2048  # values per program of `apply_pending`
 
 
 @triton.jit
@@ -25,15 +25,15 @@ def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.c
     tile, picture, tiles = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
     pixel = tile * tile_pixels + tl.arange(0, tile_pixels)
     channel = tl.arange(0, padded)
-    there = (pixel < pixels)[:, None] & (channel < channels)[None]
-    place = (picture.to(tl.int64) * pixels + pixel)[:, None] * channels + channel[None]
-    values = tl.load(x + place, there, 0.0).to(tl.float32)
+    mask = (pixel < pixels)[:, None] & (channel < channels)[None]
+    offsets = (picture.to(tl.int64) * pixels + pixel)[:, None] * channels + channel[None]
+    values = tl.load(x + offsets, mask, 0.0).to(tl.float32)
     count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)
     mean = tl.sum(values, 0) / count
-    away = tl.where(there, values - mean[None], 0.0)
+    difference = tl.where(mask, values - mean[None], 0.0)
     out = (picture * tiles + tile) * channels + channel
     tl.store(means + out, mean, channel < channels)
-    tl.store(squares + out, tl.sum(away * away, 0), channel < channels)
+    tl.store(squares + out, tl.sum(difference * difference, 0), channel < channels)
 
 
 @triton.jit
@@ -44,38 +44,38 @@ def norm_factors(means, squares, rows, factors, shifts, first, length, row_step,
     row_step: distance from one picture's rows to the next one's, in values; 0 if all pictures share rows.
     """
     picture, channel = tl.program_id(0), tl.arange(0, padded)
-    there = channel < channels
+    mask = channel < channels
     base = picture * tiles * channels + channel
     total = tl.zeros([step, padded], tl.float32)
     for start in range(0, tiles, step):
         tile = start + tl.arange(0, step)
-        inside = (tile < tiles)[:, None] & there[None]
+        inside = (tile < tiles)[:, None] & mask[None]
         count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
         total += tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) * count
     mean = tl.sum(total, 0) / pixels
     total = tl.zeros([step, padded], tl.float32)
     for start in range(0, tiles, step):
         tile = start + tl.arange(0, step)
-        inside = (tile < tiles)[:, None] & there[None]
+        inside = (tile < tiles)[:, None] & mask[None]
         count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
-        apart = tl.where(inside, tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) - mean[None], 0.0)
-        total += tl.load(squares + base[None] + tile[:, None] * channels, inside, 0.0) + count * apart * apart
+        difference = tl.where(inside, tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) - mean[None], 0.0)
+        total += tl.load(squares + base[None] + tile[:, None] * channels, inside, 0.0) + count * difference * difference
     square = tl.sum(total, 0)
     rows += picture * row_step
-    factor = tl.load(rows + first + channel, there, 0.0).to(tl.float32) / tl.sqrt(square / pixels + 1e-5)
-    shift = tl.load(rows + length + first + channel, there, 0.0).to(tl.float32) - mean * factor
-    tl.store(factors + picture * channels + channel, factor, there)
-    tl.store(shifts + picture * channels + channel, shift, there)
+    factor = tl.load(rows + first + channel, mask, 0.0).to(tl.float32) / tl.sqrt(square / pixels + 1e-5)
+    shift = tl.load(rows + length + first + channel, mask, 0.0).to(tl.float32) - mean * factor
+    tl.store(factors + picture * channels + channel, factor, mask)
+    tl.store(shifts + picture * channels + channel, shift, mask)
 
 
 @triton.jit
-def spread(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
+def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
            is_normal: tl.constexpr, has_relu: tl.constexpr, is_doubled: tl.constexpr, is_added: tl.constexpr,
            reflects: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
     """Normalise x, apply ReLU, upsample by 2 and add another map, and write the padded result. A program writes part of a row."""
     out_row, out_height, picture = tl.program_id(1), tl.num_programs(1), tl.program_id(2)
     out_column, channel = tl.program_id(0) * tile_pixels + tl.arange(0, tile_pixels), tl.arange(0, padded)
-    there = (out_column < out_width)[:, None] & (channel < channels)[None]
+    mask = (out_column < out_width)[:, None] & (channel < channels)[None]
     row, column = out_row - rim, out_column - rim
     if reflects:
         last_row, last_column = out_height - 2 * rim - 1, out_width - 2 * rim - 1
@@ -86,18 +86,18 @@ def spread(x, factors, shifts, other, out, height, width, out_width, rim, channe
     if is_doubled:
         row, column = row // 2, column // 2
     source = x + (picture.to(tl.int64) * height + row) * width * channels
-    values = tl.load(source + (column * channels)[:, None] + channel[None], there, 0.0).to(tl.float32)
+    values = tl.load(source + (column * channels)[:, None] + channel[None], mask, 0.0).to(tl.float32)
     if is_normal:
         factor = tl.load(factors + picture * channels + channel, channel < channels, 0.0)
         shift = tl.load(shifts + picture * channels + channel, channel < channels, 0.0)
         values = values * factor[None] + shift[None]
     if has_relu:
         values = tl.maximum(values, 0.0)
-    place = (picture.to(tl.int64) * out_height + out_row) * out_width * channels
-    place += (out_column * channels)[:, None] + channel[None]
+    offsets = (picture.to(tl.int64) * out_height + out_row) * out_width * channels
+    offsets += (out_column * channels)[:, None] + channel[None]
     if is_added:
-        values += tl.load(other + place, there, 0.0).to(tl.float32)
-    tl.store(out + place, values.to(out.dtype.element_ty), there)
+        values += tl.load(other + offsets, mask, 0.0).to(tl.float32)
+    tl.store(out + offsets, values.to(out.dtype.element_ty), mask)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class PendingMap:
         )
         padded = triton.next_power_of_2(channels)
         pixels = BLOCK // padded
-        spread[(triton.cdiv(out_width, pixels), out_height, n)](
+        apply_pending[(triton.cdiv(out_width, pixels), out_height, n)](
             self.raw, self.factors, self.shifts, plus, out, height, width, out_width, rim, channels, padded,
             self.factors is not None, self.relu, self.doubled, plus is not None, border == "reflect", pixels,
         )  # fmt: skip

@@ -36,6 +36,7 @@ with _no_telemetry():
     import openvino as ov
     from openvino import opset13 as op
 
+__all__ = ["GraphOps", "build_graph", "ov"]  # others take openvino from here, so that it is imported without telemetry
 Node = Any  # OpenVINO's nodes are untyped
 
 

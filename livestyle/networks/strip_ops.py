@@ -19,8 +19,8 @@ from torch import Tensor
 from livestyle.networks.ops import Border, mirrored
 from livestyle.networks.torch_ops import PAD_MODES, TorchOps, TransformerNetwork, reflect_pad
 
-STRIP_NUMBERS = 2**22  # values of a strip in fp32: 16 MiB
-LEAST_ROWS = 16  # of a strip: neighbouring strips read a few of the same rows
+STRIP_VALUES = 2**22  # values of a strip in fp32: 16 MiB
+MIN_STRIP_ROWS = 16  # of a strip: neighbouring strips read a few of the same rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Strips:
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         """(first, last) of every strip; last is exclusive."""
-        step = max(LEAST_ROWS, STRIP_NUMBERS // (self.channels * self.width))
+        step = max(MIN_STRIP_ROWS, STRIP_VALUES // (self.channels * self.width))
         for first in range(0, self.height, step):
             yield first, min(first + step, self.height)
 
@@ -89,26 +89,26 @@ class StripOps:
         variance = (square - mean.square()).clamp_min(0)
         return mean.float().to(self._torch.rows.device), variance.float().to(self._torch.rows.device)
 
-    def _kept(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
+    def _stored(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
         """A feature map of x's size, computed once and stored in 16 bits.
 
         Values are quantised evenly between minimum and maximum of a channel in a strip: several times finer than half precision.
         """
         shape, device = (1, x.channels, x.height, x.width), self._torch.rows.device
         # one block, which is returned to the system when freed; a block per strip would fragment the heap
-        numbers = torch.empty(shape, dtype=torch.int16, device=device, memory_format=torch.channels_last)
+        stored = torch.empty(shape, dtype=torch.int16, device=device, memory_format=torch.channels_last)
         scales: list[tuple[int, int, Tensor, Tensor]] = []  # first and last row of a strip, its steps and middles, (C)
         for first, last in x.ranges():
             strip = compute(first, last)
             least, greatest = strip.amin((0, 2, 3)), strip.amax((0, 2, 3))
             middle, step = (least + greatest) / 2, ((greatest - least) / 65534).clamp_min(1e-30)
-            numbers[:, :, first:last] = _affine(strip, 1 / step, -middle / step).round_()
+            stored[:, :, first:last] = _affine(strip, 1 / step, -middle / step).round_()
             scales.append((first, last, step, middle))
         _trim_heap()
 
         def read(first: int, last: int) -> Tensor:
             parts = [
-                _affine(numbers[:, :, max(first, low) : min(last, high)].float(), step, middle)
+                _affine(stored[:, :, max(first, low) : min(last, high)].float(), step, middle)
                 for low, high, step, middle in scales
                 if low < last and first < high
             ]
@@ -142,7 +142,7 @@ class StripOps:
             return F.conv2d(strip.contiguous(memory_format=torch.channels_last), module.weight, module.bias, stride)
 
         result = Strips(channels, (x.height - size) // stride + 1, (x.width - size) // stride + 1, x.read)
-        return self._kept(result, compute)
+        return self._stored(result, compute)
 
     def norm(self, x: Strips) -> Strips:
         mean, variance = self._moments(x)
@@ -161,7 +161,7 @@ class StripOps:
 
     def add(self, x: Strips, y: Strips) -> Strips:
         # stored, or every residual block would compute all blocks before it again
-        return self._kept(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
+        return self._stored(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
 
     def upsample(self, x: Strips) -> Strips:
         def read(first: int, last: int) -> Tensor:

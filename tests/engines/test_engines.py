@@ -340,8 +340,8 @@ def test_strips_equal_the_whole(
     look = load_look(style_folder, model)
     whole = paint(TorchEngine("cpu"), [scene], look)[0]
     monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)
-    monkeypatch.setattr("livestyle.networks.strip_ops.STRIP_NUMBERS", 1)
-    monkeypatch.setattr("livestyle.networks.strip_ops.LEAST_ROWS", 5)
+    monkeypatch.setattr("livestyle.networks.strip_ops.STRIP_VALUES", 1)
+    monkeypatch.setattr("livestyle.networks.strip_ops.MIN_STRIP_ROWS", 5)
     engine = TorchEngine("cpu")  # another one: an engine decides once per size
     assert apart(whole, paint(engine, [scene], look)[0]) <= 1
     assert engine.notes == [f"{size[1]}x{size[0]} is painted in strips, to save memory"]

@@ -81,8 +81,8 @@ def test_engines_and_strips_agree(frame: Image, monkeypatch: pytest.MonkeyPatch)
     assert np.abs(whole - frame).mean() > 10
     assert np.abs(paint(open_openvino(), frame, look) - whole).max() <= 2  # bf16 on some processors
     monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)
-    monkeypatch.setattr("livestyle.networks.strip_ops.STRIP_NUMBERS", 1)
-    monkeypatch.setattr("livestyle.networks.strip_ops.LEAST_ROWS", 3)
+    monkeypatch.setattr("livestyle.networks.strip_ops.STRIP_VALUES", 1)
+    monkeypatch.setattr("livestyle.networks.strip_ops.MIN_STRIP_ROWS", 3)
     in_strips = TorchEngine("cpu")
     assert np.abs(paint(in_strips, frame, look) - whole).max() <= 1
     assert in_strips.notes == [f"{WIDTH}x{HEIGHT} is painted in strips, to save memory"]
