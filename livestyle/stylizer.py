@@ -50,7 +50,7 @@ class Stylizer:
         gallery: Gallery | None = None,
     ) -> None:
         if model != "auto" and model not in ARCHITECTURES:
-            raise StyleError(f"no model {model!r}; there are auto, {', '.join(ARCHITECTURES)}")
+            raise StyleError(f"no model {model!r}; use one of auto, {', '.join(ARCHITECTURES)}")
         self.gallery = gallery or Gallery()
         self._bodies: dict[str, Body] = {}  # hash -> body
         self._rows: dict[StyleHeader, FloatArray] = {}

@@ -1,1 +1,1 @@
-"""Engines run the transformer networks on a device."""
+"""Engines: each runs the transformer networks on one kind of device."""

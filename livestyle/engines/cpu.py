@@ -1,4 +1,4 @@
-"""Painting with PyTorch on the CPU, and on devices for which synchronous copies are fast enough."""
+"""Engines on PyTorch: for the CPU, and for devices on which synchronous copies are fast enough."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,8 +1,8 @@
-"""Painting on a CUDA GPU: uploads, network and downloads of different batches overlap.
+"""Engine on CUDA: uploads, computation and downloads of different batches overlap.
 
-Each batch has a slot with pinned host buffers and device buffers. Copies are asynchronous, on separate streams ordered by
-events. The computation for batches of one shape is captured once as a CUDA graph; all graphs share one memory pool. Nothing
-synchronises the whole device, and after the first batch of a shape nothing is allocated on it.
+Every batch has a slot with pinned host memory and device buffers. Copies are asynchronous, on separate streams ordered by
+events. The computation for batches of one shape is captured once as a CUDA graph; all graphs share one memory pool. After the
+first batches of a shape, nothing synchronises the whole device, and nothing is allocated on it.
 """
 
 import operator
@@ -27,13 +27,13 @@ from livestyle.look import Look
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork, to_uint8
 
-MOST_PROGRAMS = 16  # two for each of some bodies, or one for each of some batch sizes; the least recently used is dropped
-CAPTURING = threading.Lock()  # one capture per process: a capture fails if another thread synchronises the device
-WARM_UPS = 3  # libraries choose their kernels in the first runs
+MOST_PROGRAMS = 16  # several bodies, batch sizes, and looks with and without mixing; the least recently used is dropped
+CAPTURING = threading.Lock()  # one capture at a time in a process: it fails if another thread synchronises the device
+WARM_UPS = 3  # runs before the capture, in which libraries choose their kernels
 
 
 def gpu_count() -> int:
-    """The number of usable GPUs; 0 without a driver."""
+    """Number of usable GPUs; 0 without a driver."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
@@ -49,7 +49,7 @@ def has_triton() -> bool:
         from triton.runtime import driver
 
         return bool(driver.active.utils)
-    except Exception:  # its own, the linker's, or a subprocess's
+    except Exception:  # from Triton, the linker or a subprocess
         return False
 
 
@@ -71,9 +71,9 @@ def fused(network: TransformerNetwork) -> Callable[[Tensor, Tensor], Tensor]:
 class Program:
     """One body for batches of one shape, captured as a CUDA graph on its own buffers.
 
-    shape: (N, H, W, 3), or NV12. mixed: whether some look of a batch has a mixing matrix.
-    pool: another program's, to share its memory for feature maps, or None. Programs never run at once, and the result of one
-    is copied before the next one runs.
+    shape: (N, H, W, 3), or NV12, (N, H + H/2, W). mixed: whether any look of a batch has a mixing matrix.
+    pool: memory pool of another program to share for feature maps, or None. That is safe because programs never run
+    concurrently, and the result of one is copied before the next one runs.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Program:
             self.mixing = torch.zeros((count, 3, 3), device=device) if mixed else None
 
             def paint() -> Tensor:
-                rows = self.rows if count > 1 else self.rows[0]  # (2, K) is faster without fused kernels
+                rows = self.rows if count > 1 else self.rows[0]  # (2, K): PyTorch's group norm if there are no fused kernels
                 return paint_batch(run, rows, self.mixing, self.frames)
 
             for _ in range(WARM_UPS):
@@ -106,7 +106,7 @@ class Program:
 
     @property
     def pool(self) -> Any:
-        """Torch's handle of the memory pool of the feature maps."""
+        """PyTorch's handle of the memory pool for feature maps."""
         return self._graph.pool()
 
     def set_looks(self, looks: Sequence[Look]) -> None:
@@ -125,6 +125,7 @@ class Program:
         self._looks = [*looks, *self._looks[len(looks) :]]
 
     def replay(self) -> None:
+        """Paint `frames` to `painted`, on the current stream."""
         self._graph.replay()
 
 
@@ -135,7 +136,7 @@ class Slot:
         self.shape = shape
         self.downloaded = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # blocking: a waiting thread frees its core
         self.host_in = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        # each on the stream that writes it; else it could be memory that another stream still reads
+        # allocated on the stream that writes them; otherwise they could be memory that another stream still reads
         with torch.cuda.stream(upload):
             self.device_in = torch.empty(shape, dtype=torch.uint8, device=device)
         with torch.cuda.stream(compute):
@@ -151,11 +152,11 @@ class CudaTicket:
     def result(self) -> list[Image]:
         self._slot.downloaded.synchronize()
         self._free.append(self._slot)
-        return list(self._host_out.numpy())  # pinned memory, freed with the last frame
+        return list(self._host_out.numpy())  # in pinned memory, which is freed with the last of the frames
 
 
 class CudaEngine:
-    """Paints in half precision, channels-last, with norm statistics in fp32. Calls of several threads are serialised."""
+    """Paints in fp16, channels-last, with norm statistics in fp32. Calls from several threads are serialised."""
 
     precision = "float16"
     batches: tuple[int, ...] = (1, 2, 4, 8)
@@ -167,7 +168,7 @@ class CudaEngine:
         self.notes: list[str] = []
         self._networks = Networks(device, torch.float16)
         self._exact = Networks(device, torch.float32)
-        # the most recently used is last; None: painted in strips; an error: too large for strips too
+        # body, shape and mixed -> program; None: does not fit whole; an error: cannot be painted. Most recently used last
         self._programs: dict[tuple[Body, tuple[int, ...], bool], Program | TooLargeError | None] = {}
         self._turn = threading.Lock()
         self._free: list[Slot] = []
@@ -175,7 +176,7 @@ class CudaEngine:
         self._upload, self._compute, self._download = streams
 
     def prepare(self, body: Body) -> None:
-        with self._turn, torch.cuda.stream(self._compute):  # on this stream, so that painting waits for the copy
+        with self._turn, torch.cuda.stream(self._compute):  # so that programs wait for the copy
             self._networks[body]
 
     @torch.inference_mode()
@@ -188,7 +189,7 @@ class CudaEngine:
         if program is not None:
             return self._start(program, batch)
         if len(batch) > 1:
-            return Done([self._submit([shot]).result()[0] for shot in batch])
+            return Done([self._submit([pair]).result()[0] for pair in batch])
         return Done([self._paint_in_strips(*batch[0])])
 
     def _start(self, program: Program, batch: Batch) -> CudaTicket:
@@ -211,7 +212,7 @@ class CudaEngine:
         return CudaTicket(slot, host_out, self._free)
 
     def _take_slot(self, shape: tuple[int, ...]) -> Slot:
-        """A free slot of that shape, or a new one. Free slots of other shapes are dropped: nothing reads them any more."""
+        """A free slot of this shape, or a new one. Frees slots of other shapes, which no stream uses any more."""
         while self._free:
             slot = self._free.pop()
             if slot.shape == shape:
@@ -227,7 +228,7 @@ class CudaEngine:
             self._programs[key] = self._programs.pop(key)
         else:
             for old in [old for old in self._programs if old[1][1:] != shape[1:]]:
-                del self._programs[old]  # a folder of pictures has many sizes
+                del self._programs[old]  # to free their memory: a folder of pictures has many sizes
             larger = {
                 made[0]: program
                 for (body, made, mixes), program in self._programs.items()
@@ -245,8 +246,8 @@ class CudaEngine:
         return program
 
     def _capture(self, frame: Image, shape: tuple[int, ...], body: Body, mixed: bool) -> Program | TooLargeError | None:
-        """The new program, or None or the error; those are cached too, so that the next frame does not try again."""
-        torch.cuda.empty_cache()  # so that free memory is reported as free; the rest belongs to programs
+        """A value for `_programs`. None and errors are cached as well, so that the next frame does not try again."""
+        torch.cuda.empty_cache()  # so that only programs in use count as used memory
         free = torch.cuda.mem_get_info(self.name)[0]
         try:
             if not fits_whole(body.architecture, frame, shape[0], free, precision=self.precision):
@@ -257,7 +258,7 @@ class CudaEngine:
             return Program(network, shape, mixed, self.name, self._compute, pool)
         except TooLargeError as error:
             return error.with_traceback(None)  # a traceback would keep the frame in memory
-        except RuntimeError as error:  # OutOfMemoryError is one; cuDNN has its own message
+        except RuntimeError as error:  # includes OutOfMemoryError; cuDNN has a message of its own for lack of memory
             if not isinstance(error, torch.OutOfMemoryError) and "unable to find an engine" not in str(error):
                 raise
         torch.cuda.empty_cache()

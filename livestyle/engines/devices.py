@@ -1,4 +1,4 @@
-"""Device selection happens only here: names of devices to engines."""
+"""Device selection, which happens only here: from a device name to an engine."""
 
 import ctypes
 import importlib.util
@@ -7,17 +7,18 @@ import sys
 from livestyle.engines.base import Engine
 from livestyle.errors import DeviceError
 
-KNOWN = "auto, cpu, openvino, cuda, cuda:N or mps"
+DEVICES = "auto, cpu, openvino, cuda, cuda:N or mps"
 
 
 def choose_device(name: str) -> str:
-    """The device behind a name; auto is a GPU if there is one, else OpenVINO where it is installed, else PyTorch on the CPU.
+    """The device for a name. `auto` is a GPU if there is one, else OpenVINO if it is installed, else PyTorch on the CPU.
 
-    Raises DeviceError if it is not there. torch is asked only where it can know more: importing it takes seconds.
+    Raises DeviceError if the name is unknown or the device is not available. PyTorch is imported only if a driver is found,
+    as the import takes seconds.
     """
     kind, _, index = name.partition(":")
     if kind not in ("auto", "cpu", "openvino", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
-        raise DeviceError(f"no device {name!r}; use {KNOWN}")
+        raise DeviceError(f"no device {name!r}; use {DEVICES}")
     if kind == "auto":
         if _gpus():
             return "cuda:0"
@@ -25,25 +26,25 @@ def choose_device(name: str) -> str:
     if kind == "openvino" and not _has_openvino():
         raise DeviceError(f"device {name}: OpenVINO is not installed; pip install openvino, or use the device cpu")
     if kind == "mps" and not _has_mps():
-        raise DeviceError("device mps: no Apple GPU is to be seen here; use the device cpu")
+        raise DeviceError("device mps: no Apple GPU found; use the device cpu")
     if kind == "cuda":
         count = _gpus()
         if not count:
-            raise DeviceError(f"device {name}: no CUDA GPU is to be seen here; use the device cpu, or install the NVIDIA driver")
+            raise DeviceError(f"device {name}: no CUDA GPU found; use the device cpu, or install the NVIDIA driver")
         if int(index or 0) >= count:
-            raise DeviceError(f"device {name}: the GPUs here are cuda:0 to cuda:{count - 1}")
+            raise DeviceError(f"device {name}: this machine has cuda:0 to cuda:{count - 1}")
         return f"cuda:{int(index or 0)}"
     return kind
 
 
 def _gpus() -> int:
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # the driver's: without it there is no GPU
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # the driver
     except OSError:
         return 0
     try:
         from livestyle.engines.cuda import gpu_count
-    except ImportError:  # no torch: OpenVINO paints
+    except ImportError:  # PyTorch is not installed
         return 0
     return gpu_count()
 
@@ -63,7 +64,7 @@ def _has_openvino() -> bool:
 
 
 def open_engine(device: str) -> Engine:
-    """The engine for a device, as choose_device names it."""
+    """The engine for a device, one that `choose_device` returned. Raises DeviceError if PyTorch is needed but missing."""
     if device.startswith("cuda"):
         from livestyle.engines.cuda import CudaEngine
 

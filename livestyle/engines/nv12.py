@@ -1,8 +1,8 @@
-"""The colours of video files, converted on the device: half the bytes of RGB to bring there and back.
+"""Conversion between NV12, the pixel format of video files, and RGB, on the device: NV12 has half the bytes to copy.
 
-NV12 is (H + H/2, W) uint8, H and W even: H rows of luma, then H/2 rows of colour, U and V in turn, one of each for 2 x 2
-pixels; in limited range, after BT.709 or BT.601 by its size. The colours lie beside the left one of two pixels, between
-the rows (the default of H.264, ISO 23091-2).
+NV12 is (H + H/2, W) uint8 with even H and W: H rows of luma, then H/2 rows of chroma, in which U and V alternate, one pair
+for 2 x 2 pixels. It is in limited range, after BT.709 or BT.601 depending on the size. Chroma samples are at the left one of
+two columns, midway between two rows (chroma location "left", the default of H.264; ISO/IEC 23091-2).
 """
 
 from functools import cache
@@ -16,8 +16,11 @@ from livestyle.frame import is_hd
 
 @cache
 def _constants(hd: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Once a device, as a graph that is being recorded cannot copy from the host: the kernels from RGB in 0..1 to Y in 0..1
-    and U, V in -.5..5, and back, (3, 3, 1, 1); and the one that halves U and V, (2, 1, 2, 3)."""
+    """Convolution kernels: from RGB in [0, 1] to Y in [0, 1] and U, V in [-0.5, 0.5], and back, (3, 3, 1, 1); and the one that
+    downsamples U and V by 2, (2, 1, 2, 3).
+
+    Cached per device, as a CUDA graph that is being captured cannot copy from pageable host memory.
+    """
     red, blue = (0.2126, 0.0722) if hd else (0.299, 0.114)
     luma = torch.tensor([red, 1 - red - blue, blue])
     u, v = torch.tensor([0.0, 0, 1]) - luma, torch.tensor([1.0, 0, 0]) - luma

@@ -1,4 +1,4 @@
-"""Painting on the CPU with OpenVINO, without torch."""
+"""Engine on OpenVINO, for the CPU; PyTorch is imported only to paint in strips."""
 
 import importlib.util
 import threading
@@ -98,7 +98,7 @@ class OpenVinoEngine:
         if self._memory.fits_whole(look.body.architecture, frame, streams):
             return RequestTicket([self._start(frame, look, streams) for frame, look in batch])
         if len(batch) > 1:
-            return Done([self.submit([shot]).result()[0] for shot in batch])
+            return Done([self.submit([pair]).result()[0] for pair in batch])
         return self._submit_in_strips(batch)
 
     def _start(self, frame: Image, look: Look, streams: int) -> tuple[ov.InferRequest, Image]:

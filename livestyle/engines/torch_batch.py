@@ -27,7 +27,7 @@ def mix(photo: Tensor, painting: Tensor, mixing: Tensor) -> Tensor:
 
     All in fp32, so that strength 0 is exactly the photo.
     """
-    for one, other, matrix in zip(photo.split(1), painting.split(1), mixing, strict=True):
+    for one, other, matrix in zip(torch.split(photo, 1), torch.split(painting, 1), mixing, strict=True):
         one += F.conv2d(other - one, matrix[:, :, None, None])
     return photo
 

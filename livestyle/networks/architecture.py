@@ -1,4 +1,4 @@
-"""A network's definition and what it supports."""
+"""What defines a transformer network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,40 +11,45 @@ from livestyle.networks.plan import FeatureMapSize, Plan
 
 @dataclass(frozen=True)
 class StripMemory:
-    """Memory that painting in strips takes: bytes = per_pixel * pixels + fixed, for pictures up to 4096 pixels wide."""
+    """Memory for painting in strips, measured: per_pixel * pixels + fixed bytes, up to a width of 4096 pixels.
+
+    Wider pictures need proportionally more fixed bytes.
+    """
 
     per_pixel: int
-    """Bytes; feature maps are kept in 16 bits."""
+    """For the feature maps of the whole picture, in 16 bits."""
     fixed: int
-    """Bytes of the strips themselves."""
+    """For the strips being computed."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A transformer network: its name, its definition and what it supports.
+    """A transformer network: its definition, and what it supports.
 
-    Every network takes RGB in [0, 1] of any height and width >= 1, and returns the same shape in [0, 1], without a shift.
-    All use conditional instance norm (Dumoulin et al., "A Learned Representation for Artistic Style", 2017): the convolutions,
-    called the body, are shared by all styles, and a style is only the scale and shift of every norm. Concatenated, these are
-    the style's rows, (2, K): row 0 the scales, row 1 the shifts.
+    Every network takes RGB in [0, 1] of any height and width >= 1, and returns a painting of the same shape in [0, 1], not
+    shifted against the photo.
+    All use conditional instance norm (Dumoulin et al., "A Learned Representation for Artistic Style", 2017): all styles share
+    the convolutions, called the body; a style consists of the scale and shift of every norm. Concatenated, these are the
+    style's rows, (2, K): row 0 holds the scales, row 1 the shifts.
     """
 
     name: str
-    """In style files and on the command line."""
+    """Name in style files and on the command line."""
     summary: str
-    """One phrase for the command line's help."""
+    """What it is for, in one phrase after its name: for the help of `--model`."""
     made_for: Literal["cpu", "gpu"]
-    """`--model auto` prefers the network that is made for the device."""
+    """Kind of device for which `--model auto` prefers it."""
     forward: Callable[[Ops[Any], Any], Any]
-    """(interpreter, photo (N, 3, H, W) in [0, 1]) -> painting, the same shape in [0, 1]."""
+    """(interpreter, photo (N, 3, H, W) in [0, 1]) -> painting, the same shape in [0, 1]. A function of a module, so that looks
+    can be pickled."""
     bytes_per_pixel: int
-    """Peak memory of a forward pass in fp32, measured, per pixel of the picture."""
+    """Peak memory of a forward pass in fp32, measured, per pixel of the photo."""
     strips: StripMemory | None
-    """Memory in strips, measured. None: strips are not supported, and a picture larger than the memory is refused."""
+    """Memory in strips. None: strips are not supported, and a frame that does not fit the memory whole is refused."""
     supports_fused: bool = True
-    """Whether the fused GPU kernels may run it."""
+    """Whether it may run on the fused GPU kernels."""
     supports_half: bool = True
-    """Whether it may run in fp16 and bf16; else it runs in fp32."""
+    """Whether it may run in fp16 and bf16. If not, it runs in fp32 on every device."""
 
     def plan(self, height: int, width: int) -> Plan:
         """The convolutions, norms and cost for a photo of this size."""
@@ -54,12 +59,12 @@ class Architecture:
 
     @cached_property
     def weights(self) -> dict[str, tuple[int, int, int, int]]:
-        """Shape of every convolution's weight (outputs, inputs, size, size), in the order of execution."""
+        """Name -> weight shape (outputs, inputs, size, size) of every convolution, in order of execution."""
         return self.plan(64, 64).weights
 
     @cached_property
     def normed(self) -> list[str]:
-        """The convolutions followed by a norm, which cancels any scale of their weights."""
+        """Names of the convolutions followed by a norm, which cancels any scale of their weights."""
         return self.plan(64, 64).normed
 
     @cached_property
@@ -72,5 +77,5 @@ class Architecture:
 
     @cached_property
     def row_length(self) -> int:
-        """K of the rows, (2, K)."""
+        """K of a style's rows, (2, K)."""
         return sum(self.plan(64, 64).norm_channels)

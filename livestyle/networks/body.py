@@ -1,4 +1,4 @@
-"""The parameters of a network that all of its styles share."""
+"""A body: the parameters of a network that its styles share."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +11,14 @@ from livestyle.networks.architecture import Architecture
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A network's convolutions. Immutable, so engines may cache what they build from it. Equal if all values are equal."""
+    """The weights and biases of a network's convolutions.
+
+    Immutable, so that engines can cache what they build from it. Two bodies are equal if all values are equal.
+    """
 
     architecture: Architecture
     parameters: dict[str, FloatArray]
-    """Name -> value in fp32; names and shapes as in `Architecture.parameters`."""
+    """Name -> values in fp32; names and shapes are those of `Architecture.parameters`."""
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -31,7 +34,7 @@ class Body:
 
     @cached_property
     def _hash(self) -> int:
-        """Computed once: engines look up bodies for every frame. Adding 0 turns -0, which equals 0, into 0."""
+        """Cached, as engines look up the body for every frame. Adding 0 turns -0 into 0: they are equal but differ in bytes."""
         return hash((self.architecture.name, *((self.parameters[name] + 0.0).tobytes() for name in sorted(self.parameters))))
 
     def __repr__(self) -> str:

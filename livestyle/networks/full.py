@@ -1,4 +1,4 @@
-"""`full`: the original program's transformer network."""
+"""`full`: the transformer network of Johnson et al."""
 
 from livestyle.networks.architecture import Architecture, StripMemory
 from livestyle.networks.ops import Ops, X, residual_block
@@ -7,11 +7,11 @@ from livestyle.networks.ops import Ops, X, residual_block
 def forward(ops: Ops[X], photo: X) -> X:
     """Johnson et al., "Perceptual Losses for Real-Time Style Transfer", 2016 (supplementary material).
 
-    With the instance norm of Ulyanov et al. 2016 in every layer, the last included, and resize-convolutions in place of
-    transposed ones.
+    Differences: instance norm (Ulyanov et al. 2016) after every convolution, also the last one; nearest-neighbour upsampling
+    and a convolution instead of transposed convolutions.
     """
     h, w = ops.size(photo)
-    m = 10  # margin: reflected before and cropped after, so that borders are painted like the rest
+    m = 10  # margin, reflected here and cropped at the end, so that borders are painted like the inside
     x = ops.reflect(ops.scale(ops.centre(photo), 2), m, m, m, m)  # (N, 3, H + 20, W + 20)
     x = ops.relu(ops.norm(ops.conv("down1", x, 32, 9)))  # (N, 32, H + 20, W + 20)
     x = ops.relu(ops.norm(ops.conv("down2", x, 64, 3, stride=2)))  # (N, 64, half)

@@ -1,7 +1,7 @@
-"""Everything between two convolutions in one kernel, for GPUs: norm, ReLU, upsampling, addition and padding.
+"""GPU backend with fused kernels: everything between two convolutions, norm, ReLU, upsampling, addition and padding, in one pass.
 
-Eager torch writes and reads each of these once more. Here a convolution's output is read once for the
-norm's statistics, and once to write the next one's padded input.
+Eager PyTorch writes and reads the feature map once for each of these. Here a convolution's output is read once for the norm's
+statistics, and once more to write the padded input of the next convolution.
 """
 
 from dataclasses import dataclass, replace
@@ -15,64 +15,67 @@ from torch import Tensor, nn
 from livestyle.networks.ops import Border
 from livestyle.networks.torch_ops import TorchOps
 
-TILE = 256  # pixels whose moments one program takes
-BLOCK = 2048  # numbers of a row that one program writes
+TILE = 256  # pixels per program of `tile_moments`
+BLOCK = 2048  # values per program of `apply_pending`
 
 
 @triton.jit
 def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.constexpr, tile_pixels: tl.constexpr):
-    """Mean of each tile of pixels, and the sum of squared differences to it: no cancelling of large numbers."""
+    """Mean of each tile of pixels, and the sum of squared differences to it, which avoids catastrophic cancellation."""
     tile, picture, tiles = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
     pixel = tile * tile_pixels + tl.arange(0, tile_pixels)
     channel = tl.arange(0, padded)
-    there = (pixel < pixels)[:, None] & (channel < channels)[None]
-    place = (picture.to(tl.int64) * pixels + pixel)[:, None] * channels + channel[None]
-    values = tl.load(x + place, there, 0.0).to(tl.float32)
+    mask = (pixel < pixels)[:, None] & (channel < channels)[None]
+    offsets = (picture.to(tl.int64) * pixels + pixel)[:, None] * channels + channel[None]
+    values = tl.load(x + offsets, mask, 0.0).to(tl.float32)
     count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)
     mean = tl.sum(values, 0) / count
-    away = tl.where(there, values - mean[None], 0.0)
+    difference = tl.where(mask, values - mean[None], 0.0)
     out = (picture * tiles + tile) * channels + channel
     tl.store(means + out, mean, channel < channels)
-    tl.store(squares + out, tl.sum(away * away, 0), channel < channels)
+    tl.store(squares + out, tl.sum(difference * difference, 0), channel < channels)
 
 
 @triton.jit
 def norm_factors(means, squares, rows, factors, shifts, first, length, row_step, pixels, tiles, channels: tl.constexpr,
                  padded: tl.constexpr, tile_pixels: tl.constexpr, step: tl.constexpr):  # fmt: skip
-    """The tiles' moments, and the style's rows, to what each channel is multiplied by and shifted by."""
+    """From the tiles' moments and the style's rows: factor and shift of every channel that normalise, scale and shift it.
+
+    row_step: distance from one picture's rows to the next one's, in values; 0 if all pictures share rows.
+    """
     picture, channel = tl.program_id(0), tl.arange(0, padded)
-    there = channel < channels
+    mask = channel < channels
     base = picture * tiles * channels + channel
     total = tl.zeros([step, padded], tl.float32)
     for start in range(0, tiles, step):
         tile = start + tl.arange(0, step)
-        inside = (tile < tiles)[:, None] & there[None]
+        inside = (tile < tiles)[:, None] & mask[None]
         count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
         total += tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) * count
     mean = tl.sum(total, 0) / pixels
     total = tl.zeros([step, padded], tl.float32)
     for start in range(0, tiles, step):
         tile = start + tl.arange(0, step)
-        inside = (tile < tiles)[:, None] & there[None]
+        inside = (tile < tiles)[:, None] & mask[None]
         count = tl.minimum(pixels - tile * tile_pixels, tile_pixels).to(tl.float32)[:, None]
-        apart = tl.where(inside, tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) - mean[None], 0.0)
-        total += tl.load(squares + base[None] + tile[:, None] * channels, inside, 0.0) + count * apart * apart
+        difference = tl.where(inside, tl.load(means + base[None] + tile[:, None] * channels, inside, 0.0) - mean[None], 0.0)
+        total += tl.load(squares + base[None] + tile[:, None] * channels, inside, 0.0) + count * difference * difference
     square = tl.sum(total, 0)
     rows += picture * row_step
-    factor = tl.load(rows + first + channel, there, 0.0).to(tl.float32) / tl.sqrt(square / pixels + 1e-5)
-    shift = tl.load(rows + length + first + channel, there, 0.0).to(tl.float32) - mean * factor
-    tl.store(factors + picture * channels + channel, factor, there)
-    tl.store(shifts + picture * channels + channel, shift, there)
+    factor = tl.load(rows + first + channel, mask, 0.0).to(tl.float32) / tl.sqrt(square / pixels + 1e-5)
+    shift = tl.load(rows + length + first + channel, mask, 0.0).to(tl.float32) - mean * factor
+    tl.store(factors + picture * channels + channel, factor, mask)
+    tl.store(shifts + picture * channels + channel, shift, mask)
 
 
 @triton.jit
-def spread(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
+def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
            is_normal: tl.constexpr, has_relu: tl.constexpr, is_doubled: tl.constexpr, is_added: tl.constexpr,
            reflects: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
-    """x, normalised, after its ReLU, doubled and plus the other, into a padded feature map; a program a part of a row."""
+    """Normalise x, apply ReLU, upsample by 2 and add another map, and write the padded result. A program writes part of a row."""
     out_row, out_height, picture = tl.program_id(1), tl.num_programs(1), tl.program_id(2)
     out_column, channel = tl.program_id(0) * tile_pixels + tl.arange(0, tile_pixels), tl.arange(0, padded)
-    there = (out_column < out_width)[:, None] & (channel < channels)[None]
+    mask = (out_column < out_width)[:, None] & (channel < channels)[None]
     row, column = out_row - rim, out_column - rim
     if reflects:
         last_row, last_column = out_height - 2 * rim - 1, out_width - 2 * rim - 1
@@ -83,28 +86,28 @@ def spread(x, factors, shifts, other, out, height, width, out_width, rim, channe
     if is_doubled:
         row, column = row // 2, column // 2
     source = x + (picture.to(tl.int64) * height + row) * width * channels
-    values = tl.load(source + (column * channels)[:, None] + channel[None], there, 0.0).to(tl.float32)
+    values = tl.load(source + (column * channels)[:, None] + channel[None], mask, 0.0).to(tl.float32)
     if is_normal:
         factor = tl.load(factors + picture * channels + channel, channel < channels, 0.0)
         shift = tl.load(shifts + picture * channels + channel, channel < channels, 0.0)
         values = values * factor[None] + shift[None]
     if has_relu:
         values = tl.maximum(values, 0.0)
-    place = (picture.to(tl.int64) * out_height + out_row) * out_width * channels
-    place += (out_column * channels)[:, None] + channel[None]
+    offsets = (picture.to(tl.int64) * out_height + out_row) * out_width * channels
+    offsets += (out_column * channels)[:, None] + channel[None]
     if is_added:
-        values += tl.load(other + place, there, 0.0).to(tl.float32)
-    tl.store(out + place, values.to(out.dtype.element_ty), there)
+        values += tl.load(other + offsets, mask, 0.0).to(tl.float32)
+    tl.store(out + offsets, values.to(out.dtype.element_ty), mask)
 
 
 @dataclass(frozen=True)
 class PendingMap:
-    """A convolution's output, and what is still to be done to it."""
+    """A convolution's output, and the operations that are still to be applied to it: norm, ReLU and upsampling, in that order."""
 
     raw: Tensor
     """(N, C, H, W), channels-last."""
     factors: Tensor | None = None
-    """(N, C) fp32, like shifts; None: no norm."""
+    """(N, C) fp32, as `shifts`; None if no norm is pending."""
     shifts: Tensor | None = None
     relu: bool = False
     doubled: bool = False
@@ -119,7 +122,7 @@ class PendingMap:
         return self.factors is None and not self.relu and not self.doubled
 
     def written(self, rim: int = 0, border: Border = "none", plus: Tensor | None = None) -> Tensor:
-        """All done, padded by the rim, plus another feature map of the result's size."""
+        """The map with all operations applied, plus another map of that size, padded by the rim."""
         n, channels, height, width = self.raw.shape
         out_height, out_width = (side + 2 * rim for side in self.size)
         out = torch.empty(
@@ -127,7 +130,7 @@ class PendingMap:
         )
         padded = triton.next_power_of_2(channels)
         pixels = BLOCK // padded
-        spread[(triton.cdiv(out_width, pixels), out_height, n)](
+        apply_pending[(triton.cdiv(out_width, pixels), out_height, n)](
             self.raw, self.factors, self.shifts, plus, out, height, width, out_width, rim, channels, padded,
             self.factors is not None, self.relu, self.doubled, plus is not None, border == "reflect", pixels,
         )  # fmt: skip
@@ -135,7 +138,10 @@ class PendingMap:
 
 
 class FusedOps:
-    """Feature maps are `PendingMap`; photo and rows, (2, K) or (N, 2, K), on one GPU. Sides are longer than any pad."""
+    """Feature maps are `PendingMap`. Photo and rows, (2, K) or (N, 2, K), are on one GPU.
+
+    The sides of feature maps must be longer than a convolution's border.
+    """
 
     def __init__(self, convolutions: dict[str, nn.Conv2d], rows: Tensor) -> None:
         self._torch = TorchOps(convolutions, rows)
@@ -161,7 +167,7 @@ class FusedOps:
         tile_moments[(tiles, n)](x.raw, means, squares, pixels, channels, padded, TILE, num_warps=8)
         rows = self._torch.rows.contiguous()
         length = rows.shape[-1]
-        row_step = 2 * length if rows.dim() == 3 else 0  # from one picture's rows to the next one's
+        row_step = 2 * length if rows.dim() == 3 else 0
         norm_factors[(n,)](
             means, squares, rows, factors, shifts, self._taken, length, row_step, pixels, tiles, channels, padded, TILE,
             4096 // padded,
@@ -179,10 +185,10 @@ class FusedOps:
         return PendingMap(x.written(plus=y.raw if y.is_plain else y.written()))
 
     def _plain(self, x: PendingMap) -> Tensor:
-        """All done."""
+        """The map with all operations applied."""
         return x.raw if x.is_plain else x.written()
 
-    # on the picture itself, and on the last layer, which have few channels
+    # eager: for the photo and the last layer, which have few channels
 
     def centre(self, x: PendingMap) -> PendingMap:
         return PendingMap(self._torch.centre(self._plain(x)))

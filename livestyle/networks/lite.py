@@ -5,13 +5,13 @@ from livestyle.networks.ops import Ops, X, residual_block
 
 
 def forward(ops: Ops[X], photo: X) -> X:
-    """2.6 GFLOP at 640x360, with no more than three channels at full size.
+    """2.6 GFLOP at 640x360, with at most three channels at full size.
 
-    Most of the computation is at an eighth of the size, where the receptive field is large and pixels are few. The stem's
-    features at a quarter of the size bypass it, which keeps the photo's edges sharp.
+    Most of the computation is at an eighth of the size, where the receptive field is large and pixels are few. A bypass adds
+    the stem's features, at a quarter of the size, to keep the photo's edges sharp.
     """
     h, w = ops.size(photo)
-    # pad to a multiple of 8 and at least 16 pixels, as a norm needs more than one value; 2 more pixels for the stem
+    # pad to a multiple of 8, and to at least 16, as a norm needs more than one value; plus 2 on each side for the stem
     x = ops.centre(ops.reflect(photo, 2, 2 + max(-w % 8, 16 - w), 2, 2 + max(-h % 8, 16 - h)))
     fine = ops.relu(ops.norm(ops.conv("stem", x, 32, 8, stride=4, border="none")))  # (N, 32, quarter)
     x = ops.relu(ops.norm(ops.conv("down", fine, 64, 3, stride=2, border="repeat")))  # (N, 64, eighth)

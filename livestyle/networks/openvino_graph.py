@@ -1,6 +1,6 @@
-"""The networks as OpenVINO graphs: bytes in and bytes out, without torch.
+"""OpenVINO backend of the transformer networks: graphs from uint8 to uint8, without PyTorch.
 
-The style's rows are an input of the graph, so a style change costs nothing.
+A style's rows are an input of the graph, so that a style change does not compile anything.
 """
 
 import sys
@@ -17,13 +17,13 @@ from livestyle.networks.ops import Border, mirrored
 
 @contextmanager
 def _no_telemetry() -> Iterator[None]:
-    """OpenVINO, when it is imported, forks a process that sends usage data; it does without where the module is not there.
+    """Hide the telemetry module while OpenVINO is imported: with it, the import forks a process that sends usage data.
 
-    Only meanwhile: the program that uses livestyle may want it.
+    It is restored afterwards, as the embedding program may use it.
     """
     name = "openvino_telemetry"
     before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]  # as if it were not installed
+    sys.modules[name] = None  # type: ignore[assignment]  # importing it raises ImportError
     try:
         yield
     finally:
@@ -36,15 +36,16 @@ with _no_telemetry():
     import openvino as ov
     from openvino import opset13 as op
 
-Node = Any  # OpenVINO's nodes have no types
+__all__ = ["GraphOps", "build_graph", "ov"]  # others take openvino from here, so that it is imported without telemetry
+Node = Any  # OpenVINO's nodes are untyped
 
 
 class GraphOps:
-    """Feature maps are nodes of a graph that is being built, (N, C, H, W)."""
+    """Feature maps are nodes, (1, C, H, W), of a graph under construction. rows: a node, (2, K)."""
 
     def __init__(self, parameters: dict[str, FloatArray], rows: Node) -> None:
         self._parameters = parameters
-        self._rows = rows  # (2, K)
+        self._rows = rows
         self._taken = 0
 
     def size(self, x: Node) -> tuple[int, int]:
@@ -59,7 +60,7 @@ class GraphOps:
         return op.add(x, np.float32(shift)) if shift else x
 
     def reflect(self, x: Node, left: int, right: int, top: int, bottom: int) -> Node:
-        # the reflecting pad refuses pads that are not smaller than the side: those go by the numbers of rows and columns
+        # op.pad refuses a pad that is not smaller than the side; gather rows and columns instead
         height, width = self.size(x)
         if max(top, bottom) < height and max(left, right) < width:
             return op.pad(x, [0, 0, top, left], [0, 0, bottom, right], "reflect")
@@ -104,7 +105,7 @@ class GraphOps:
         )
 
     def painted(self, x: Node) -> Node:
-        """As bytes: pixels are moved four times as fast."""
+        """Quantise to uint8, so that `shuffle` and `crop` move a quarter of the bytes."""
         return op.convert(op.round(op.multiply(x, np.float32(255)), "half_to_even"), "u8")
 
     def shuffle(self, x: Node, factor: int) -> Node:
@@ -118,7 +119,7 @@ class GraphOps:
 
 
 def build_graph(body: Body, height: int, width: int, mixed: bool) -> ov.Model:
-    """frame (1, H, W, 3) uint8, rows (2, K) and, if mixed, the look's mixing (3, 3) -> painted (1, H, W, 3) uint8."""
+    """Inputs: frame (1, H, W, 3) uint8, rows (2, K) and, if mixed, a look's mixing (3, 3). Output: painted (1, H, W, 3) uint8."""
     frame = op.parameter([1, height, width, 3], np.uint8, name="frame")
     rows = op.parameter([2, body.architecture.row_length], np.float32, name="rows")
     photo = op.transpose(op.convert(frame, "f32"), [0, 3, 1, 2])  # (1, 3, H, W), 0..255

@@ -1,20 +1,21 @@
 """The operations that transformer networks are made of.
 
-A network is a function of an interpreter, `Ops`, and a photo: it calls the interpreter's operations in order. Each backend is an
-interpreter: PyTorch tensors (`torch_ops`, also for training), strips of a picture (`strip_ops`), fused GPU kernels (`fused_ops`),
-an OpenVINO graph (`openvino_graph`), or sizes alone (`plan`).
+A network is a function of an interpreter, `Ops`, and a photo: it calls the interpreter's operations in order. Every backend is
+an interpreter: PyTorch (`torch_ops`, also for training), strips of a picture (`strip_ops`), fused GPU kernels (`fused_ops`), an
+OpenVINO graph (`openvino_graph`), and one that computes sizes only (`plan`).
 """
 
 from typing import Literal, Protocol, TypeVar
 
 X = TypeVar("X")  # an interpreter's type for feature maps, (N, C, H, W)
 Border = Literal["reflect", "repeat", "none"]
+"""How a convolution pads its input by half its size: mirrored, with the edge pixels, or not at all."""
 
 
 class Ops(Protocol[X]):
     """An interpreter of networks.
 
-    Every operation except `conv` and `upsample` may overwrite its first feature map. A network must not use that map again.
+    Every operation except `conv` and `upsample` may overwrite its first feature map: a network must not use that map afterwards.
     """
 
     def size(self, x: X) -> tuple[int, int]:
@@ -23,23 +24,23 @@ class Ops(Protocol[X]):
     def centre(self, x: X) -> X:
         """Subtract the mean of every channel of every picture.
 
-        The first norm would do it too, but later: in a nearly uniform picture the contrast is small against the mean, and its
-        variance is lost in rounding. White fades and flat skies were painted as noise.
+        The first norm removes the mean as well, but too late: in a nearly uniform picture the contrast is small against the
+        mean, and rounding in the first convolution destroys it. Fades to white and clear skies were painted as noise.
         """
 
     def scale(self, x: X, factor: float, shift: float = 0.0) -> X:
         """x * factor + shift."""
 
     def reflect(self, x: X, left: int, right: int, top: int, bottom: int) -> X:
-        """Reflect padding of any width. Pads wider than the picture are reflected repeatedly; one-pixel sides are repeated."""
+        """Reflect padding of any width: a pad wider than the picture is reflected repeatedly, a side of one pixel is repeated."""
 
     def conv(self, name: str, x: X, channels: int, size: int, stride: int = 1, border: Border = "reflect") -> X:
-        """The named convolution, with its bias. Output size: input size / stride with a border, smaller with border "none"."""
+        """The named convolution, with bias, to `channels` channels. With a border the output size is the input size / stride."""
 
     def norm(self, x: X) -> X:
         """Conditional instance norm: normalise every channel of every picture over its pixels, then scale and shift it.
 
-        Each call takes the next channels of the style's rows: the order of the norms in the network is the order of the rows.
+        Every call takes the next C columns of the style's rows: the columns are in the order in which the network's norms run.
         """
 
     def relu(self, x: X) -> X: ...
@@ -54,13 +55,13 @@ class Ops(Protocol[X]):
         """Nearest-neighbour upsampling by 2."""
 
     def painted(self, x: X) -> X:
-        """Mark the values as final, in [0, 1]. Only `shuffle` and `crop` may follow; a backend may quantise to uint8."""
+        """Values are final, in [0, 1]; a backend may quantise to uint8. Only `shuffle` and `crop` may follow."""
 
     def shuffle(self, x: X, factor: int) -> X:
-        """Move channels to pixels: (N, factor factor C, H, W), in the order row, column, colour, -> (N, C, factor H, factor W).
+        """Rearrange channels into pixels: (N, factor factor C, H, W) -> (N, C, factor H, factor W).
 
-        F.pixel_shuffle has the colour first. In channels-last memory this order copies runs of factor C values, three times as
-        fast.
+        The channels are in the order row, column, colour; F.pixel_shuffle expects the colour first. In channels-last memory
+        this order copies runs of factor C values, which is three times as fast.
         """
 
     def crop(self, x: X, top: int, left: int, height: int, width: int) -> X: ...

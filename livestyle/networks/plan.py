@@ -1,4 +1,4 @@
-"""An interpreter that computes sizes only: the convolutions, norms and cost of a network, without pixels."""
+"""An interpreter that computes sizes only: a network's convolutions, norms and cost."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,15 +24,15 @@ class ConvolutionCost:
     """The cost of one convolution on one picture."""
 
     operations: int
-    """Two per multiply-add."""
+    """Floating-point operations: two per multiply-add."""
     read: int
-    """Values of the input feature map."""
+    """Values in the input feature map."""
     written: int
-    """Values of the output feature map."""
+    """Values in the output feature map."""
 
 
 class Plan:
-    """Record a network's convolutions and norms, and their cost, without computing anything."""
+    """Records a network's convolutions and norms, and what they cost. Feature maps are sizes."""
 
     def __init__(self) -> None:
         self.weights: dict[str, tuple[int, int, int, int]] = {}  # name -> (outputs, inputs, size, size)

@@ -1,9 +1,8 @@
-"""Painting a picture that is larger than the memory: layer by layer, in strips, with the same result.
+"""Backend for pictures larger than the memory: layer by layer, every layer in strips, with the same result.
 
-A norm's statistics are over the whole picture, so that strips painted one after another would show
-seams. Here each convolution goes over the whole picture, strip by strip, and its output is kept in
-16 bits; the norm's statistics are gathered from that; all between two convolutions is done again for
-each strip that the next one reads.
+A norm's statistics are over the whole picture: painting one strip after another through all layers would show seams. Here
+every convolution runs over the whole picture, strip by strip, and its output is stored in 16 bits. The norm's statistics are
+computed from that. Everything between two convolutions is computed again for every strip that the next one reads.
 """
 
 import ctypes
@@ -20,42 +19,42 @@ from torch import Tensor
 from livestyle.networks.ops import Border, mirrored
 from livestyle.networks.torch_ops import PAD_MODES, TorchOps, TransformerNetwork, reflect_pad
 
-STRIP_NUMBERS = 2**22  # of a strip, 16 MiB
-LEAST_ROWS = 16  # so that the rows which two strips both read are few
+STRIP_VALUES = 2**22  # values of a strip in fp32: 16 MiB
+MIN_STRIP_ROWS = 16  # of a strip: neighbouring strips read a few of the same rows
 
 
 @dataclass(frozen=True)
 class Strips:
-    """A feature map of which rows can be had."""
+    """A feature map that is computed on demand, some rows at a time."""
 
     channels: int
     height: int
     width: int
     read: Callable[[int, int], Tensor]
-    """Rows first..last, the last not included -> (1, C, last - first, W) fp32, the caller's to change."""
+    """(first, last) -> rows first to last - 1, (1, C, last - first, W) fp32. The caller may overwrite them."""
 
     def ranges(self) -> Iterator[tuple[int, int]]:
-        """The strips' first and last rows."""
-        step = max(LEAST_ROWS, STRIP_NUMBERS // (self.channels * self.width))
+        """(first, last) of every strip; last is exclusive."""
+        step = max(MIN_STRIP_ROWS, STRIP_VALUES // (self.channels * self.width))
         for first in range(0, self.height, step):
             yield first, min(first + step, self.height)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Strips":
-        """Every pixel changed."""
+        """The map with a function applied to every strip; it must not depend on neighbouring pixels."""
         return replace(self, read=lambda first, last: change(self.read(first, last)))
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Strips":
-        """Every channel times its factor, plus its shift, (C)."""
+        """The map with every channel multiplied by its factor and increased by its shift, (C)."""
         return self.mapped(lambda strip: _affine(strip, factor, shift))
 
     def padded(self, rows: NDArray[np.int64], change: Callable[[Tensor], Tensor], width: int) -> "Strips":
-        """The rows that are named, in that order, padded to that width."""
+        """The map with the given rows in the given order, every strip padded to `width` by a function."""
 
         def read(first: int, last: int) -> Tensor:
             wanted = rows[first:last]
             low, high = int(wanted.min()), int(wanted.max()) + 1
             block = self.read(low, high)
-            if high - low != last - first or wanted[0] != low:  # at a border
+            if high - low != last - first or wanted[0] != low:  # mirrored or repeated, at a border
                 picked = torch.from_numpy(wanted - low).to(block.device)
                 block = block.permute(0, 2, 3, 1).index_select(1, picked).permute(0, 3, 1, 2)
             return change(block)
@@ -64,7 +63,7 @@ class Strips:
 
 
 class StripOps:
-    """Feature maps are `Strips`, on the network's device, in fp32."""
+    """Feature maps are `Strips` of one picture, on the network's device, in fp32. rows: (2, K)."""
 
     def __init__(self, network: TransformerNetwork, rows: Tensor) -> None:
         self._torch = TorchOps(network.convolutions, rows)
@@ -73,14 +72,16 @@ class StripOps:
         return x.height, x.width
 
     def _moments(self, x: Strips) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every channel over the whole picture, (C) fp32, gathered in double precision on the CPU:
-        Apple's GPUs have none."""
+        """Mean and variance of every channel over the whole picture, (C) fp32.
+
+        Accumulated in double precision on the CPU, as Apple's GPUs do not support it.
+        """
         mean = square = torch.zeros(x.channels, dtype=torch.float64)
         for first, last in x.ranges():
-            # a group norm's by-products, and on CPUs ten times as fast as var_mean
+            # group norm returns them as well, and is ten times as fast as var_mean on CPUs
             pixels, share = (last - first) * x.width, (last - first) / x.height
             strip = x.read(first, last)
-            strip = strip if strip.is_cpu else strip.contiguous()  # which it asks for elsewhere, in older torch
+            strip = strip if strip.is_cpu else strip.contiguous()  # required on other devices in older PyTorch
             _, means, inverse = torch.native_group_norm(strip, None, None, 1, x.channels, pixels, x.channels, 0.0)
             means, inverse = means[0].cpu().double(), inverse[0].cpu().double()
             mean = mean + share * means
@@ -88,24 +89,26 @@ class StripOps:
         variance = (square - mean.square()).clamp_min(0)
         return mean.float().to(self._torch.rows.device), variance.float().to(self._torch.rows.device)
 
-    def _kept(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
-        """A feature map of x's size, computed once and kept in 16 bits, evenly between each strip's least and greatest
-        numbers: several times as fine as half precision."""
+    def _stored(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
+        """A feature map of x's size, computed once and stored in 16 bits.
+
+        Values are quantised evenly between minimum and maximum of a channel in a strip: several times finer than half precision.
+        """
         shape, device = (1, x.channels, x.height, x.width), self._torch.rows.device
-        # one block of memory, which goes back to the system at once: one a strip would leave holes
-        numbers = torch.empty(shape, dtype=torch.int16, device=device, memory_format=torch.channels_last)
-        scales: list[tuple[int, int, Tensor, Tensor]] = []  # a strip's rows, and its step and middle, (C)
+        # one block, which is returned to the system when freed; a block per strip would fragment the heap
+        stored = torch.empty(shape, dtype=torch.int16, device=device, memory_format=torch.channels_last)
+        scales: list[tuple[int, int, Tensor, Tensor]] = []  # first and last row of a strip, its steps and middles, (C)
         for first, last in x.ranges():
             strip = compute(first, last)
             least, greatest = strip.amin((0, 2, 3)), strip.amax((0, 2, 3))
             middle, step = (least + greatest) / 2, ((greatest - least) / 65534).clamp_min(1e-30)
-            numbers[:, :, first:last] = _affine(strip, 1 / step, -middle / step).round_()
+            stored[:, :, first:last] = _affine(strip, 1 / step, -middle / step).round_()
             scales.append((first, last, step, middle))
         _trim_heap()
 
         def read(first: int, last: int) -> Tensor:
             parts = [
-                _affine(numbers[:, :, max(first, low) : min(last, high)].float(), step, middle)
+                _affine(stored[:, :, max(first, low) : min(last, high)].float(), step, middle)
                 for low, high, step, middle in scales
                 if low < last and first < high
             ]
@@ -139,7 +142,7 @@ class StripOps:
             return F.conv2d(strip.contiguous(memory_format=torch.channels_last), module.weight, module.bias, stride)
 
         result = Strips(channels, (x.height - size) // stride + 1, (x.width - size) // stride + 1, x.read)
-        return self._kept(result, compute)
+        return self._stored(result, compute)
 
     def norm(self, x: Strips) -> Strips:
         mean, variance = self._moments(x)
@@ -157,8 +160,8 @@ class StripOps:
         return x.mapped(self._torch.sigmoid)
 
     def add(self, x: Strips, y: Strips) -> Strips:
-        # kept, or each block would paint all blocks before it again
-        return self._kept(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
+        # stored, or every residual block would compute all blocks before it again
+        return self._stored(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
 
     def upsample(self, x: Strips) -> Strips:
         def read(first: int, last: int) -> Tensor:
@@ -182,7 +185,7 @@ class StripOps:
 
 
 def _affine(strip: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """Every channel times its factor plus its shift, (C): in rows of W C numbers, five times as fast as in rows of C."""
+    """Every channel times its factor plus its shift, (C). On rows of W C values, which is five times as fast as on rows of C."""
     _, channels, height, width = strip.shape
     lines = strip.permute(0, 2, 3, 1).reshape(height, width * channels)
     lines = torch.addcmul(shift.repeat(width), lines, factor.repeat(width))
@@ -190,6 +193,6 @@ def _affine(strip: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
 
 
 def _trim_heap() -> None:
-    """glibc holds on to what was freed between blocks in use: a gigabyte after a few layers of a large picture."""
-    with suppress(OSError, AttributeError):  # other systems have others
+    """Return freed memory to the system. glibc retains a gigabyte of it after a few layers of a large picture."""
+    with suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,4 +1,4 @@
-"""The transformer networks in torch: for training, and for engines that run on torch."""
+"""PyTorch backend of the transformer networks: for training, and for engines that run on PyTorch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,24 +13,24 @@ from livestyle.networks.body import Body
 from livestyle.networks.ops import Border
 
 PAD_MODES = {"reflect": "reflect", "repeat": "replicate"}
-"""torch's name of a border."""
+"""Border -> mode of F.pad."""
 EPS = 1e-5
-"""Added to variances: torch's group norm's own."""
+"""Added to variances; the default of torch's group norm."""
 
 
 def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
     """Reflect padding of any width.
 
-    F.pad refuses a pad that is not smaller than the side, and with three channels takes four times as long in channels-last
-    memory (with many, it takes less).
+    F.pad refuses a pad that is not smaller than the side. In channels-last memory with three channels it also takes four times
+    as long; with many channels it is faster.
     """
     if 0 in x.shape:
-        raise ValueError(f"an empty picture, {tuple(x.shape)}, has nothing to reflect")  # it would be padded without end
+        raise ValueError(f"cannot reflect an empty picture, {tuple(x.shape)}")  # the loop below would not end
     if x.shape[3] == 1:
         x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
     if x.shape[2] == 1:
         x, top, bottom = F.pad(x, (0, 0, top, bottom), mode="replicate"), 0, 0
-    far_y, far_x = x.shape[2] - 1, x.shape[3] - 1  # a bounce is one side long, so that every one is about the picture's edges
+    far_y, far_x = x.shape[2] - 1, x.shape[3] - 1  # the most that one reflection adds; later ones mirror again
     while left or right or top or bottom:
         west, east, north, south = min(left, far_x), min(right, far_x), min(top, far_y), min(bottom, far_y)
         h, w = x.shape[2:]
@@ -46,7 +46,7 @@ def to_uint8(picture: Tensor) -> Tensor:
 
 
 class Bordered(Function):
-    """F.pad of a rim narrower than the picture, in channels-last memory, which F.pad leaves on GPUs."""
+    """F.pad for a rim narrower than the picture. Keeps channels-last memory, which F.pad does not on GPUs."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rim: int, border: Border) -> Tensor:
@@ -54,7 +54,7 @@ class Bordered(Function):
         n, c, h, w = x.shape
         out = x.new_empty(n, h + 2 * rim, w + 2 * rim, c)
         out[:, rim:-rim, rim:-rim] = x.permute(0, 2, 3, 1)
-        for lines in (out[:, rim:-rim].transpose(1, 2), out):  # columns, then whole rows: (N, side, other side, C)
+        for lines in (out[:, rim:-rim].transpose(1, 2), out):  # columns, then rows including corners: (N, side, other side, C)
             for outside, inside in ends(lines, rim, border):
                 outside.copy_(inside.flip(1))
         return out.permute(0, 3, 1, 2)
@@ -69,7 +69,10 @@ class Bordered(Function):
 
 
 def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]:
-    """Each end's rim, and what it shows, mirrored: (N, side, other side, C) -> [(outside, inside)], the same or (N, 1 ...)."""
+    """Views of both rims and of the pixels that they show, in mirrored order: (N, side, other side, C) -> [(outside, inside)].
+
+    outside: (N, rim, other side, C). inside: the same shape, or (N, 1, other side, C) for the border "repeat".
+    """
     far, past = lines.shape[1] - rim, lines.shape[1]
     outside = lines[:, :rim], lines[:, far:past]
     if border == "repeat":
@@ -78,9 +81,9 @@ def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]
 
 
 def normalised(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C, H, W) -> every channel of every picture with mean 0 and variance 1, and one over what was its deviation, (N, C).
+    """Every channel of every picture, (N, C, H, W), normalised to mean 0 and variance 1, and 1 / its standard deviation, (N, C).
 
-    By torch's group norm on CPUs; on GPUs in channels-last memory, which that leaves.
+    By torch's group norm on CPUs. On GPUs group norm does not keep channels-last memory.
     """
     if x.is_cuda:
         return normalised_in_lines(x)
@@ -90,22 +93,22 @@ def normalised(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalised_in_lines(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The same, in channels-last memory, with statistics in fp32."""
+    """`normalised` in channels-last memory, with statistics in fp32."""
     n, c, h, w = x.shape
     lines = x.permute(0, 2, 3, 1).reshape(n, h * w, c)
     mean = lines.mean(1, keepdim=True, dtype=torch.float32)  # (N, 1, C)
     centred = torch.sub(lines, mean, out=torch.empty_like(lines))
-    variance = (centred * centred).mean(1, keepdim=True, dtype=torch.float32)  # autocast would take a power in fp32
+    variance = (centred * centred).mean(1, keepdim=True, dtype=torch.float32)  # not a power, which autocast computes in fp32
     per_deviation = (variance + EPS).rsqrt()
     normed = torch.mul(centred, per_deviation, out=centred)
     return normed.reshape(n, h, w, c).permute(0, 3, 1, 2), per_deviation[:, 0]
 
 
 class StyledNorm(Function):
-    """The norm of pictures (N, C, H, W), scaled and shifted by rows of their own, (N, 2, C); statistics in fp32.
+    """Instance norm of pictures (N, C, H, W), each with its own scales and shifts, rows (N, 2, C). Statistics are in fp32.
 
-    Its gradient is written out (Ioffe and Szegedy 2015, section 3): that of torch's group norm takes seven times as long in
-    channels-last memory on CPUs, half of a training step of `full`.
+    The gradient is written out (Ioffe and Szegedy 2015, section 3): in channels-last memory on CPUs that of torch's group norm
+    takes seven times as long, half of a training step of `full`.
     """
 
     @staticmethod
@@ -119,7 +122,7 @@ class StyledNorm(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         normed, per_deviation, rows = ctx.saved_tensors
         n, c, h, w = normed.shape
-        lines = [x.permute(0, 2, 3, 1).reshape(n, h * w, c) for x in (gradient, normed)]  # sums are fast over rows of C numbers
+        lines = [x.permute(0, 2, 3, 1).reshape(n, h * w, c) for x in (gradient, normed)]  # (N, H W, C), for fast sums
         sums = torch.stack([(lines[0] * lines[1]).sum(1, dtype=rows.dtype), lines[0].sum(1, dtype=rows.dtype)], 1)  # (N, 2, C)
         factor = (rows[:, 0] * per_deviation)[:, None]  # (N, 1, C)
         slope, mean = (factor * sums / (h * w)).to(gradient.dtype)[:, :, None].unbind(1)
@@ -131,7 +134,7 @@ class StyledNorm(Function):
 class TorchOps:
     """Feature maps are tensors, (N, C, H, W).
 
-    convolutions: name -> module or (weight, bias) of it. rows: (2, K) for the whole batch, or one a picture, (N, 2, K).
+    convolutions: name -> module. rows: (2, K) for the whole batch, or (N, 2, K), one per picture.
     """
 
     def __init__(self, convolutions: Mapping[str, nn.Conv2d], rows: Tensor) -> None:
@@ -140,7 +143,7 @@ class TorchOps:
         self._taken = 0
 
     def next_rows(self, channels: int) -> Tensor:
-        """The norm's part of the rows, (2, C) or (N, 2, C)."""
+        """The rows' columns for the next norm, (2, C) or (N, 2, C)."""
         part = self.rows[..., self._taken : self._taken + channels]
         self._taken += channels
         return part
@@ -150,7 +153,7 @@ class TorchOps:
 
     def centre(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        lines = x.permute(0, 2, 3, 1).reshape(n, h, w * c)  # three times as fast: long rows, in channels-last memory
+        lines = x.permute(0, 2, 3, 1).reshape(n, h, w * c)  # long rows in channels-last memory: three times as fast
         mean = lines.mean(1).reshape(n, w, c).mean(1)  # (N, C)
         return (lines - mean.repeat(1, w)[:, None]).reshape(n, h, w, c).permute(0, 3, 1, 2)
 
@@ -167,8 +170,10 @@ class TorchOps:
         return F.conv2d(x, module.weight, module.bias, stride)
 
     def norm(self, x: Tensor) -> Tensor:
-        """A group norm with a group a channel is an instance norm, with statistics in fp32 whatever the type of x,
-        and on CPUs many times faster than torch's own."""
+        """Instance norm as a group norm with one group per channel.
+
+        Its statistics are in fp32 for every type of x, and on CPUs it is many times faster than torch's instance norm.
+        """
         channels = x.shape[1]
         part = self.next_rows(channels)
         if part.dim() == 2:  # one style for the whole batch
@@ -204,7 +209,7 @@ class TorchOps:
 
 
 class TransformerNetwork(nn.Module):
-    """An architecture's convolutions, as modules of their names."""
+    """An architecture's convolutions as modules; a module's name is the convolution's."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -219,7 +224,7 @@ class TransformerNetwork(nn.Module):
             place.add_module(last, nn.Conv2d(inputs, outputs, size))
 
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1], rows (2, K) or one a picture (N, 2, K) -> (N, 3, H, W) in [0, 1]."""
+        """(N, 3, H, W) in [0, 1] and rows, (2, K) or one per picture, (N, 2, K) -> painting, (N, 3, H, W) in [0, 1]."""
         painted: Tensor = self.architecture.forward(TorchOps(self.convolutions, rows), x)
         return painted
 
@@ -228,18 +233,18 @@ class TransformerNetwork(nn.Module):
         return {name: module for name, module in self.named_modules() if isinstance(module, nn.Conv2d)}
 
     def plain_rows(self) -> Tensor:
-        """The rows that scale by one and shift by nothing, (2, K): where training starts."""
+        """Rows (2, K) with scales of 1 and shifts of 0: where training starts."""
         length = self.architecture.row_length
         return torch.stack([torch.ones(length), torch.zeros(length)])
 
     def body(self) -> Body:
-        """The parameters as they are now."""
+        """A copy of the current parameters."""
         state = {name: value.detach().float().cpu().numpy().copy() for name, value in self.state_dict().items()}
         return Body(self.architecture, state)
 
     @classmethod
     def of(cls, body: Body) -> "TransformerNetwork":
-        """A body's network, in evaluation mode."""
+        """The network of a body, in evaluation mode, without gradients."""
         with torch.device("meta"):
             network = cls(body.architecture)
         network.load_state_dict({name: torch.tensor(value) for name, value in body.parameters.items()}, assign=True)

@@ -119,10 +119,10 @@ def test_batch_of_different_looks_equals_its_frames_one_by_one(engine: Engine, s
     # exact if frames of a batch are painted one by one; a CUDA graph mixes all frames of a batch if it mixes one
     limit = 0 if engine.precision == "float32" and engine.name == "cpu" else 1
     part = list(zip(frames[:3], [ash, birch, ash], strict=True))
-    for batch in (zip(frames, looks, strict=True), zip(frames, looks[::-1], strict=True), part):  # later ones in used buffers
-        shots = list(batch)
-        alone = [engine.submit([shot]).result()[0] for shot in shots]
-        assert worst(alone, engine.submit(shots).result()) <= limit
+    for pairs in (zip(frames, looks, strict=True), zip(frames, looks[::-1], strict=True), part):  # later ones in used buffers
+        batch = list(pairs)
+        alone = [engine.submit([pair]).result()[0] for pair in batch]
+        assert worst(alone, engine.submit(batch).result()) <= limit
     same_frame = [paint(engine, frames[:1], look)[0] for look in looks]
     assert all(apart(one, other) > 1 for one, other in combinations(same_frame, 2))
 
@@ -340,8 +340,8 @@ def test_strips_equal_the_whole(
     look = load_look(style_folder, model)
     whole = paint(TorchEngine("cpu"), [scene], look)[0]
     monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)
-    monkeypatch.setattr("livestyle.networks.strip_ops.STRIP_NUMBERS", 1)
-    monkeypatch.setattr("livestyle.networks.strip_ops.LEAST_ROWS", 5)
+    monkeypatch.setattr("livestyle.networks.strip_ops.STRIP_VALUES", 1)
+    monkeypatch.setattr("livestyle.networks.strip_ops.MIN_STRIP_ROWS", 5)
     engine = TorchEngine("cpu")  # another one: an engine decides once per size
     assert apart(whole, paint(engine, [scene], look)[0]) <= 1
     assert engine.notes == [f"{size[1]}x{size[0]} is painted in strips, to save memory"]

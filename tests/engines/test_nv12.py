@@ -1,4 +1,4 @@
-"""NV12 on its way from a file through an engine to a file shows what RGB shows."""
+"""NV12 from a file, through an engine and to a file, against RGB."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -25,7 +25,7 @@ def to_rgb(frame: Image) -> Image:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1280, 720)], ids=["BT.601", "BT.709"])
-def test_to_rgb_is_the_file_s_own(make_clip: Clip, size: tuple[int, int]) -> None:
+def test_nv12_to_rgb_equals_the_decoder_s_rgb(make_clip: Clip, size: tuple[int, int]) -> None:
     clip = make_clip(ticks=range(3), size=size, options={"qp": "0"})
     for one, other in zip(read_all(VideoFile(clip)), read_all(VideoFile(clip, for_gpu=True)), strict=True):
         assert one.pts_seconds == other.pts_seconds
@@ -35,7 +35,7 @@ def test_to_rgb_is_the_file_s_own(make_clip: Clip, size: tuple[int, int]) -> Non
         assert apart.max() <= 2
 
 
-def test_what_nv12_does_not_hold_stays_rgb(make_clip: Clip) -> None:
+def test_other_pixel_formats_and_rotated_video_stay_rgb(make_clip: Clip) -> None:
     def first(**properties: object) -> Image:
         frame = VideoFile(make_clip(f"{len(properties)}.mp4", **properties), for_gpu=True).read()
         assert frame is not None
@@ -47,8 +47,8 @@ def test_what_nv12_does_not_hold_stays_rgb(make_clip: Clip) -> None:
     assert first(color_range=2, pix_fmt="yuv420p", size=(64, 48)).shape == (48, 64, 3)
 
 
-def test_grey_and_colours_by_hand() -> None:
-    # BT.601, limited range: white is Y 235, red (81, 90, 240), blue (41, 240, 110), black 16
+def test_nv12_values_by_hand() -> None:
+    # RGB -> Y, U, V in BT.601, limited range
     for (red, green, blue), (y, u, v) in {
         (255, 255, 255): (235, 128, 128),
         (255, 0, 0): (81, 90, 240),
@@ -64,29 +64,29 @@ def test_grey_and_colours_by_hand() -> None:
         assert (rgb_from_nv12(coded[None]) - picture).abs().max() < 0.01
 
 
-def test_there_and_back() -> None:
+def test_rgb_to_nv12_and_back() -> None:
     y, x = np.mgrid[0:48, 0:64]
     smooth = np.stack([x * 4, y * 5, 255 - x - y * 2], axis=-1).astype(np.uint8)
     picture = torch.from_numpy(smooth)[None].permute(0, 3, 1, 2) / 255
     again = rgb_from_nv12(nv12_from_rgb(picture))
     assert (again - picture).abs().mean() * 255 < 1
-    assert (again - picture)[..., 4:-4, 4:-4].abs().max() * 255 < 4  # no shift: a pixel aside would be 2.5 on average
+    assert (again - picture)[..., 4:-4, 4:-4].abs().max() * 255 < 4  # not shifted: one pixel would be 2.5 on average
 
 
-def test_painting_keeps_the_format() -> None:
+def test_painted_nv12_is_nv12() -> None:
     frames = torch.from_numpy(np.random.default_rng(0).integers(60, 200, (2, 36, 32), np.uint8))
 
-    def same(photo: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def copy(photo: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return photo.clone()
 
-    painted = paint_batch(same, torch.zeros(2, 1), None, frames)
+    painted = paint_batch(copy, torch.zeros(2, 1), None, frames)
     assert painted.shape == frames.shape
-    assert (painted[:, :24].int() - frames[:, :24]).abs().float().mean() < 8  # noise in the colours is clipped
-    half = paint_batch(same, torch.zeros(2, 1), (torch.eye(3) * 0.5).expand(2, 3, 3), frames)
+    assert (painted[:, :24].int() - frames[:, :24]).abs().float().mean() < 8  # random chroma is clipped
+    half = paint_batch(copy, torch.zeros(2, 1), (torch.eye(3) * 0.5).expand(2, 3, 3), frames)
     assert (half.int() - painted).abs().max() <= 1
 
 
-def test_a_file_of_nv12_shows_the_same(tmp_path: Path) -> None:
+def test_video_file_written_from_nv12_shows_the_same(tmp_path: Path) -> None:
     y, x = np.mgrid[0:48, 0:64]
     image = np.stack([x * 4, y * 5, 255 - x - y * 2], axis=-1).astype(np.uint8)
     coded = nv12_from_rgb(torch.from_numpy(image)[None].permute(0, 3, 1, 2) / 255)[0].numpy()
@@ -101,7 +101,7 @@ def test_a_file_of_nv12_shows_the_same(tmp_path: Path) -> None:
     assert np.abs(np.array(shown[1]) - image).mean() < 1.5
 
 
-def test_no_gpu_is_said_and_no_loss(make_clip: Clip, tmp_path: Path) -> None:
+def test_without_a_gpu_the_cpu_decodes_and_encodes_with_a_note(make_clip: Clip, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     source = VideoFile(make_clip(), for_gpu=True)

@@ -32,21 +32,6 @@ def test_fused_equals_eager(architecture: str, size: tuple[int, int]) -> None:
     torch.testing.assert_close(fused, eager, rtol=0, atol=1e-4)
 
 
-def test_rows_per_picture_equal_each_picture_alone() -> None:
-    torch.manual_seed(0)
-    network = TransformerNetwork(ARCHITECTURES["lite"]).requires_grad_(False).to(DEVICE)
-    rows = (network.plain_rows() + 0.3 * torch.randn(3, 2, network.architecture.row_length)).to(DEVICE)
-    photos = torch.rand(3, 3, 16, 21, device=DEVICE).contiguous(memory_format=torch.channels_last)
-
-    def paint(photo: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return network.architecture.forward(FusedOps(network.convolutions, rows), PendingMap(photo)).raw
-
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        alone = torch.cat([paint(photo[None], each) for photo, each in zip(photos, rows, strict=True)])
-        torch.testing.assert_close(paint(photos, rows), alone, rtol=0, atol=1e-5)
-        assert (paint(photos, rows[0])[1:] - alone[1:]).abs().amax((1, 2, 3)).min() > 0.01
-
-
 def test_fused_in_half_precision() -> None:
     eager, fused = paint_both("lite", (24, 40), torch.float16)
     assert (fused - eager).square().mean() < 10**-3.8  # 38 dB
@@ -62,11 +47,12 @@ def test_statistics_do_not_suffer_cancellation() -> None:
     torch.testing.assert_close(normal, exact, rtol=0, atol=2e-3)
 
 
-def test_operations_in_any_order() -> None:
+@pytest.mark.parametrize("rows_shape", [(2, 24), (2, 2, 24)], ids=["shared rows", "rows per picture"])
+def test_operations_in_any_order(rows_shape: tuple[int, ...]) -> None:
     """Upsampling twice, and a norm after a ReLU, after upsampling and after a norm."""
     torch.manual_seed(0)
     x = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last).to(DEVICE)
-    rows = torch.rand(2, 24, device=DEVICE) + 0.5
+    rows = torch.rand(rows_shape, device=DEVICE) + 0.5
 
     def run(ops: Any, y: Any) -> Any:
         y = ops.norm(ops.relu(y))
