@@ -1,9 +1,10 @@
-"""Checkpoints: weights and optimiser state in two safetensors files, named after the step.
+"""Checkpoints: weights and optimizer state in two safetensors files, named by step.
 
-A step counts only when both of its files are there, so a kill between the two leaves the last step.
+A step counts as saved if both of its files exist, so a process that is killed between the two leaves the previous step valid.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,33 +19,39 @@ from livestyle.errors import OutputError, TrainingError
 from livestyle.style_files.file_format import write_safetensors
 
 WEIGHTS, OPTIMIZER = "step-{:07d}.weights.safetensors", "step-{:07d}.optimizer.safetensors"
-ADAM, MUON = ("exp_avg", "exp_avg_sq"), ("momentum",)  # what they keep, of the parameter's shape
+ADAM_STATE, MUON_STATE = ("exp_avg", "exp_avg_sq"), ("momentum",)  # the state tensors of the parameter's shape
 
 
 def steps_in(folder: Path) -> list[int]:
-    """The steps with both files, in order."""
+    """The saved steps, in ascending order."""
     matches = (re.fullmatch(r"step-(\d{7,})\.weights\.safetensors", path.name) for path in folder.glob("step-*"))
     steps = sorted(int(match[1]) for match in matches if match)
     return [step for step in steps if (folder / OPTIMIZER.format(step)).exists()]
 
 
+def describe_checkpoint(folder: Path) -> str:
+    """What a training can be resumed from, as part of an error message."""
+    steps = steps_in(folder)
+    return f"the checkpoint of step {steps[-1]} is kept in {folder}" if steps else f"there is no checkpoint yet in {folder}"
+
+
 def remove_checkpoints(folder: Path, keep: int | None = None) -> None:
-    """Delete the files of every step but one."""
+    """Delete the files of every step, except those of step `keep`."""
     for path in folder.glob("step-*.safetensors"):
         if keep is None or path.name not in (WEIGHTS.format(keep), OPTIMIZER.format(keep)):
             path.unlink(missing_ok=True)
 
 
 def is_finite(model: nn.Module, optimizers: Iterable[Optimizer]) -> bool:
-    """Whether all numbers of the model and of its optimizers' memory are: nothing else is worth keeping."""
-    memory = (value for optimizer in optimizers for slots in optimizer.state.values() for value in slots.values())
-    return all(bool(torch.isfinite(value).all()) for value in (*model.state_dict().values(), *memory))
+    """Whether all values of the model and of its optimizers' state are finite. Others are not worth saving."""
+    state = (value for optimizer in optimizers for slots in optimizer.state.values() for value in slots.values())
+    return all(bool(torch.isfinite(value).all()) for value in (*model.state_dict().values(), *state))
 
 
 def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:
-    """Write both files atomically, then delete the other steps. styles: the names of the model's rows, in order.
+    """Write both files atomically, then delete those of other steps. styles: the names of the model's rows, in order.
 
-    Raises OutputError, and leaves the other steps as they are, if the files cannot be written.
+    If a file cannot be written, raises OutputError and leaves the other steps as they are.
     """
     state: dict[str, Tensor] = {}
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
@@ -57,7 +64,7 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
         for tensors, name in ((model.state_dict(), WEIGHTS), (state, OPTIMIZER)):
             arrays = {key: value.detach().cpu().numpy() for key, value in tensors.items()}
             write_safetensors(folder / name.format(step), arrays, metadata)
-    except OutputError:  # a full disk: half a checkpoint only makes it fuller
+    except OutputError:  # on a full disk, half a checkpoint would only take up more space
         with suppress(OSError):
             (folder / WEIGHTS.format(step)).unlink(missing_ok=True)
         raise
@@ -65,9 +72,9 @@ def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
 
 
 def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:
-    """Put the step's weights and optimiser state back; before the first step there is no such state.
+    """Load a step's weights and optimizer state in place. At step 0 there is no optimizer state.
 
-    Raises TrainingError if they are of another network or of other styles.
+    Raises TrainingError if they belong to another network or to other styles, or are damaged.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
     weights = _read(folder / WEIGHTS.format(step), {name: tuple(value.shape) for value, name in names.items()}, list(styles))
@@ -75,7 +82,7 @@ def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
     shapes: dict[str, tuple[int, ...]] = {}
     for optimizer in optimizers if step else ():
         for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
-            for key in (*ADAM, "step") if isinstance(optimizer, Adam) else MUON:
+            for key in (*ADAM_STATE, "step") if isinstance(optimizer, Adam) else MUON_STATE:
                 slots[f"{names[parameter]}.{key}"] = optimizer, parameter, key
                 shapes[f"{names[parameter]}.{key}"] = (1,) if key == "step" else tuple(parameter.shape)
     state = _read(folder / OPTIMIZER.format(step), shapes, list(styles))
@@ -86,7 +93,7 @@ def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) -> dict[str, Tensor]:
-    """Read tensors whose names and shapes were seen to fit first."""
+    """Read the tensors, once their names and shapes are validated."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -95,14 +102,31 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) 
             if not isinstance(trained, list):
                 raise ValueError
             if found != dict(shapes) or trained != styles:
-                there = ", ".join(map(str, trained))
                 raise TrainingError(
-                    f"cannot continue from {path}: it is not of this conf file's network and styles, but of {there:.200}; "
-                    "or of an older livestyle: then start again with --overwrite"
+                    f"cannot continue from {path}: it is not of this conf file's network and styles, but of "
+                    f"{', '.join(map(str, trained)):.200}; or of an older livestyle: then start again with --overwrite"
                 )
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"cannot continue from {path}: it is damaged; start again with --overwrite") from error
     if not all(torch.isfinite(value).all() for value in tensors.values()):
-        raise TrainingError(f"cannot continue from {path}: it holds numbers that are not finite; start again with --overwrite")
+        raise TrainingError(f"cannot continue from {path}: it contains values that are not finite; start again with --overwrite")
     return tensors
+
+
+class BestParameters:
+    """A copy, in memory, of the model's trained parameters at the lowest loss so far."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._loss, self._values = math.inf, [parameter.detach().clone() for parameter in self._trained]
+
+    def update(self, loss: float) -> None:
+        """Copy the parameters if this loss is the lowest so far."""
+        if loss < self._loss:
+            self._loss, self._values = loss, [parameter.detach().clone() for parameter in self._trained]
+
+    def restore(self) -> None:
+        """Copy the best parameters back into the model."""
+        for parameter, value in zip(self._trained, self._values, strict=True):
+            parameter.data.copy_(value)

@@ -1,4 +1,7 @@
-"""YAML from a file that nobody has checked: text, numbers, lists and mappings; nothing that can grow, loop or run."""
+"""Read YAML from an untrusted file: text, numbers, lists and mappings only.
+
+Aliases, which can grow or loop, and tags, which can run code, are refused.
+"""
 
 import stat
 from dataclasses import dataclass
@@ -10,26 +13,27 @@ from yaml.reader import Reader
 
 from livestyle.errors import TrainingError
 
-MAX_BYTES = 128 * 2**10  # some seconds of PyYAML's time
-MAX_DEPTH = 8  # mappings in mappings
-MAX_NUMBER_LENGTH = 100  # characters; what int() does with 5,000 digits is an error of its own
+MAX_BYTES = 128 * 2**10  # PyYAML takes some seconds for these
+MAX_DEPTH = 8  # of nested mappings and lists
+MAX_NUMBER_LENGTH = 100  # characters; int() raises ValueError for 5,000 digits
 
 Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ConfFile:
-    """What a file holds. `lines` has the line of every key, and of every entry of a list: ("styles", "wave") -> 12."""
+    """The content of a file."""
 
     values: dict[str, Any]
     lines: dict[Keys, int]
+    """The line number of every key, and of every entry of a list: ("styles", "wave") -> 12."""
 
 
 def read_conf_file(path: Path) -> ConfFile:
     """Read a mapping. Keys are text as written; values are text, int, float, bool, None, lists and mappings; dates are text.
 
-    Anchors, aliases, tags, merge keys and keys that are there twice are refused, and files that are large or nested
-    deep. Raises TrainingError that names the file, the line and what to write.
+    Anchors, aliases, tags, merge keys, duplicate keys, large files and deep nesting are refused. Raises TrainingError that names
+    the file, the line and what to write.
     """
     data = _read_bytes(path)
     try:
@@ -45,7 +49,7 @@ def read_conf_file(path: Path) -> ConfFile:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device may give bytes without end, or none
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device can block or never end
             raise TrainingError(f"{path} is not a file; name a conf file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -57,14 +61,14 @@ def _read_bytes(path: Path) -> bytes:
 
 
 class _Parser:
-    """Builds values from PyYAML's events, which come one by one: nothing is composed before it is checked."""
+    """Builds values from PyYAML's events, one by one, so that each is checked before anything is built from it."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.lines = path, dict[Keys, int]()
         self.loader = yaml.SafeLoader(text)
 
     def document(self) -> ConfFile:
-        """The file's only document."""
+        """Parse the file's only document."""
         self._next()  # StreamStart
         if not isinstance(self._next(), yaml.DocumentStartEvent):
             raise TrainingError(f"{self.path} is not a conf file: it has no keys")
@@ -87,7 +91,7 @@ class _Parser:
             raise self._error_at(self.loader.get_mark(), "not YAML") from error
 
     def _check(self, event: Any) -> None:
-        """Refuse what could grow or run."""
+        """Raise TrainingError for anchors, aliases and tags."""
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise self._error(event, "anchors (&) and aliases (*) are not read; write the value out, or quote it")
         if event.tag is not None:
@@ -115,20 +119,20 @@ class _Parser:
             self._check(event)
             line: int = event.start_mark.line + 1
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._error(event, "a key has to be text; put quotes around what begins with a bracket")
+                raise self._error(event, "a key has to be text; put a key that begins with a bracket in quotes")
             key = self._text(event)
             if key == "<<" and event.style is None:
                 raise self._error(event, "merge keys (<<) are not read; write the keys out")
             if key in entries:
                 first = self.lines[*keys, key]
-                raise self._error(event, f"{key!r:.60} is there twice, first in line {first}; delete one")
+                raise self._error(event, f"{key!r:.60} is a duplicate key, first in line {first}; delete one")
             self.lines[*keys, key] = line
             entries[key] = self._value(self._next(), (*keys, key))
         return entries
 
     def _text(self, event: Any) -> str:
         text: str = event.value
-        if found := Reader.NON_PRINTABLE.search(text):  # written as an escape, "\0"
+        if found := Reader.NON_PRINTABLE.search(text):  # from an escape sequence such as "\0"
             raise self._error(event, f"the character U+{ord(found[0]):04X} cannot be part of a value")
         return text
 
@@ -147,7 +151,7 @@ class _Parser:
             read = self.loader.construct_yaml_int if kind == "int" else self.loader.construct_yaml_float
             return read(node)
         except (ValueError, OverflowError) as error:
-            raise self._error(event, f"{text!r:.40} is no number that can be read") from error
+            raise self._error(event, f"{text!r:.40} is not a number that can be read") from error
 
     def _error(self, event: Any, message: str) -> TrainingError:
         return self._error_at(event.start_mark, message)

@@ -1,4 +1,4 @@
-"""A conf file, read and checked. The original program's conf files are read as they are."""
+"""Read and validate conf files. Those of the original TensorFlow program work unchanged."""
 
 import contextlib
 import dataclasses
@@ -19,66 +19,70 @@ from livestyle.train.conf_file import Keys, read_conf_file
 from livestyle.train.content import drawn
 from livestyle.train.losses.loss_network import LOSS_MODELS, layer_names
 
-LAYERS = ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]
+ORIGINAL_MODEL = "full"  # the network of the original TensorFlow program
+DEFAULT_STYLE_LAYERS = ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]
 
 
 @dataclass(frozen=True)
 class StyleSource:
-    """What a style is learned from."""
+    """The picture that a style is learned from."""
 
     picture: Path
-    weight: float  # how much its style loss counts beside the content loss
-    origin: str = ""  # painter, title, where the picture comes from: written into the style file
-    licence: str = ""  # what may be done with the picture: the same
+    weight: float
+    """Of the style loss, relative to content_weight."""
+    origin: str = ""
+    """Painter, title, source of the picture. Written into the style file."""
+    licence: str = ""
+    """Of the picture. Written into the style file."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """One training run. The names of the original's keys are kept."""
+    """The settings of one training. Names are those of the conf file's keys, as in the original program."""
 
-    naming: str  # of the run's folder below model_path, naming.model, and of the body when there are several styles
+    naming: str  # the run's folder is model_path/naming.model; a body that several styles share is named after it too
     styles: dict[str, StyleSource]
     style_size: int  # short side of the style pictures, pixels
     content: Path
-    start: Path | None = None  # a body's or style's file to start from; {model} stands for the network
-    finetune: str = "all"  # what is trained: all, or the styles' rows alone, on a frozen body
-    extra_styles: int = 0  # variations of the styles, textures, photos, learned in the first half: see train/variations.py
-    extra_weight: float = 4.0  # their style weight
+    start: Path | None = None  # a body file or style file to start from; {model} stands for the network
+    finetune: str = "all"  # what is trained: "all", or "rows": those of the styles only, with a frozen body
+    extra_styles: int = 0  # trained in the first half only, on pictures of content/variations.py
+    extra_weight: float = 4.0  # style weight of the extra styles
     model: str = "lite"
     model_path: Path = dataclasses.field(default_factory=user_folder)
-    weighting: str = "relative"  # to the style's own Gram norm and the photo's variance; or "absolute", as in the original
+    weighting: str = "relative"  # to the style's Gram norm and the photo's variance; or "absolute", as in the original
     content_weight: float = 1.0
     tv_weight: float = 0.0
     grid_weight: float = 0.0
-    overshoot_weight: float = 20.0  # of what lies beyond black and white: with less `full` paints black holes
-    steady_weight: float = 0.0  # of the steady pass: see train/steady_pass.py
+    overshoot_weight: float = 20.0  # of values beyond black and white; with a lower weight `full` paints black holes
+    steady_weight: float = 0.0  # of the temporal loss: see losses/temporal.py
     image_size: int = 256  # side of the square crops, pixels
-    batch_size: int = 4  # crops a step and process
+    batch_size: int = 4  # crops per step and process
     epoch: int = 2
-    steps: int | None = None  # takes the place of epoch
-    seconds: float = math.inf  # of training, at most: the learning rate falls with the time then
-    least_share: float = 0.0  # of the steps: so many are made even if the seconds are up
+    steps: int | None = None  # replaces epoch
+    seconds: float = math.inf  # time limit of the training; the learning rate decays with the elapsed time then
+    least_share: float = 0.0  # share of the steps that are made even if the time limit is reached
     learning_rate: float = 1e-3
-    rows_learning_rate: float | None = None  # of the styles' rows, if it is another
-    learning_rate_decay: str = "none"  # or "cosine": falls to nothing at the last step
-    zoom: float = 1.0  # the content's short side is image_size times 1 to zoom; more than 1 crops at random
+    rows_learning_rate: float | None = None  # of the styles' rows; None: learning_rate
+    learning_rate_decay: str = "none"  # or "cosine": to 0 at the last step
+    zoom: float = 1.0  # the short side of content is image_size times a random factor from 1 to zoom; 1 crops the centre
     loss_model: str = "own"
     loss_model_file: Path | None = None
     content_layers: dict[str, float] = dataclasses.field(default_factory=lambda: {"conv3_3": 1.0})
-    style_layers: dict[str, float] = dataclasses.field(default_factory=lambda: dict.fromkeys(LAYERS, 1.0))
-    precision: str = "auto"  # bf16 where the device computes in it, else fp32
+    style_layers: dict[str, float] = dataclasses.field(default_factory=lambda: dict.fromkeys(DEFAULT_STYLE_LAYERS, 1.0))
+    precision: str = "auto"  # bf16 if the device has units for it, else fp32; or "fp32", "bf16"
     seed: int = 0
 
 
-CHOICES = {
-    "model": tuple(ARCHITECTURES),
+CHOICES: dict[str, Collection[str]] = {
+    "model": ARCHITECTURES,
     "weighting": ("relative", "absolute"),
     "learning_rate_decay": ("none", "cosine"),
     "precision": ("auto", "fp32", "bf16"),
     "loss_model": LOSS_MODELS,
     "finetune": ("all", "rows"),
 }
-WHOLE_NUMBERS = {  # key: the least and the most
+WHOLE_NUMBERS = {  # key: minimum and maximum
     "image_size": (32, 4096), "style_size": (32, 4096), "batch_size": (1, 1024), "epoch": (1, 10**6), "steps": (1, 10**8),
     "seed": (0, 2**62), "extra_styles": (0, 2000),
 }  # fmt: skip
@@ -87,25 +91,26 @@ NUMBERS = dict.fromkeys(WEIGHTS, (0.0, 1e12))
 NUMBERS |= dict.fromkeys(("learning_rate", "rows_learning_rate"), (1e-12, 1e12))
 NUMBERS |= {"zoom": (1.0, 16.0), "seconds": (1.0, 1e12), "least_share": (0.0, 1.0)}
 PATHS = ("content", "loss_model_file", "model_path", "start")
-STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # become Config.styles
-OPTIONS = {"naming": "--name"}  # on the command line; the others are called as their keys are
-MAX_NAME_BYTES = 180  # the suffixes and a temporary name's letters fit into the 255 of a file's name
-CONTENT_ADVICE = "name a folder of photos or a video with --content; ten photos will do"
+STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # parsed into Config.styles
+OPTIONS = {"naming": "--name"}  # on the command line; other options have the name of their key
+MAX_NAME_BYTES = 180  # leaves room for the suffixes, and for temporary names, in the 255 bytes of a file name
+CONTENT_ADVICE = "name a folder of photos or a video with --content; ten photos are enough"
 
 
 @dataclass(frozen=True)
-class _Written:
-    """Where each key was written, for the errors: in a line of a conf file, or on the command line."""
+class _Locations:
+    """The place of each key, for error messages: a line of the conf file, or the command line."""
 
     file: Path
-    """As a person named it."""
+    """As the user named it."""
     lines: Mapping[Keys, int]
-    typed: Collection[str]
+    overridden: Collection[str]
+    """The keys that come from the command line."""
     is_bundled: bool
 
     def at(self, *keys: str) -> str:
-        """`conf/wave.yml, line 12: steps`, or `--steps`."""
-        if keys[0] in self.typed:
+        """`conf/wave.yml, line 12: steps`, or `--steps`. For nested keys, the innermost line that is known."""
+        if keys[0] in self.overridden:
             return OPTIONS.get(keys[0], f"--{keys[0].replace('_', '-')}")
         line = next((self.lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in self.lines), None)
         place = self.file if line is None or self.is_bundled else f"{self.file}, line {line}"
@@ -113,31 +118,31 @@ class _Written:
 
 
 def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a conf file. Overrides have the same keys, and those that are None are left out.
+    """Read a conf file. overrides: values that replace those of the same keys; those that are None are ignored.
 
-    A relative path in the file is looked for from the conf folder's parent, where the original's users
-    start it, then from the working folder; a relative path among the overrides from the working folder.
-    A conf file that is not there is looked for by its name among the bundled ones.
+    A relative path in the file is searched from the parent of the conf file's folder, where users of the original program start
+    it, then from the working directory; a relative path among the overrides from the working directory only. If the conf file
+    does not exist, a bundled one of that name is read.
 
-    Raises TrainingError that names the line and the key, or the option, the file that is missing, and how to get it.
+    Raises TrainingError that names the line and the key, or the option, and for a missing file how to get it.
     """
     found = _conf_file(path)
     conf = read_conf_file(found)
     raw = {key: value for key, value in conf.values.items() if value is not None}
-    raw.pop("checkpoint_exclude_scopes", None)  # the original's: our loss networks have no fully connected layers
+    raw.pop("checkpoint_exclude_scopes", None)  # a key of the original program; our loss networks have no fully connected layers
     if _is_original(raw):
-        raw = {"model": "full", "weighting": "absolute"} | raw
+        raw = {"model": ORIGINAL_MODEL, "weighting": "absolute"} | raw
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
-    given |= {key: _from_here(given[key]) for key in PATHS if key in given}
-    written = _Written(path, conf.lines, given.keys(), is_bundled=found.parent == _bundled_confs())
+    given |= {key: _absolute(given[key]) for key in PATHS if key in given}
+    locations = _Locations(path, conf.lines, given.keys(), is_bundled=found.parent == _bundled_confs())
     if "loss_model_file" in given and not _exists(given["loss_model_file"]):
         raise TrainingError(f"no loss network weights: {given['loss_model_file']} does not exist")
-    if "seconds" in given:  # who says how long means it
+    if "seconds" in given:  # a time limit from the command line has no minimum number of steps
         given = {"least_share": 0.0} | given
     entries = raw.get("styles")
-    if "style_weight" in given and isinstance(entries, dict):  # else the entries' own would go before it
+    if "style_weight" in given and isinstance(entries, dict):  # else the weights of the entries would take precedence
         raw["styles"] = {name: _without_weight(entry) for name, entry in entries.items()}
-    return _build(raw | given, written, Path.cwd() if written.is_bundled else found.resolve().parent.parent)
+    return _build(raw | given, locations, Path.cwd() if locations.is_bundled else found.resolve().parent.parent)
 
 
 def _without_weight(entry: Any) -> Any:
@@ -149,67 +154,68 @@ def _bundled_confs() -> Path:
 
 
 def _conf_file(path: Path) -> Path:
-    """The file itself, or the bundled one of its name: demo, demo.yml and conf/demo.yml are the same."""
+    """The conf file to read: this one, or the bundled one of its name. demo, demo.yml and conf/demo.yml are the same."""
     name = path.name if path.suffix else f"{path.name}.yml"
     by_name = path.parent in (Path(), Path("conf")) and not _exists(path)
     found = _bundled_confs() / name if by_name else path
     if _exists(found):
         return found
-    if os.path.lexists(path):  # to nowhere, or to itself
-        raise TrainingError(f"{path} is a link that leads to no file; name a conf file")
+    if os.path.lexists(path):  # a broken link, or a link to itself
+        raise TrainingError(f"{path} is a broken link; name a conf file")
     bundled = sorted(file.name for file in _bundled_confs().glob("*.yml"))
     raise TrainingError(f"no conf file {path}; bundled are {', '.join(bundled)}")
 
 
 def _is_original(raw: dict[str, Any]) -> bool:
-    """The original names layers by TensorFlow scope, vgg_16/conv3/conv3_3; our own files have no slash there."""
+    """Whether this is a conf file of the original program, which names layers by TensorFlow scope, vgg_16/conv3/conv3_3."""
     return any("/" in str(raw.get(key, "")) for key in ("content_layers", "style_layers"))
 
 
-def _from_here(value: Any) -> Path:
+def _absolute(value: Any) -> Path:
     return Path(value) if drawn.is_drawn(value) else _expanded(value).absolute()
 
 
-def _build(raw: dict[str, Any], written: _Written, base: Path) -> Config:
-    """Check every key and turn them into a Config. base: the folder that relative paths are looked for from first."""
+def _build(raw: dict[str, Any], locations: _Locations, base: Path) -> Config:
+    """Validate every key and build a Config. base: the folder from which relative paths are searched first."""
     known = {field.name for field in dataclasses.fields(Config)} | set(STYLE_KEYS)
     for key in (key for key in raw if key not in known):
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
         advice = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
-        raise TrainingError(f"{written.at(key)}: unknown key {key!r:.60}; {advice}")
+        raise TrainingError(f"{locations.at(key)}: unknown key {key!r:.60}; {advice}")
     for key, choices in CHOICES.items():
-        if key in raw and raw[key] not in choices:
-            raise TrainingError(f"{written.at(key)}: {raw[key]!r:.60} is none of {', '.join(choices)}")
+        if key in raw and raw[key] not in list(choices):  # a list, as the value may not be hashable
+            raise TrainingError(f"{locations.at(key)}: {raw[key]!r:.60} is not one of {', '.join(choices)}")
     for key, (least, most) in WHOLE_NUMBERS.items():
         if key in raw and (type(raw[key]) is not int or not least <= raw[key] <= most):
-            raise TrainingError(f"{written.at(key)}: expected a whole number, {least} or more, {_found_words(raw[key], most)}")
-    naming = _safe_name(written, raw.get("naming", written.file.stem), "naming")
+            found = _describe_found(raw[key], most)
+            raise TrainingError(f"{locations.at(key)}: expected a whole number, {least} or more, {found}")
+    naming = _safe_name(locations, raw.get("naming", locations.file.stem), "naming")
     values = {key: value for key, value in raw.items() if key not in STYLE_KEYS}
-    values |= {key: _number(written, raw[key], bounds, key) for key, bounds in NUMBERS.items() if key in raw}
-    values |= {key: _layers(written, key, raw) for key in ("content_layers", "style_layers") if key in raw}
+    values |= {key: _number(locations, raw[key], bounds, key) for key, bounds in NUMBERS.items() if key in raw}
+    values |= {key: _layers(locations, key, raw) for key in ("content_layers", "style_layers") if key in raw}
     values["naming"] = naming
-    values["styles"] = _styles(written, raw, naming, base)
+    values["styles"] = _styles(locations, raw, naming, base)
     values["style_size"] = raw.get("style_size", raw.get("image_size", 256))
     if "model_path" in raw:
-        values["model_path"] = _path(written, raw["model_path"], "model_path")
-    values["content"] = _existing(written, raw.get("content", "train2014"), base, CONTENT_ADVICE, "content")
+        values["model_path"] = _path(locations, raw["model_path"], "model_path")
+    values["content"] = _find_existing(locations, raw.get("content", "train2014"), base, CONTENT_ADVICE, "content")
     if "start" in raw:
-        start = str(_path(written, raw["start"], "start")).replace("{model}", raw.get("model", Config.model))
-        first = bundled_folder().parent if written.is_bundled else base
-        bundled = bundled_folder() / Path(start).name  # so that a copy of a bundled conf file works anywhere
-        values["start"] = _existing(written, start, first, "name a style's or body's file", "start", last=bundled)
+        start = str(_path(locations, raw["start"], "start")).replace("{model}", raw.get("model", Config.model))
+        first = bundled_folder().parent if locations.is_bundled else base
+        bundled = bundled_folder() / Path(start).name  # so that a copy of a bundled conf file works in any folder
+        values["start"] = _find_existing(locations, start, first, "name a style file or a body file", "start", last=bundled)
     if values.get("finetune") == "rows" and "start" not in values:
-        raise TrainingError(f"{written.at('finetune')}: rows alone need a body; name its file as start in the conf file")
-    if "loss_model_file" in raw:  # if it is not there, torchvision's download may take its place
-        file = _path(written, raw["loss_model_file"], "loss_model_file")
-        values["loss_model_file"] = next((place for place in _places(file, base) if _exists(place)), file)
+        raise TrainingError(f"{locations.at('finetune')}: to train rows only, name a body's file as start in the conf file")
+    if "loss_model_file" in raw:  # if it does not exist, torchvision's download may replace it
+        file = _path(locations, raw["loss_model_file"], "loss_model_file")
+        values["loss_model_file"] = next((path for path in _candidates(file, base) if _exists(path)), file)
     return Config(**values)
 
 
-def _styles(written: _Written, raw: dict[str, Any], naming: str, base: Path) -> dict[str, StyleSource]:
-    """`style_image` and what belongs to it, or `styles`, {name: {picture, style_weight, origin, licence}}, or {name: picture}.
+def _styles(locations: _Locations, raw: dict[str, Any], naming: str, base: Path) -> dict[str, StyleSource]:
+    """Parse `style_image` and its keys, or `styles`, {name: {picture, style_weight, origin, licence}} or {name: picture}.
 
-    A style_weight is a number, or one for each network, {lite: 3, full: 4}.
+    A style_weight is a number, or a mapping from networks to numbers, {lite: 3, full: 4}.
     """
     if "styles" not in raw:
         keys: Keys = ("style_image",)
@@ -218,112 +224,115 @@ def _styles(written: _Written, raw: dict[str, Any], naming: str, base: Path) -> 
         keys, entries = ("styles",), raw["styles"]
     if not isinstance(entries, dict) or not entries:
         example = "`name: {picture: painting.jpg, style_weight: 6}`"
-        raise TrainingError(f"{written.at('styles')}: expected a line for each style, {example}")
+        raise TrainingError(f"{locations.at('styles')}: expected a line for each style, {example}")
     styles = {}
     for name, entry in entries.items():
         entry = entry if isinstance(entry, dict) else {"picture": entry}
         place = (*keys, name) if keys == ("styles",) else keys
         if entry.get("picture") in (None, ""):
             example = "`style_image: path/to/painting.jpg`"
-            raise TrainingError(f"{written.at(*place)}: no picture for the style {name}; write {example}")
+            raise TrainingError(f"{locations.at(*place)}: no picture for the style {name}; write {example}")
         if unknown := sorted(set(entry) - {"picture", "style_weight", "origin", "licence"}):
-            there = "picture, style_weight, origin, licence"
-            raise TrainingError(f"{written.at(*place, unknown[0])}: unknown key {unknown[0]!r:.60}; there are {there}")
+            known = "picture, style_weight, origin, licence"
+            raise TrainingError(f"{locations.at(*place, unknown[0])}: unknown key {unknown[0]!r:.60}; known keys: {known}")
         weight = entry.get("style_weight", raw.get("style_weight", 6.0))
         if isinstance(weight, dict):
             weight = weight.get(raw.get("model", Config.model))
         weight_place = (*place, "style_weight") if "style_weight" in entry else ("style_weight",)
-        origin = _text(written, entry.get("origin", raw.get("origin", "")), "origin")
+        origin = _text(locations, entry.get("origin", raw.get("origin", "")), "origin")
         what = f"a picture there ({origin})" if origin else "a picture there"
-        advice = f"put {what}, or name yours: livestyle train PICTURE -c {written.file}"
-        styles[_safe_name(written, name, *place)] = StyleSource(
-            picture=_existing(written, entry["picture"], base, advice, *place),
-            weight=_number(written, weight, (0.0, 1e12), *weight_place),
+        advice = f"put {what}, or name your own: livestyle train PICTURE -c {locations.file}"
+        styles[_safe_name(locations, name, *place)] = StyleSource(
+            picture=_find_existing(locations, entry["picture"], base, advice, *place),
+            weight=_number(locations, weight, (0.0, 1e12), *weight_place),
             origin=origin,
-            licence=_text(written, entry.get("licence", raw.get("licence", "")), "licence"),
+            licence=_text(locations, entry.get("licence", raw.get("licence", "")), "licence"),
         )
     return styles
 
 
 def _exists(path: Path) -> bool:
-    """Whether it is there and may be reached; Path.exists raises for names that are too long and folders that are closed."""
+    """Whether a path exists; unlike Path.exists, False for names that are too long and folders without permission."""
     return os.path.exists(path)  # noqa: PTH110
 
 
 def _expanded(path: str) -> Path:
-    """With the user's folder for a ~; Path.expanduser raises where there is no such user."""
+    """The path with ~ expanded; unlike Path.expanduser, unchanged if there is no such user."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
-def _places(path: Path, base: Path) -> list[Path]:
+def _candidates(path: Path, base: Path) -> list[Path]:
     return [path] if path.is_absolute() else list(dict.fromkeys([base / path, Path.cwd() / path]))
 
 
-def _existing(written: _Written, value: Any, base: Path, advice: str, *keys: str, last: Path | None = None) -> Path:
-    """The path where it exists: as `read_config` says, else the last place. Raises TrainingError, with the advice."""
+def _find_existing(locations: _Locations, value: Any, base: Path, advice: str, *keys: str, last: Path | None = None) -> Path:
+    """The first path that exists, of those that `read_config` describes and then `last`.
+
+    Raises TrainingError, with the advice, if none exists.
+    """
     if drawn.is_drawn(value):
         return Path(str(value))
-    path = _path(written, value, *keys)
-    places = _places(path, base)
-    for place in [*places, *([] if last is None else [last])]:
-        if _exists(place):
-            return place
-    if keys[0] == "styles" and "styles" in written.typed:  # a picture that was typed
+    path = _path(locations, value, *keys)
+    candidates = _candidates(path, base)
+    for candidate in [*candidates, *([] if last is None else [last])]:
+        if _exists(candidate):
+            return candidate
+    if keys[0] == "styles" and "styles" in locations.overridden:  # a picture named on the command line
         raise TrainingError(f"there is no picture {path}")
-    raise TrainingError(f"{written.at(*keys)}: there is no {' and no '.join(str(place) for place in places)}; {advice}")
+    raise TrainingError(f"{locations.at(*keys)}: there is no {' and no '.join(str(place) for place in candidates)}; {advice}")
 
 
-def _path(written: _Written, value: Any, *keys: str) -> Path:
+def _path(locations: _Locations, value: Any, *keys: str) -> Path:
     if not isinstance(value, str | int | Path) or isinstance(value, bool) or value == "":
-        raise TrainingError(f"{written.at(*keys)}: expected a path, found {value!r:.60}")
+        raise TrainingError(f"{locations.at(*keys)}: expected a path, found {value!r:.60}")
     return _expanded(str(value))
 
 
-def _text(written: _Written, value: Any, *keys: str) -> str:
+def _text(locations: _Locations, value: Any, *keys: str) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
-        raise TrainingError(f"{written.at(*keys)}: expected text, found {value!r:.60}; put it in quotes")
+        raise TrainingError(f"{locations.at(*keys)}: expected text, found {value!r:.60}; put it in quotes")
     return str(value)
 
 
-def _safe_name(written: _Written, value: Any, *keys: str) -> str:
-    """The value, if a style can be called so."""
-    name = _text(written, value, *keys)
+def _safe_name(locations: _Locations, value: Any, *keys: str) -> str:
+    """The value, if it is valid as the name of a style."""
+    name = _text(locations, value, *keys)
     try:
         check_name(name)
     except StyleError as error:
-        raise TrainingError(f"{written.at(*keys)}: {error}") from error
+        raise TrainingError(f"{locations.at(*keys)}: {error}") from error
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
-        raise TrainingError(f"{written.at(*keys)}: {name!r:.60} is too long for a file's name; shorten it with --name")
+        raise TrainingError(f"{locations.at(*keys)}: {name!r:.60} is too long for a file name; choose a shorter --name")
     return name
 
 
-def _number(written: _Written, value: Any, bounds: tuple[float, float], *keys: str) -> float:
+def _number(locations: _Locations, value: Any, bounds: tuple[float, float], *keys: str) -> float:
     least, most = bounds
-    if isinstance(value, str):  # YAML reads 1e-3, without a dot, as text
+    if isinstance(value, str):  # YAML parses 1e-3, without a dot, as text
         with contextlib.suppress(ValueError):
             value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise TrainingError(f"{written.at(*keys)}: expected a number, {least:g} or more, {_found_words(value, most)}")
+        raise TrainingError(f"{locations.at(*keys)}: expected a number, {least:g} or more, {_describe_found(value, most)}")
     return float(value)
 
 
-def _found_words(value: Any, most: float) -> str:
+def _describe_found(value: Any, most: float) -> str:
     limit = f"at most {most:g}, " if isinstance(value, int | float) and value > most else ""
     return f"{limit}found {value!r:.60}"
 
 
-def _layers(written: _Written, key: str, raw: dict[str, Any]) -> dict[str, float]:
-    """A list of layers, or layer: weight. `vgg_16/conv3/conv3_3` is conv3_3 of whatever loss network is used."""
+def _layers(locations: _Locations, key: str, raw: dict[str, Any]) -> dict[str, float]:
+    """Parse a list of layers, or a mapping layer: weight. `vgg_16/conv3/conv3_3` is conv3_3 of the loss network that is used."""
     value = raw[key]
     entries = value if isinstance(value, dict | list) else [value]
     known = layer_names(raw.get("loss_model", "own"))
     layers: dict[str, float] = {}
     for number, entry in enumerate(entries):
         place = (key, entry if isinstance(entries, dict) else str(number))
-        name = _text(written, entry, *place).rsplit("/", 1)[-1]
+        name = _text(locations, entry, *place).rsplit("/", 1)[-1]
         if name not in known:
-            raise TrainingError(f"{written.at(key)}: no layer {name!r:.60}; there are {', '.join(known)}")
-        layers[name] = _number(written, entries[entry], (0.0, 1e12), *place) if isinstance(entries, dict) else 1.0
+            raise TrainingError(f"{locations.at(key)}: no layer {name!r:.60}; choose from {', '.join(known)}")
+        layers[name] = _number(locations, entries[entry], (0.0, 1e12), *place) if isinstance(entries, dict) else 1.0
     if not layers:
-        raise TrainingError(f"{written.at(key)}: at least one layer is needed")
+        raise TrainingError(f"{locations.at(key)}: at least one layer is needed")
     return layers

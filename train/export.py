@@ -1,4 +1,4 @@
-"""A finished run's style files: they load by name at once."""
+"""Write a run's style files."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from livestyle.style_files.file_format import write_body_file, write_style_file
 from livestyle.style_files.thumbnail import make_thumbnail
 from livestyle.train.config import Config, StyleSource
 from livestyle.train.content.crops import to_image
-from livestyle.train.objective import style_picture
+from livestyle.train.objective import read_style_picture
 from livestyle.train.painter import Painter
 
 SETTINGS = (
@@ -22,58 +22,65 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def body_file(config: Config) -> Path | None:
-    """The file of the body that styles learned together share; a single one, and one learned on another's body, brings it."""
+def body_path(config: Config) -> Path | None:
+    """The file of the body that styles trained together share.
+
+    None for a single style, or if only rows were trained, on an existing body: then each style file contains the body.
+    """
     shared = len(config.styles) > 1 and config.finetune == "all"
     return config.model_path / f"{config.naming}.{config.model}-body.safetensors" if shared else None
 
 
-def style_files_of(config: Config) -> dict[str, Path]:
-    """Each style's file."""
+def style_paths(config: Config) -> dict[str, Path]:
+    """Style name -> its file."""
     return {name: config.model_path / f"{name}.{config.model}.safetensors" for name in config.styles}
 
 
 def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
-    """Write each style's file, and their body's if they share it. Returns the styles' files."""
-    there = dataclasses.asdict(config)
-    settings = {key: there[key] for key in SETTINGS if there[key] not in (None, math.inf)}
-    file, body = body_file(config), painter.network.body()
-    if config.finetune == "all":  # else it is another's, and stays as it is
-        body = with_small_weights(body)
-    if file is not None:
-        write_body_file(file, body, {"training": settings | {"steps": steps}})
-    files = style_files_of(config)
-    for (name, source), rows in zip(config.styles.items(), painter.rows.detach().cpu().numpy(), strict=False):  # not the extras
+    """Write each style's file, and the file of the shared body if there is one. Returns style name -> its file."""
+    values = dataclasses.asdict(config)
+    settings = {key: values[key] for key in SETTINGS if values[key] not in (None, math.inf)}
+    body_file, body = body_path(config), painter.network.body()
+    if config.finetune == "all":  # else it belongs to other styles too, and stays as it is
+        body = with_rescaled_weights(body)
+    if body_file is not None:
+        write_body_file(body_file, body, {"training": settings | {"steps": steps}})
+    paths = style_paths(config)
+    all_rows = painter.rows.detach().cpu().numpy()  # (S, 2, K), those of the extra styles last: they are not written
+    for (name, source), rows in zip(config.styles.items(), all_rows, strict=False):
         info = {
             "picture": source.picture.name,
             "origin": source.origin,
             "licence": source.licence,
             "training": settings | {"steps": steps, "style_weight": source.weight},
         }
-        write_style_file(files[name], body, rows, info, include_body=file is None, thumbnail=_thumbnail(source, config))
-    return files
+        thumbnail = _make_thumbnail(source, config)
+        write_style_file(paths[name], body, rows, info, include_body=body_file is None, thumbnail=thumbnail)
+    return paths
 
 
-def with_small_weights(body: Body) -> Body:
-    """The same painter: convolutions in front of norms scaled, by a power of two, to about the size that weights begin with.
+def with_rescaled_weights(body: Body) -> Body:
+    """The same function with smaller weights: the convolutions in front of norms are scaled by a power of two, to about the
+    size of initial weights.
 
-    A norm undoes any scale but for its eps, so that nothing holds weights back from growing: twentyfold in 12,500 steps. What
-    half precision rounds off a picture of one colour grows with them, and the norm multiplies that by up to 1 / sqrt(eps).
+    A norm cancels any scale of its input, up to its eps, so nothing keeps these weights from growing: twentyfold in 12,500
+    steps. On a picture of one colour, rounding errors in half precision grow with the weights, and the norm multiplies them by
+    up to 1 / sqrt(eps).
     """
     parameters = dict(body.parameters)
     for name in body.architecture.normed:
         weight = parameters[f"{name}.weight"]
         size = float(np.sqrt(np.square(weight, dtype=np.float64).mean()))
-        first = (3 * weight[0].size) ** -0.5  # of torch.nn.Conv2d's numbers
-        factor = np.float32(2.0 ** round(np.log2(first / size)))
+        initial_size = (3 * weight[0].size) ** -0.5  # the standard deviation of torch.nn.Conv2d's initial weights
+        factor = np.float32(2.0 ** round(np.log2(initial_size / size)))
         parameters |= {f"{name}.{part}": parameters[f"{name}.{part}"] * factor for part in ("weight", "bias")}
     return Body(body.architecture, parameters)
 
 
-def _thumbnail(source: StyleSource, config: Config) -> bytes | None:
-    """Of the style picture as it was learned; None where it has gone since, which is no reason to lose a run."""
+def _make_thumbnail(source: StyleSource, config: Config) -> bytes | None:
+    """The thumbnail of the style picture as it was trained on; None if the file is gone, which must not lose the run."""
     try:
-        picture = style_picture(source, config)  # (3, h, w)
+        picture = read_style_picture(source, config)  # (3, h, w)
     except TrainingError:
         return None
     return make_thumbnail(to_image(picture))

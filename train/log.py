@@ -1,4 +1,4 @@
-"""What a run leaves to look at in its folder: log.txt, sample.jpg, and TensorBoard's events."""
+"""A run's logs: log.txt, sample.jpg and TensorBoard events in its folder, and a window."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,19 +15,19 @@ from livestyle.output_file import lock
 
 
 class Log(Protocol):
-    """Takes what there is to see of a run."""
+    """A destination for the losses and sample pictures of a run."""
 
     def losses(self, step: int, means: Mapping[str, float]) -> None:
-        """Means over the last steps, by name."""
+        """Log means over the last steps, by name."""
 
     def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None:
-        """The photo and what each style makes of it, (1 + S, 3, H, W) in [0, 1], and what they measure, by name."""
+        """Log the sample photo, followed by its painting in each style, (1 + S, 3, H, W) in [0, 1], and their measures."""
 
     def close(self) -> None: ...
 
 
 class NoLog:
-    """For the processes that only help, and for the events where TensorBoard is not installed."""
+    """Discards everything: for all processes but the first, and in place of TensorBoardLog if TensorBoard is not installed."""
 
     def losses(self, step: int, means: Mapping[str, float]) -> None: ...
 
@@ -37,7 +37,7 @@ class NoLog:
 
 
 class TensorBoardLog:
-    """Events for `tensorboard --logdir FOLDER`."""
+    """Writes events for `tensorboard --logdir FOLDER`."""
 
     def __init__(self, writer: Any) -> None:
         self.writer = writer
@@ -56,23 +56,23 @@ class TensorBoardLog:
 
 
 class FolderLog:
-    """log.txt, a line each time, and sample.jpg, the newest pictures side by side; the same to `events`.
+    """Appends lines to log.txt, and replaces sample.jpg by the newest pictures side by side; passes both on to `events`.
 
-    Raises OutputError if the folder cannot be written, or another run has its log there.
+    Raises OutputError if the folder cannot be written, or another training runs there.
     """
 
     def __init__(self, folder: Path, events: Log) -> None:
         self.folder, self.events = folder, events
         try:
-            self.text = (folder / "log.txt").open("a", encoding="utf-8", buffering=1)  # by the line
+            self.text = (folder / "log.txt").open("a", encoding="utf-8", buffering=1)  # line buffered
         except OSError as error:
             raise OutputError(f"cannot write into {folder}: {error.strerror}; name another place with --model-path") from error
         try:
-            lock(self.text.fileno())  # until it is closed
+            lock(self.text.fileno())  # released when the file is closed
         except (BlockingIOError, PermissionError) as error:
             self.text.close()
             raise OutputError(f"another training is running in {folder}; wait for it, or take another --name") from error
-        except OSError:  # not every file system has locks
+        except OSError:  # some file systems do not support locks
             pass
 
     def losses(self, step: int, means: Mapping[str, float]) -> None:
@@ -94,8 +94,11 @@ class FolderLog:
         self.events.close()
 
 
-class ForgivingLog:
-    """Passes all on to another log, until that cannot be written: a full disk ends the log, not the training."""
+class FailSafeLog:
+    """Passes everything on to another log until writing fails, then warns and discards.
+
+    So a full disk ends the log, not the training.
+    """
 
     def __init__(self, log: Log, warn: Callable[[str], None]) -> None:
         self.log, self.warn = log, warn
@@ -118,9 +121,9 @@ class ForgivingLog:
 
 
 class WindowLog:
-    """Shows the samples in a window, and passes all on to another log."""
+    """Shows the samples in a window, and passes everything on to another log."""
 
-    TITLE = "livestyle train: Ctrl-C in the terminal stops, and keeps the best so far"
+    TITLE = "livestyle train: Ctrl-C in the terminal stops and keeps the best result"
 
     def __init__(self, log: Log) -> None:
         self.log = log
@@ -133,12 +136,12 @@ class WindowLog:
             cv2.imshow(self.TITLE, _row(pictures))
             cv2.waitKey(1)
         except cv2.error as error:
-            raise OutputError("no window can be opened here; use --preview file, which renews the run's sample.jpg") from error
+            raise OutputError("no window can be opened here; use --preview file, which updates the run's sample.jpg") from error
         self.log.sample(step, pictures, measures)
 
     def close(self) -> None:
         self.log.close()
-        with suppress(cv2.error):  # never opened
+        with suppress(cv2.error):  # it was never opened
             cv2.destroyWindow(self.TITLE)
 
 
@@ -149,9 +152,10 @@ def _row(pictures: Tensor) -> np.ndarray:
 
 
 def open_log(folder: Path, first_step: int, window: bool, warn: Callable[[str], None]) -> Log:
-    """The run's log, with TensorBoard's events if it is installed; what they hold of later steps is hidden. window: shown too.
+    """Open the run's log, with TensorBoard events if TensorBoard is installed. window: also show the samples in a window.
 
-    Raises OutputError if the folder cannot be written now; later, `warn` gets a line.
+    Events after first_step, from an earlier training, are hidden. Raises OutputError if the folder cannot be written now; if
+    writing fails later, `warn` is called with a line.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,5 +168,5 @@ def open_log(folder: Path, first_step: int, window: bool, warn: Callable[[str], 
         pass
     else:
         files.events = TensorBoardLog(SummaryWriter(str(folder), purge_step=first_step + 1))
-    log = ForgivingLog(files, warn)
+    log = FailSafeLog(files, warn)
     return WindowLog(log) if window else log

@@ -1,55 +1,55 @@
-"""The training loop: paint crops, measure the losses, step."""
+"""The training loop: runs the steps, logs, saves checkpoints, and writes the style files at the end."""
 
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from livestyle.errors import OutputError, TrainingError, printable
 from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
-from livestyle.train.checkpoint import is_finite, load_checkpoint, remove_checkpoints, save_checkpoint, steps_in
+from livestyle.train.checkpoint import BestParameters, describe_checkpoint, is_finite, remove_checkpoints, save_checkpoint
 from livestyle.train.config import Config
-from livestyle.train.content.crops import ContentCrops, collate, start_worker
-from livestyle.train.export import body_file, export_styles, style_files_of
+from livestyle.train.export import export_styles
 from livestyle.train.log import Log, NoLog, open_log
-from livestyle.train.losses.loss_network import load_loss_network
-from livestyle.train.losses.temporal import Motion
-from livestyle.train.objective import Objective, style_pictures
-from livestyle.train.optimizers import optimizers_of, take_step
-from livestyle.train.painter import Painter, new_painter
-from livestyle.train.processes import Alone, joined
+from livestyle.train.processes import SingleProcess, join_processes
+from livestyle.train.schedule import learning_rate_factor
+from livestyle.train.setup import Setup, check_outputs, prepare, run_folder
+from livestyle.train.step import paint_sample, training_step
 
-BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps, each a multiple of the one before
-PREVIEWS = ("none", "file", "window")
+BAR_EVERY, LOG_EVERY, CHECKPOINT_EVERY = 10, 50, 200  # steps; each is a multiple of the one before
 FEW_STEPS = 500
-BATCH_TIMEOUT_SECONDS = 300  # a worker that finds no shared memory sends nothing, and no error
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to."""
+    """The result of a training."""
 
-    styles: dict[str, Path]  # style's name -> its file
-    model: str  # the network
-    folder: Path  # of log.txt, sample.jpg, TensorBoard's events and the last checkpoint
+    styles: dict[str, Path]
+    """Style name -> its file."""
+    model: str
+    """The name of the network's architecture."""
+    folder: Path
+    """With log.txt, sample.jpg, TensorBoard events and the last checkpoint."""
     steps: int
-    planned_steps: int  # more than `steps` where the time was up before
-    seconds: float  # of this call
-    losses: dict[str, float]  # means over the last steps, by name; none if there was nothing left to train
+    planned_steps: int
+    """More than `steps` if the time limit was reached."""
+    seconds: float
+    """The duration of this call."""
+    losses: dict[str, float]
+    """Means over the last steps, by name; empty if no step was left."""
     content_pictures: int
-    skipped_pictures: tuple[str, ...]  # the names of those met that cannot be used: unreadable, of one colour, or strips
+    skipped_pictures: tuple[str, ...]
+    """The names of content pictures that were met and cannot be used: unreadable, of one colour, or strips."""
 
 
 def print_warning(message: str) -> None:
-    """A line on stderr."""
+    """Print one line on stderr."""
     print(printable(f"warning: {message}"), file=sys.stderr)
 
 
@@ -62,41 +62,37 @@ def train(
     preview: str = "none",
     warn: Callable[[str], None] = print_warning,
 ) -> Summary | None:
-    """Run the whole training and write the style files into config.model_path.
+    """Train the styles of a conf file and write their style files into config.model_path.
 
-    resume: go on from the run's last checkpoint, if there is one, to the same numbers as a run never
-    stopped (config.seconds count from each call); one that has its steps already is only written out. overwrite:
-    start anew over an earlier run and its styles, which is an OutputError otherwise; with resume, over the styles
-    alone. quiet: no progress bar. preview: "file" renews the run's sample.jpg every few steps, "window" shows it too.
+    resume: continue from the run's last checkpoint, if there is one. The result equals that of an uninterrupted run, bit for
+    bit, on the same machine; config.seconds are counted from each call. A finished run only has its style files written again.
+    overwrite: start again and replace an earlier run and its styles; without it, they raise OutputError. With resume,
+    replace the style files only.
+    quiet: no progress bar. preview: "file" updates the run's sample.jpg every few steps, "window" also shows it.
+    warn: called with a line for each problem that does not end the training, such as a checkpoint that cannot be written.
 
-    Ctrl-C saves a checkpoint after the step, writes the styles as they were at their best so far, and raises
-    KeyboardInterrupt, whose text says how to go on. A checkpoint or log that cannot be written is a warning, and the
-    training goes on.
-    Started by torchrun, all processes train together; all but the first print nothing and return None.
-    Raises TrainingError for anything missing, and if the losses stop being finite; OutputError if the folder cannot be
-    written at the start, or the styles at the end.
+    Ctrl-C saves a checkpoint after the current step, writes the styles with the parameters that had the lowest loss so far, and
+    raises KeyboardInterrupt with a message that explains how to continue.
+    If started by torchrun, all processes train together; all but the first print nothing and return None.
+    Raises TrainingError if anything needed is missing, or the losses are no longer finite; OutputError if the folder cannot
+    be written at the start, or the style files at the end.
     """
-    fastest = torch.backends.cudnn.flags(enabled=True, benchmark=True)  # its kernels, as crops are all of one size
-    with joined(device) as processes, ctrl_c_noted() as interrupted, fastest:
-        if processes.rank > 0:  # only the first speaks
-            quiet, warn = True, _say_nothing
+    fastest_kernels = torch.backends.cudnn.flags(enabled=True, benchmark=True)  # worth measuring: all crops have one size
+    with join_processes(device) as processes, ctrl_c_noted() as interrupted, fastest_kernels:
+        if not processes.is_first:  # only the first process prints
+            quiet, warn = True, _ignore
         try:
             return _train(config, processes, interrupted, resume, overwrite, quiet, preview, warn)
         except (RuntimeError, MemoryError) as error:
-            reason = _reason(error)
+            reason = _explain(error)
             if reason is None:
                 raise
-            raise TrainingError(f"{reason}; {_kept(run_folder(config))}") from error
-
-
-def run_folder(config: Config) -> Path:
-    """Where a run keeps its log and checkpoints."""
-    return config.model_path / f"{config.naming}.{config.model}"
+            raise TrainingError(f"{reason}; {describe_checkpoint(run_folder(config))}") from error
 
 
 def _train(
     config: Config,
-    processes: Alone,
+    processes: SingleProcess,
     interrupted: Callable[[], bool],
     resume: bool,
     overwrite: bool,
@@ -105,198 +101,169 @@ def _train(
     warn: Callable[[str], None],
 ) -> Summary | None:
     started = time.monotonic()
-    device, first_process = processes.device, processes.rank == 0
-    folder = run_folder(config)
-    _check_outputs(config, folder, resume, overwrite)
+    check_outputs(config, resume, overwrite)
     with ctrl_c_raised():
-        crops = ContentCrops(config.content, config.image_size, config.zoom, config.seed)
-        crops_a_step = config.batch_size * processes.count
-        total_steps = config.steps or max(1, config.epoch * len(crops) // crops_a_step)
-        total_crops = total_steps * crops_a_step
-        sample = crops[0][0][None].to(device)  # (1, 3, size, size); raises if no picture is of use
-        layers = [*config.content_layers, *config.style_layers]
-        loss_network = load_loss_network(config.loss_model, config.loss_model_file, layers)
-        loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
-        objective = Objective(config, loss_network, style_pictures(config, crops), device)
-
-        painter = new_painter(config).to(device).to(memory_format=torch.channels_last)
-        optimizers = optimizers_of(painter, config.learning_rate, config.rows_learning_rate)
-        done = steps_in(folder) if resume else []
-        first = done[-1] if done else 0
-        if done:
-            load_checkpoint(folder, first, painter, optimizers, config.styles)
-    for note in crops.notes:
+        setup = prepare(config, processes, resume)
+    for note in setup.crops.notes:
         warn(note)
-    left = first < total_steps
-    if left and total_steps < FEW_STEPS and config.finetune == "all":
-        planned = "only 1 step is planned" if total_steps == 1 else f"only {total_steps} steps are planned"
-        warn(f"{planned}; a style needs {FEW_STEPS} or more: raise --steps, or epoch in the conf file")
-    model = processes.wrap(painter) if left else painter
-    half = uses_bf16(config.precision, device)
-
-    # crop number i goes to one place whatever the number of processes, and wears style i modulo their number
-    starts = range(first * crops_a_step + processes.rank * config.batch_size, total_crops, crops_a_step)
-    batches = DataLoader(
-        crops,
-        batch_sampler=Batches(starts, config.batch_size),
-        collate_fn=collate,
-        num_workers=1 if device.type == "cpu" else min(8, os.cpu_count() or 1),
-        worker_init_fn=start_worker,
-        timeout=BATCH_TIMEOUT_SECONDS,
-        pin_memory=device.type == "cuda",
-    )
-    log: Log = open_log(folder, first, preview == "window", warn) if first_process and left else NoLog()
-    sample_every = CHECKPOINT_EVERY if preview == "none" else BAR_EVERY
-    if overwrite and not done and first_process:
-        remove_checkpoints(folder)
-    hidden = quiet or not left
-    if not hidden:
-        print(printable(f"log.txt, sample.jpg and checkpoints: {folder}"), file=sys.stderr)
-    bar = tqdm(batches, config.naming, initial=first, total=total_steps, unit="step", disable=hidden, dynamic_ncols=True)
-    recent: list[Tensor] = []  # the losses of the steps since the last line of the log
-    means: dict[str, float] = {}
-    unusable: set[int] = set()
-    best = Best(painter)
-    least_steps = max(1, math.ceil(config.least_share * total_steps))  # of this call, however long they take
-    begun, elapsed_seconds, step = time.monotonic(), 0.0, first
-    try:
-        for (step, start), (photo, skipped) in zip(enumerate(starts, first + 1), bar, strict=True):
-            time_share = min(elapsed_seconds / config.seconds, (step - 1 - first) / least_steps)
-            progress = max((step - 1) / total_steps, time_share)
-            photo = photo.to(device, memory_format=torch.channels_last, non_blocking=True)  # (N, 3, size, size)
-            styles = [style_of(number, config, total_crops) for number in range(start, start + config.batch_size)]
-            style = torch.tensor(styles).to(device, non_blocking=True)  # (N,)
-            motion = Motion(config.batch_size if config.steady_weight else 0, config.image_size, config.seed + start, device)
-            copies = motion.copies(photo[: len(motion.grid)])
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                both, overshoot = model(torch.cat([photo, copies]), torch.cat([style, style[: len(copies)]]))
-                painted, painted_copies = both[: len(photo)], both[len(photo) :]
-                parts = objective(painted, photo, style, overshoot, painted_copies, motion)
-            painter.zero_grad()
-            torch.autograd.backward(parts["total"])
-            take_step(optimizers, decayed(config, progress))
-
-            unusable |= skipped
-            recent.append(torch.stack(list(parts.values())).detach())
-            elapsed_seconds = processes.largest(time.monotonic() - begun)  # or their learning rates would differ
-            last = step == total_steps or (elapsed_seconds >= config.seconds and step - first >= least_steps)
-            stop = bool(processes.largest(interrupted()))
-            if step % BAR_EVERY == 0 or step == first + 1 or stop or last:
-                before, means = means, dict(zip(parts, torch.stack(recent).mean(0).tolist(), strict=True))
-                _check_finite(means, before, step, folder)
-                bar.set_postfix(_for_the_bar(means, unusable), refresh=False)
-                best.note(float(torch.stack(recent[-BAR_EVERY:])[:, -1].mean()))
-            if step % LOG_EVERY == 0 or last:
-                log.losses(step, means)
-                recent.clear()
-            if (step % CHECKPOINT_EVERY == 0 or stop or last) and first_process:
-                if not is_finite(painter, optimizers):
-                    raise _not_finite(means, step, folder)
-                try:
-                    save_checkpoint(folder, step, painter, optimizers, config.styles)
-                except OutputError as error:  # a full disk: the painter is worth more than its copy
-                    warn(f"{error}; {_kept(folder)}")
-            if (step % sample_every == 0 or stop or last) and first_process:
-                pictures = _paint_sample(painter, sample, len(config.styles), half)
-                log.sample(step, pictures, objective.by_style(pictures.to(device)))
-            if stop and not last:
-                best.restore()
-                file, *others = _export(config, painter, step, folder).values() if first_process else [folder]
-                raise KeyboardInterrupt(
-                    f"stopped after step {step} of {total_steps}: the best so far is in {file}"
-                    f"{f' and {len(others)} more' if others else ''}; continue with --resume"
-                )
-            if last and step < total_steps:  # its time is up
-                break
-    finally:
-        bar.close()
-        log.close()
-
-    unusable = processes.union(unusable)
-    if not first_process:
+    training = Training(setup, interrupted, warn, sample_every=CHECKPOINT_EVERY if preview == "none" else BAR_EVERY)
+    if setup.first_step < setup.total_steps:
+        training.run(overwrite and not setup.first_step, quiet, preview == "window")
+    skipped = processes.union(training.skipped)
+    if not processes.is_first:
         return None
-    steps = max(first, step)
     return Summary(
-        styles=_export(config, painter, steps, folder),
+        styles=training.export(),
         model=config.model,
-        folder=folder,
-        steps=steps,
-        planned_steps=max(total_steps, steps),
+        folder=run_folder(config),
+        steps=training.step,
+        planned_steps=max(setup.total_steps, training.step),
         seconds=time.monotonic() - started,
-        losses=means,
-        content_pictures=len(crops),
-        skipped_pictures=tuple(crops.name(number) for number in sorted(unusable)),
+        losses=training.losses,
+        content_pictures=len(setup.crops),
+        skipped_pictures=tuple(setup.crops.name(number) for number in sorted(skipped)),
     )
 
 
-class Batches:
-    """The numbers of each step's crops, not all in memory at once. starts: of each step's first crop."""
+class Training:
+    """The steps of one call of `train`: until the last step, the time limit or Ctrl-C.
 
-    def __init__(self, starts: range, size: int) -> None:
-        self.starts, self.size = starts, size
+    sample_every: the number of steps between two sample pictures.
+    """
 
-    def __len__(self) -> int:
-        return len(self.starts)
+    def __init__(self, setup: Setup, interrupted: Callable[[], bool], warn: Callable[[str], None], sample_every: int) -> None:
+        self.setup, self.interrupted, self.warn, self.sample_every = setup, interrupted, warn, sample_every
+        self.folder = run_folder(setup.config)
+        self.step = setup.first_step
+        """The number of steps done."""
+        self.losses: dict[str, float] = {}
+        """Means over the steps since the log's last line, by name."""
+        self.skipped: set[int] = set()
+        """The numbers of this process's content pictures that cannot be used."""
+        self._recent: list[Tensor] = []  # the losses of the steps since the log's last line
+        self._best = BestParameters(setup.painter)
+        self._least_steps = max(1, math.ceil(setup.config.least_share * setup.total_steps))  # made even after the time limit
+        self._elapsed_seconds = 0.0
 
-    def __iter__(self) -> Iterator[list[int]]:
-        return (list(range(start, start + self.size)) for start in self.starts)
+    def run(self, start_again: bool, quiet: bool, window: bool) -> None:
+        """Run the steps that are left. start_again: delete earlier checkpoints. window: show the samples in a window.
+
+        Raises KeyboardInterrupt after Ctrl-C, once the style files are written.
+        """
+        setup, first_process = self.setup, self.setup.processes.is_first
+        if setup.total_steps < FEW_STEPS and setup.config.finetune == "all":
+            planned = "only 1 step is planned" if setup.total_steps == 1 else f"only {setup.total_steps} steps are planned"
+            self.warn(f"{planned}; a style needs {FEW_STEPS} or more: raise --steps, or epoch in the conf file")
+        model = setup.processes.wrap(setup.painter)
+        batches = setup.load_batches()
+        log: Log = open_log(self.folder, setup.first_step, window, self.warn) if first_process else NoLog()
+        if start_again and first_process:
+            remove_checkpoints(self.folder)  # after open_log, which raises OutputError if another training runs here
+        if not quiet:
+            print(printable(f"log.txt, sample.jpg and checkpoints: {self.folder}"), file=sys.stderr)
+        bar = tqdm(
+            batches,
+            setup.config.naming,
+            initial=setup.first_step,
+            total=setup.total_steps,
+            unit="step",
+            disable=quiet,
+            dynamic_ncols=True,
+        )
+        begun = time.monotonic()
+        try:
+            for first_crop, (photo, skipped) in zip(setup.batch_starts, bar, strict=True):
+                factor = learning_rate_factor(setup.config, self._progress())
+                step_losses = training_step(setup, model, photo, first_crop, factor)
+                self.step += 1
+                self.skipped |= skipped
+                self._recent.append(torch.stack(list(step_losses.values())).detach())
+                # the same on all processes, or their learning rates would differ
+                self._elapsed_seconds = setup.processes.largest(time.monotonic() - begun)
+                is_last = self._is_last()
+                stop = bool(setup.processes.largest(self.interrupted()))
+                self._report(list(step_losses), bar, log, is_last, stop)
+                if first_process:
+                    self._save(log, is_last, stop)
+                if stop and not is_last:
+                    self._stop()
+                if is_last and self.step < setup.total_steps:  # the time limit
+                    break
+        finally:
+            bar.close()
+            log.close()
+
+    def _steps_of_call(self) -> int:
+        return self.step - self.setup.first_step
+
+    def _progress(self) -> float:
+        """The share of the training that is done, by steps or by time, whichever is further."""
+        by_time = min(self._elapsed_seconds / self.setup.config.seconds, self._steps_of_call() / self._least_steps)
+        return max(self.step / self.setup.total_steps, by_time)
+
+    def _is_last(self) -> bool:
+        time_is_up = self._elapsed_seconds >= self.setup.config.seconds and self._steps_of_call() >= self._least_steps
+        return self.step == self.setup.total_steps or time_is_up
+
+    def _report(self, names: list[str], bar: "tqdm[tuple[Tensor, set[int]]]", log: Log, is_last: bool, stop: bool) -> None:
+        """Update the progress bar, the best parameters and the log. Raises TrainingError if the losses are not finite."""
+        if self.step % BAR_EVERY == 0 or self._steps_of_call() == 1 or stop or is_last:
+            before = self.losses
+            self.losses = dict(zip(names, torch.stack(self._recent).mean(0).tolist(), strict=True))
+            if not math.isfinite(self.losses["total"]):
+                raise self._not_finite(before or self.losses)
+            bar.set_postfix(self._bar_values(), refresh=False)
+            self._best.update(float(torch.stack(self._recent[-BAR_EVERY:])[:, -1].mean()))
+        if self.step % LOG_EVERY == 0 or is_last:
+            log.losses(self.step, self.losses)
+            self._recent.clear()
+
+    def _bar_values(self) -> dict[str, str]:
+        shown = ("total", "content_weight", "style_weight")
+        values = {name.removesuffix("_weight"): f"{self.losses[name]:.3g}" for name in shown}
+        return values | ({"unusable": str(len(self.skipped))} if self.skipped else {})
+
+    def _save(self, log: Log, is_last: bool, stop: bool) -> None:
+        """Save a checkpoint and a sample if they are due. Raises TrainingError if a parameter is not finite."""
+        setup, painter = self.setup, self.setup.painter
+        if self.step % CHECKPOINT_EVERY == 0 or stop or is_last:
+            if not is_finite(painter, setup.optimizers):
+                raise self._not_finite(self.losses)
+            try:
+                save_checkpoint(self.folder, self.step, painter, setup.optimizers, setup.config.styles)
+            except OutputError as error:  # a full disk: continue, as the training is worth more than its checkpoint
+                self.warn(f"{error}; {describe_checkpoint(self.folder)}")
+        if self.step % self.sample_every == 0 or stop or is_last:
+            pictures = paint_sample(painter, setup.sample, len(setup.config.styles), setup.bf16)
+            log.sample(self.step, pictures, setup.objective.yardstick_by_style(pictures.to(setup.device)))
+
+    def _stop(self) -> None:
+        """Write the styles with the best parameters so far, and raise KeyboardInterrupt."""
+        self._best.restore()
+        file, *others = self.export().values() if self.setup.processes.is_first else [self.folder]
+        raise KeyboardInterrupt(
+            f"stopped after step {self.step} of {self.setup.total_steps}: the best so far is in {file}"
+            f"{f' and {len(others)} more' if others else ''}; continue with --resume"
+        )
+
+    def export(self) -> dict[str, Path]:
+        """Write the style files -> their paths by style. Raises OutputError whose message names the checkpoint."""
+        try:
+            return export_styles(self.setup.config, self.setup.painter, self.step)
+        except OutputError as error:
+            advice = f"{describe_checkpoint(self.folder)}: make room, and continue with --resume"
+            raise OutputError(f"{error}; {advice}") from error
+
+    def _not_finite(self, losses: dict[str, float]) -> TrainingError:
+        """The error that names the weight with the largest share of the loss, preferring one that is not finite."""
+        shares = {name: loss if loss < math.inf else math.inf for name, loss in losses.items() if name.endswith("_weight")}
+        weight = max(shares, key=shares.__getitem__)
+        advice = f"lower {weight}, or learning_rate; {describe_checkpoint(self.folder)}"
+        return TrainingError(f"the losses are no longer finite at step {self.step}; {advice}")
 
 
-def style_of(number: int, config: Config, crops: int) -> int:
-    """The style that a crop wears: each named one in turn, and, if there are extra ones, in the first half of all `crops`
-    every third time one of those. The other half is the named ones' alone: extra ones would hold them back to the end."""
-    if not config.extra_styles or number >= crops // 2:
-        return number % len(config.styles)
-    if number % 3 == 2:
-        return len(config.styles) + number // 3 % config.extra_styles
-    return (number - number // 3) % len(config.styles)
-
-
-class Best:
-    """The painter's trained numbers when its loss was least."""
-
-    def __init__(self, painter: Painter) -> None:
-        self.trained = [parameter for parameter in painter.parameters() if parameter.requires_grad]
-        self.loss, self.values = math.inf, [parameter.detach().clone() for parameter in self.trained]
-
-    def note(self, loss: float) -> None:
-        """Keep the numbers if this is the least loss so far."""
-        if loss < self.loss:
-            self.loss, self.values = loss, [parameter.detach().clone() for parameter in self.trained]
-
-    def restore(self) -> None:
-        """Put the kept numbers back."""
-        for parameter, value in zip(self.trained, self.values, strict=True):
-            parameter.data.copy_(value)
-
-
-def decayed(config: Config, progress: float) -> float:
-    """What is left, 1 to 0, of a learning rate at a share, 0 to 1, of the training: all, or half of a cosine's period."""
-    if config.learning_rate_decay == "none":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
-
-
-def uses_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16. `auto`: where the device has units for it; elsewhere it is slower than fp32."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public ones
-    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
-
-
-def _export(config: Config, painter: Painter, steps: int, folder: Path) -> dict[str, Path]:
-    """As `export`. Raises OutputError that says what is kept."""
-    try:
-        return export_styles(config, painter, steps)
-    except OutputError as error:
-        raise OutputError(f"{error}; {_kept(folder)}: make room, and continue with --resume") from error
-
-
-def _reason(error: Exception) -> str | None:
-    """What PyTorch's errors mean that are none of ours; None if it is a fault of the program."""
+def _explain(error: Exception) -> str | None:
+    """The cause of an error of PyTorch, and what to do; None if it is a bug in the program."""
     text = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text or "not enough memory" in text:
         return "out of memory; lower batch_size, image_size or style_size in the conf file"
@@ -305,52 +272,4 @@ def _reason(error: Exception) -> str | None:
     return None
 
 
-def _say_nothing(_message: str) -> None: ...
-
-
-def _check_outputs(config: Config, folder: Path, resume: bool, overwrite: bool) -> None:
-    """Raises OutputError if a run or style of this name is there and nobody said what to do with it."""
-    steps = steps_in(folder)
-    if overwrite or (resume and steps):
-        return
-    if steps:
-        raise OutputError(f"{folder} holds a run of {steps[-1]} steps; continue with --resume, or start again with --overwrite")
-    for path in [*style_files_of(config).values(), body_file(config)]:
-        try:
-            there = path is not None and path.exists()
-        except OSError as error:  # a folder that is closed, a name that is too long
-            raise OutputError(f"cannot write {path}: {error.strerror}; name another place with --model-path") from error
-        if there:
-            raise OutputError(f"{path} exists; replace it with --overwrite, or choose another --name")
-
-
-def _for_the_bar(means: dict[str, float], unusable: set[int]) -> dict[str, str]:
-    losses = {name.removesuffix("_weight"): f"{means[name]:.3g}" for name in ("total", "content_weight", "style_weight")}
-    return losses | ({"unusable": str(len(unusable))} if unusable else {})
-
-
-def _check_finite(means: dict[str, float], before: dict[str, float], step: int, folder: Path) -> None:
-    """Raises TrainingError if a loss is not finite. before: the means when they last were."""
-    if not math.isfinite(means["total"]):
-        raise _not_finite(before or means, step, folder)
-
-
-def _not_finite(means: dict[str, float], step: int, folder: Path) -> TrainingError:
-    """Blames the weight with the largest share of the loss, one that is not finite first."""
-    shares = {name: mean if mean < math.inf else math.inf for name, mean in means.items() if name.endswith("_weight")}
-    weight = max(shares, key=shares.__getitem__)
-    return TrainingError(f"the losses are no longer finite at step {step}; lower {weight}, or learning_rate; {_kept(folder)}")
-
-
-def _kept(folder: Path) -> str:
-    """What can be gone on from."""
-    steps = steps_in(folder)
-    return f"the checkpoint of step {steps[-1]} is kept in {folder}" if steps else f"there is no checkpoint yet in {folder}"
-
-
-@torch.no_grad()
-def _paint_sample(painter: Painter, sample: Tensor, styles: int, half: bool) -> Tensor:
-    """The sample photo, (1, 3, H, W), and what each style makes of it -> (1 + S, 3, H, W) in [0, 1], on the CPU."""
-    with torch.autocast(sample.device.type, torch.bfloat16, enabled=half):
-        painted = [painter(sample, torch.tensor([style], device=sample.device))[0] for style in range(styles)]
-    return torch.cat([sample, *painted]).float().cpu()
+def _ignore(_message: str) -> None: ...

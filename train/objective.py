@@ -1,4 +1,4 @@
-"""What is trained to: the weighted sum of the losses."""
+"""The objective of a training: the weighted sum of its losses."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,18 +9,18 @@ from livestyle.errors import InputError, TooLargeError, TrainingError
 from livestyle.pictures.reading import read_picture
 from livestyle.train.config import Config, StyleSource
 from livestyle.train.content import drawn
-from livestyle.train.content.crops import ContentCrops, crop_middle, resize_short_side, to_image, to_tensor
+from livestyle.train.content.crops import ContentCrops, crop_centre, resize_short_side, to_image, to_tensor
 from livestyle.train.content.variations import variation
 from livestyle.train.losses import perceptual as losses
 from livestyle.train.losses.loss_network import LossNetwork
-from livestyle.train.losses.temporal import Motion
+from livestyle.train.losses.temporal import RandomWarp
 from livestyle.train.measure.yardstick import Yardstick, check_picture
 
 
 class Objective:
-    """The losses of painted pictures, layer by layer, and their weighted sum.
+    """The losses of paintings, for each layer, and their weighted sum.
 
-    pictures: each style's, (3, h, w) in [0, 1].
+    pictures: the style pictures in the order of the styles, each (3, h, w) in [0, 1].
     """
 
     def __init__(self, config: Config, network: LossNetwork, pictures: Iterable[Tensor], device: torch.device) -> None:
@@ -38,12 +38,14 @@ class Objective:
         self.grams = {layer: torch.stack(each) for layer, each in grams.items()}  # (S, C, C)
 
     def __call__(
-        self, painted: Tensor, photo: Tensor, style: Tensor, overshoot: Tensor, copies: Tensor, motion: Motion
+        self, painted: Tensor, photo: Tensor, style: Tensor, overshoot: Tensor, painted_copies: Tensor, warp: RandomWarp
     ) -> dict[str, Tensor]:
-        """Painted and photo (N, 3, H, W) in [0, 1], style (N,), the painter's overshoot, the motion's painted copies -> scalars.
+        """The losses of a batch -> name: scalar.
 
-        By layer as they are; content_weight, style_weight ... with their weights; total is the sum of
-        these, and what is minimised.
+        painted, photo: (N, 3, H, W) in [0, 1]. style: indices, (N,). overshoot: of the painter, (N,). painted_copies: paintings
+        of `warp.noisy_copies(photo)`, (N, 3, H, W), or none.
+        Names such as "content/conv3_3" are losses without weights, for each layer; "content_weight", "style_weight" ... are the
+        losses with their weights; "total" is the sum of the latter, and is minimised.
         """
         config = self.config
         features = self.network(painted, self.layers)
@@ -69,15 +71,15 @@ class Objective:
             parts["overshoot"] = overshoot.mean()
             weighted["overshoot_weight"] = config.overshoot_weight * parts["overshoot"]
         if config.steady_weight:
-            parts["steady"] = motion.loss(painted, copies).mean()
+            parts["steady"] = warp.loss(painted, painted_copies).mean()
             weighted["steady_weight"] = config.steady_weight * parts["steady"]
         return parts | weighted | {"total": torch.stack(list(weighted.values())).sum()}
 
     @torch.no_grad()
-    def by_style(self, pictures: Tensor) -> dict[str, float]:
-        """The yardstick of every named style on one photo: relative style loss, summed over layers, and content loss.
+    def yardstick_by_style(self, pictures: Tensor) -> dict[str, float]:
+        """Relative style loss, summed over layers, and content loss of each named style on one photo (see yardstick.py).
 
-        pictures: the photo and what each style makes of it, (1 + S, 3, H, W) in [0, 1].
+        pictures: the photo, followed by its painting in each style, (1 + S, 3, H, W) in [0, 1].
         """
         yardstick = Yardstick(self.network, tuple(self.config.style_layers), next(iter(self.config.content_layers)))
         measures: dict[str, float] = {}
@@ -88,24 +90,25 @@ class Objective:
         return measures
 
 
-def style_pictures(config: Config, crops: ContentCrops) -> Iterator[Tensor]:
-    """Every style's picture, then the extra ones, (3, h, w) in [0, 1]."""
-    named = [style_picture(source, config) for source in config.styles.values()]
+def read_style_pictures(config: Config, crops: ContentCrops) -> Iterator[Tensor]:
+    """The picture of every named style, then those of the extra styles, each (3, h, w) in [0, 1]."""
+    named = [read_style_picture(source, config) for source in config.styles.values()]
     yield from named
     images = [to_image(picture) for picture in named]
     for number in range(config.extra_styles):
         yield to_tensor(variation(number, images, to_image(crops[number][0]), config.seed))
 
 
-def style_picture(source: StyleSource, config: Config) -> Tensor:
-    """(3, h, w) in [0, 1], short side style_size; its middle square in absolute weighting, as in the original.
+def read_style_picture(source: StyleSource, config: Config) -> Tensor:
+    """Read a style picture -> (3, h, w) in [0, 1], short side style_size; with absolute weighting, only its centre square, as in
+    the original program.
 
-    Raises TrainingError if it cannot be read, or holds nothing to learn.
+    Raises TrainingError if it cannot be read, or is too small, of one colour, or a strip.
     """
     try:
-        picture = drawn.style(source.picture) if drawn.is_drawn(source.picture) else read_picture(source.picture).image
+        picture = drawn.draw_style(source.picture) if drawn.is_drawn(source.picture) else read_picture(source.picture).image
     except (InputError, TooLargeError) as error:
         raise TrainingError(f"cannot read the style picture: {error}") from error
     check_picture(picture, f"the style picture {source.picture}")
     picture = resize_short_side(picture, config.style_size)
-    return to_tensor(crop_middle(picture, config.style_size) if config.weighting == "absolute" else picture)
+    return to_tensor(crop_centre(picture, config.style_size) if config.weighting == "absolute" else picture)

@@ -1,7 +1,7 @@
-"""The optimizers: Muon (Jordan et al. 2024) for convolutions' weights, Adam for all else.
+"""The optimizers: Muon (Jordan et al. 2024) for the weights of convolutions, Adam for all other parameters.
 
-With Muon `lite` comes from nothing in 200 steps to where Adam is after 500 (docs/log.md). torch has had one since 2.9,
-which takes no convolutions.
+With Muon, `lite` reaches in 200 steps from scratch the loss that it has after 500 steps of Adam (docs/log.md). torch.optim.Muon
+(since 2.9) does not accept the weights of convolutions.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,21 +12,21 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 MOMENTUM = 0.95
-ROOT_MEAN_SQUARE = 0.2  # of a step's numbers, in learning rates: about Adam's, so that its rates serve (Liu et al. 2025)
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of Jordan's quintic: singular values come near 1 fast, and need not reach it
+UPDATE_RMS = 0.2  # of an update, per unit of learning rate: about Adam's, so that Adam's rates fit (Liu et al. 2025)
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of Jordan's quintic: singular values get close to 1 fast, without converging to it
 ITERATIONS = 5
 
 
-def optimizers_of(model: nn.Module, learning_rate: float, rows_learning_rate: float | None = None) -> list[Optimizer]:
-    """Optimizers of the model's parameters that are not frozen, whose groups have an initial_lr.
+def make_optimizers(model: nn.Module, learning_rate: float, rows_learning_rate: float | None = None) -> list[Optimizer]:
+    """Adam and Muon for the model's parameters that are not frozen. Each group has an initial_lr.
 
-    rows_learning_rate: of styles' rows, (S, 2, K); that of all else, if there is none.
+    rows_learning_rate: for the styles' rows, (S, 2, K); None for learning_rate.
     """
-    dimensions: dict[int, list[nn.Parameter]] = {1: [], 3: [], 4: []}  # biases, rows, weights
+    by_dimensions: dict[int, list[nn.Parameter]] = {1: [], 3: [], 4: []}  # biases, rows, weights
     for parameter in model.parameters():
         if parameter.requires_grad:
-            dimensions[parameter.dim()].append(parameter)
-    biases, rows, weights = dimensions.values()
+            by_dimensions[parameter.dim()].append(parameter)
+    biases, rows, weights = by_dimensions.values()
 
     def group(parameters: list[nn.Parameter], rate: float) -> dict[str, Any]:
         return {"params": parameters, "lr": rate, "initial_lr": rate}
@@ -35,18 +35,19 @@ def optimizers_of(model: nn.Module, learning_rate: float, rows_learning_rate: fl
     return [adam, Muon([group(weights, learning_rate)])]
 
 
-def take_step(optimizers: Iterable[Optimizer], share: float) -> None:
-    """A step of each, at a share, 0 to 1, of its initial learning rates."""
+def step_optimizers(optimizers: Iterable[Optimizer], rate_factor: float) -> None:
+    """Step each optimizer, with its initial learning rates times rate_factor, from 0 to 1."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = share * group["initial_lr"]
+            group["lr"] = rate_factor * group["initial_lr"]
         optimizer.step()
 
 
 class Muon(Optimizer):
-    """Nesterov's momentum, made orthogonal: a step goes as far where gradients are weak as where they are strong.
+    """Nesterov momentum, orthogonalised: an update is as large in directions of weak gradients as in those of strong ones.
 
-    groups: params, of two dimensions or more, and their lr. A convolution's weight is a matrix (outputs, inputs height width).
+    groups: params with two dimensions or more, and their lr. A convolution's weight is taken as a matrix,
+    (outputs, inputs * height * width).
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
@@ -55,7 +56,8 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # of one shape, together: fewer kernels for a GPU
+            # parameters of one shape are orthogonalised as one batch, which takes fewer kernels on a GPU
+            by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
@@ -64,16 +66,20 @@ class Muon(Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"]
                 momentum.lerp_(parameter.grad, 1 - MOMENTUM)
-                alike.setdefault(parameter.shape, []).append((parameter, parameter.grad.lerp(momentum, MOMENTUM).flatten(1)))
-            for members in alike.values():
-                updates = orthogonal(torch.stack([matrix for _, matrix in members]))
-                length = ROOT_MEAN_SQUARE * max(updates.shape[1:]) ** 0.5  # orthogonal ones' numbers: 1 / root of the long side
+                update = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)  # (M, N)
+                by_shape.setdefault(parameter.shape, []).append((parameter, update))
+            for members in by_shape.values():
+                updates = orthogonalise(torch.stack([matrix for _, matrix in members]))  # (G, M, N)
+                scale = UPDATE_RMS * max(updates.shape[1:]) ** 0.5  # an orthogonal matrix has an RMS of max(M, N) ** -.5
                 for (parameter, _), update in zip(members, updates, strict=True):
-                    parameter.sub_(update.reshape(parameter.shape), alpha=group["lr"] * length)
+                    parameter.sub_(update.reshape(parameter.shape), alpha=group["lr"] * scale)
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """(G, M, N) -> the same singular vectors; singular values, if above .002 of the norm, of .7 to 1.2 (Newton and Schulz)."""
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """(G, M, N) -> the same singular vectors, with singular values from .7 to 1.2 (Newton-Schulz iteration).
+
+    Holds for singular values above .002 of the matrix's norm.
+    """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)

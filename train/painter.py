@@ -1,4 +1,4 @@
-"""What is trained: one body, and rows for every style; from nothing, or from a style that is there."""
+"""The model that is trained: one body, and rows for each style; initialised at random, or from existing style files."""
 
 from pathlib import Path
 
@@ -13,23 +13,23 @@ from livestyle.train.config import Config
 from livestyle.train.losses.perceptual import overshoot_loss
 
 
-class WatchedOps(TorchOps):
-    """Measures what is about to be squeezed into [0, 1]."""
+class OvershootOps(TorchOps):
+    """TorchOps that also measure the overshoot in front of the network's last activation, tanh or sigmoid."""
 
-    overshoot: Tensor
-    """`losses.overshoot_loss`, (N,)."""
+    overshoot: Tensor | None = None
+    """`losses.perceptual.overshoot_loss`, (N,). None before a tanh or sigmoid has run."""
 
     def tanh(self, x: Tensor) -> Tensor:
         self.overshoot = overshoot_loss(x)
-        return x.tanh()  # not in place: the way back needs x
+        return x.tanh()  # not in place: the backward pass needs x
 
     def sigmoid(self, x: Tensor) -> Tensor:
-        self.overshoot = overshoot_loss(x / 2)  # (1 + tanh(x / 2)) / 2
+        self.overshoot = overshoot_loss(x / 2)  # sigmoid(x) = (1 + tanh(x / 2)) / 2
         return x.sigmoid()
 
 
 class Painter(nn.Module):
-    """One body, and the rows of every style."""
+    """One body, and the rows of S styles."""
 
     def __init__(self, network: TransformerNetwork, styles: int) -> None:
         super().__init__()
@@ -37,18 +37,22 @@ class Painter(nn.Module):
         self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
 
     def forward(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) in [0, 1] and each picture's style, (N,) -> painted, (N, 3, H, W) in [0, 1], and overshoot, (N,)."""
-        rows = self.rows.index_select(0, style)  # whose gradient adds up in a fixed order
-        ops = WatchedOps(self.network.convolutions, rows)
+        """Paint photos, (N, 3, H, W) in [0, 1], in the styles of these indices, (N,).
+
+        Returns the paintings, (N, 3, H, W) in [0, 1], and the overshoot of each, (N,).
+        """
+        rows = self.rows.index_select(0, style)  # (N, 2, K); unlike indexing, its gradient is summed in a fixed order
+        ops = OvershootOps(self.network.convolutions, rows)
         painted: Tensor = self.network.architecture.forward(ops, x)
-        return painted, ops.overshoot
+        return painted, x.new_zeros(len(x)) if ops.overshoot is None else ops.overshoot
 
 
-def new_painter(config: Config) -> Painter:
-    """The painter at the first step, its body frozen if rows alone are trained.
+def make_painter(config: Config) -> Painter:
+    """The painter before the first step. Its body is frozen if only rows are trained.
 
-    Without config.start at random, by the seed. Else its body is the file's, and a style's rows are those of the style
-    of its name beside the file, or the mean of all that are there for this body. Raises TrainingError if they do not fit.
+    Without config.start, it is initialised at random from the seed. With it, the body is that of the file. A style's rows are
+    copied from the style of the same name in the file's folder, if there is one for this body; else they are the mean of all
+    styles there for this body. Raises TrainingError if the file does not fit.
     """
     count = len(config.styles) + config.extra_styles
     if config.start is None:
@@ -58,30 +62,30 @@ def new_painter(config: Config) -> Painter:
     try:
         header = read_header(config.start)
         body = load_body(header)
-        known = _rows_beside(config.start, header.body_hash)
+        known_rows = _load_rows_for(header.body_hash, config.start.parent)
     except StyleError as error:
         raise TrainingError(f"cannot start from {config.start}: {error}") from error
     if header.architecture != config.model:
         raise TrainingError(f"cannot start from {config.start}: it is of the network {header.architecture}, not {config.model}")
     painter = Painter(TransformerNetwork.of(body), count)
     painter.network.train().requires_grad_(config.finetune == "all")
-    if known:
-        mean = torch.stack(list(known.values())).mean(0)
+    if known_rows:
+        mean = torch.stack(list(known_rows.values())).mean(0)  # (2, K)
         with torch.no_grad():
             painter.rows.copy_(mean)
-            for number, name in enumerate(config.styles):
-                painter.rows[number] = known.get(name, mean)
+            for index, name in enumerate(config.styles):
+                painter.rows[index] = known_rows.get(name, mean)
     return painter
 
 
-def _rows_beside(file: Path, body_hash: str) -> dict[str, Tensor]:
-    """The rows of every style for this body that lie in the file's folder, by name."""
+def _load_rows_for(body_hash: str, folder: Path) -> dict[str, Tensor]:
+    """The rows, (2, K), of every style for this body in the folder, by name."""
     headers = []
-    for path in sorted(file.parent.glob(f"*{STYLE_SUFFIX}")):
+    for path in sorted(folder.glob(f"*{STYLE_SUFFIX}")):
         try:
             headers.append(read_header(path))
         except StyleError:
-            continue  # something else
+            continue  # not a style file
     return {
         header.name: torch.from_numpy(load_rows(header))
         for header in headers

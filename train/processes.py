@@ -1,4 +1,4 @@
-"""The processes that train together, as torchrun starts them: each with its own crops, all with the same weights."""
+"""The processes of a distributed training, as torchrun starts them: each has its own crops, all have the same weights."""
 
 import os
 from collections.abc import Iterator
@@ -10,29 +10,34 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-class Alone:
-    """One process. The first, and last, of its kind."""
+class SingleProcess:
+    """A single process (rank 0 of 1)."""
 
     rank, count = 0, 1
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and prints."""
+        return self.rank == 0
+
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model whose backward pass averages gradients over the processes."""
+        """The model whose backward pass averages gradients over all processes."""
         return model
 
     def largest(self, number: float) -> float:
-        """The largest of all processes' numbers. All have to ask."""
+        """The largest of all processes' numbers. A collective call: every process must make it, or all of them wait."""
         return number
 
     def union(self, numbers: set[int]) -> set[int]:
-        """The numbers of all processes. All have to ask."""
+        """The union of all processes' sets. A collective call, as `largest`."""
         return numbers
 
 
-class Together(Alone):
-    """One of several."""
+class DistributedProcesses(SingleProcess):
+    """One of several processes."""
 
     def __init__(self, device: torch.device, rank: int, count: int) -> None:
         super().__init__(device)
@@ -42,29 +47,32 @@ class Together(Alone):
         return DistributedDataParallel(model)
 
     def largest(self, number: float) -> float:
-        found = torch.tensor(number, dtype=torch.float64)  # on the CPU, so that the GPU does not wait
+        found = torch.tensor(number, dtype=torch.float64)  # on the CPU, to avoid a synchronisation with the GPU
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return float(found)
 
     def union(self, numbers: set[int]) -> set[int]:
-        everyones: list[set[int]] = [set()] * self.count
-        dist.all_gather_object(everyones, numbers)
-        return set().union(*everyones)
+        gathered: list[set[int]] = [set()] * self.count
+        dist.all_gather_object(gathered, numbers)
+        return set().union(*gathered)
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Alone]:
-    """The processes that torchrun's environment names; alone without it. On CUDA each takes the GPU of its local rank."""
+def join_processes(device: torch.device) -> Iterator[SingleProcess]:
+    """Join the process group that torchrun's environment variables describe; a single process without them.
+
+    On CUDA, each process uses the GPU of its local rank.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Alone(device)
+        yield SingleProcess(device)
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Together(device, dist.get_rank(), count)
-        dist.barrier()  # one that leaves while another still talks to it may abort
+        yield DistributedProcesses(device, dist.get_rank(), count)
+        dist.barrier()  # a process that exits while another one still communicates with it can abort
     finally:
         dist.destroy_process_group()

@@ -43,11 +43,11 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.chdir(tmp_path)
     for name in ("photos", "styles"):
         Path(name).mkdir()
-    first, second, *_ = drawn.content("drawn:scenes")
+    first, second, *_ = drawn.draw_content("drawn:scenes")
     write_picture(Path("photos/a.png"), first[100:148, 60:124])
     write_picture(Path("photos/b.png"), second[100:148, 60:124])
-    write_picture(Path("styles/wave.png"), drawn.style("drawn:stripes"))
-    write_picture(Path("styles/mosaic.png"), drawn.style("drawn:tiles"))
+    write_picture(Path("styles/wave.png"), drawn.draw_style("drawn:stripes"))
+    write_picture(Path("styles/mosaic.png"), drawn.draw_style("drawn:tiles"))
 
     def call(*words: str) -> str:
         fixed = ("--pictures", "styles", "--loss-model", "random", "--device", "cpu")
@@ -60,7 +60,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_the_figures_are_the_yardsticks_means_and_worst(evaluate: Evaluate) -> None:
     report = json.loads(evaluate("photos", "-s", "wave", "--json", "--quiet"))
     yardstick = open_yardstick("random", None, torch.device("cpu"))
-    grams = yardstick.grams(style_tensor(drawn.style("drawn:stripes")))
+    grams = yardstick.grams(style_tensor(drawn.draw_style("drawn:stripes")))
     measures = []
     with Stylizer("wave", device="cpu") as stylizer:
         for name in ("a", "b"):
@@ -96,7 +96,7 @@ def test_iterations_are_those_from_the_photo(evaluate: Evaluate) -> None:
     words = ("photos/a.png", "-s", "wave", "--iterations", "--limit", "30", "--style-weight", "3", "--json", "--quiet")
     report = json.loads(evaluate(*words))
     yardstick = open_yardstick("random", None, torch.device("cpu"))
-    grams = yardstick.grams(style_tensor(drawn.style("drawn:stripes")))
+    grams = yardstick.grams(style_tensor(drawn.draw_style("drawn:stripes")))
     photo = read_picture(Path("photos/a.png")).image
     with Stylizer("wave", device="cpu") as stylizer:
         painted, before = (to_tensor(image)[None] for image in (stylizer(photo), photo))

@@ -155,9 +155,9 @@ def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypa
         ({"style_weight": "much"}, "style_weight: expected a number, 0 or more, found 'much'"),
         ({"tv_weight": float("nan")}, "tv_weight: expected a number"),
         ({"zoom": 0.5}, "zoom: expected a number, 1 or more"),
-        ({"model": "fast"}, "model: 'fast' is none of full, lite"),
-        ({"loss_model": "inception"}, "loss_model: 'inception' is none of own, vgg_16"),
-        ({"style_layers": ["conv9_9"]}, "style_layers: no layer 'conv9_9'; there are conv1_1"),
+        ({"model": "fast"}, "model: 'fast' is not one of full, lite"),
+        ({"loss_model": "inception"}, "loss_model: 'inception' is not one of own, vgg_16"),
+        ({"style_layers": ["conv9_9"]}, "style_layers: no layer 'conv9_9'; choose from conv1_1"),
         ({"loss_model": "vgg_16", "style_layers": ["conv3_4"]}, "no layer 'conv3_4'"),  # vgg_16 has three there
         ({"content_layers": []}, "content_layers: at least one layer"),
         ({"naming": "a.b"}, "naming: 'a.b' cannot be a name"),
@@ -174,7 +174,7 @@ def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypa
         ({"naming": ["a"]}, "naming: expected text, found"),
         ({"naming": True}, "naming: expected text, found True; put it in quotes"),
         ({"naming": "a\u202eb"}, "cannot be a name"),
-        ({"naming": "神" * 99}, "is too long for a file's name"),
+        ({"naming": "神" * 99}, "is too long for a file name"),
         ({"origin": {"a": "b"}}, "origin: expected text"),
         ({"style_image": ["img/wave.jpg"]}, "style_image: expected a path"),
         ({"styles": {"a": ["img/wave.jpg"]}}, "styles: a: expected a path"),
@@ -186,7 +186,7 @@ def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypa
         ({"model_path": {"a": "b"}}, "model_path: expected a path"),
         ({"start": ["a"]}, "start: expected a path"),
         ({"loss_model_file": {}}, "loss_model_file: expected a path"),
-        ({"model": ["lite"]}, r"model: \['lite'\] is none of full, lite"),
+        ({"model": ["lite"]}, r"model: \['lite'\] is not one of full, lite"),
         ({"style_layers": [["conv1_2"]]}, "line 4: style_layers: 0: expected text"),
         ({"style_layers": {"conv1_2": "much"}}, "style_layers: conv1_2: expected a number"),
         ({"style_layers": 3.5}, "no layer '3.5'"),
@@ -218,7 +218,7 @@ def test_names_may_hold_spaces_and_chinese(project: Path) -> None:
         (b"", "is not a conf file"),
         (b"# nothing\n", "is not a conf file"),
         (b"steps: 1\n---\nsteps: 2", "line 2: a second document begins"),
-        (b"steps: 1\nepoch: 2\nsteps: 3", "line 3: 'steps' is there twice, first in line 1"),
+        (b"steps: 1\nepoch: 2\nsteps: 3", "line 3: 'steps' is a duplicate key, first in line 1"),
         (b"steps: 1\nstyles:\n  <<: {a: b}", r"line 3: merge keys \(<<\) are not read"),
         (b"steps: &a 1\n", r"line 1: anchors \(&\) and aliases \(\*\) are not read"),
         (b"styles: {*a : b}", "line 1: anchors"),
@@ -228,9 +228,9 @@ def test_names_may_hold_spaces_and_chinese(project: Path) -> None:
         (b"styles: !!set {a, b}", "the tag '!!set' is not read"),
         (b"naming: !!timestamp 2024-13-45", "the tag '!!timestamp' is not read"),
         (b"a: !!python/object/apply:os.system [x]", "the tag .* is not read"),
-        (b"steps: " + b"9" * 5000, "line 1: '9999.* is no number that can be read"),
-        (b"steps: 0x_", "is no number that can be read"),
-        (b"steps: 1" + b":59" * 9000, "is no number that can be read"),
+        (b"steps: " + b"9" * 5000, "line 1: '9999.* is not a number that can be read"),
+        (b"steps: 0x_", "is not a number that can be read"),
+        (b"steps: 1" + b":59" * 9000, "is not a number that can be read"),
         (b"? [a, b]\n: 1", "line 1: a key has to be text"),
         (b"{{a: b}: c}", "line 1: a key has to be text"),
         (b"a: " + b"[" * 100_000, "line 1: nested deeper than 8"),
@@ -279,7 +279,7 @@ def test_conf_files_that_would_block_or_cannot_be_followed(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "pipe.yml")
     (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
     (tmp_path / "folder.yml").mkdir()
-    for name, message in (("pipe", "is not a file; name"), ("folder", "is not a file; name"), ("loop", "is a link that leads")):
+    for name, message in (("pipe", "is not a file; name"), ("folder", "is not a file; name"), ("loop", "is a broken link")):
         with pytest.raises(TrainingError, match=f"{name}.yml {message}"):
             read_config(tmp_path / f"{name}.yml")
     for word in ("x" * 300, "a\0b", "~no such person"):
@@ -294,8 +294,8 @@ def test_errors_name_what_was_typed_rather_than_the_conf_file(project: Path, mon
         ({"content": "none"}, r"^--content: there is no /.*/none; name a folder"),
         ({"style_weight": float("nan")}, "^--style-weight: expected a number, 0 or more, found nan"),
         ({"steps": 10**12}, "^--steps: expected a whole number, 1 or more, at most"),
-        ({"loss_model": "vgg"}, "^--loss-model: 'vgg' is none of own"),
-        ({"finetune": "rows"}, "^--finetune: rows alone need a body"),
+        ({"loss_model": "vgg"}, "^--loss-model: 'vgg' is not one of own"),
+        ({"finetune": "rows"}, "^--finetune: to train rows only, name a body"),
         ({"styles": {"a": {"picture": "/none.jpg"}}}, "^there is no picture /none.jpg$"),
     ]
     for overrides, message in cases:
@@ -333,5 +333,5 @@ def test_a_copy_of_the_minute_s_conf_file_finds_the_bundled_body(tmp_path: Path,
 
 def test_rows_alone_need_a_start(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text("styles: {a: drawn:tiles}\ncontent: drawn:scenes\nfinetune: rows\n")
-    with pytest.raises(TrainingError, match="rows alone need a body; name its file as start"):
+    with pytest.raises(TrainingError, match="to train rows only, name a body's file as start"):
         read_config(tmp_path / "mine.yml")

@@ -13,7 +13,7 @@ import torch
 from livestyle.errors import TrainingError
 from livestyle.sources.video.file import VideoFile
 from livestyle.train.content import drawn
-from livestyle.train.content.crops import ContentCrops, collate, read_picture
+from livestyle.train.content.crops import ContentCrops, collate, try_read_picture
 
 Clip = Callable[..., Path]
 
@@ -77,7 +77,7 @@ def test_unusable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
     batch, unusable = collate([crops[i] for i in range(4)])
     assert {level(crop) for crop in batch} == {20, 40}
     paths = [path for path in crops.pictures if isinstance(path, Path)]
-    assert unusable == {number for number, path in enumerate(paths) if read_picture(path) is None}
+    assert unusable == {number for number, path in enumerate(paths) if try_read_picture(path) is None}
     assert len(unusable) == 2
 
 
@@ -92,7 +92,7 @@ def test_a_crop_of_one_colour_is_drawn_again(tmp_path: Path) -> None:
     assert all(255 * crop.std() >= 1 for crop, _ in found)
     assert set().union(*(unusable for _, unusable in found)) == {1}  # the second in order of names: all of it is white
     (tmp_path / "a.png").unlink()
-    with pytest.raises(TrainingError, match="none of the 1 content pictures can be read and holds more than one colour"):
+    with pytest.raises(TrainingError, match="none of the 1 content pictures can be read and has more than one colour"):
         ContentCrops(tmp_path, 32, 3.0, seed=0)[0]
 
 
@@ -200,9 +200,9 @@ def test_files_that_are_no_video_and_playlists_are_refused(tmp_path: Path, conte
 def test_drawn_pictures() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(drawn.scenes(), drawn.scenes(), strict=True))
     for name in drawn.STYLES:
-        picture = drawn.style(f"drawn:{name}")
+        picture = drawn.draw_style(f"drawn:{name}")
         assert picture.shape == (256, 256, 3)
         assert picture.dtype == np.uint8
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 6  # five inks and the outlines
-    with pytest.raises(TrainingError, match="nothing is drawn as drawn:cats; there are drawn:stripes, drawn:tiles"):
-        drawn.style("drawn:cats")
+    with pytest.raises(TrainingError, match="no drawn picture drawn:cats; choose one of drawn:stripes, drawn:tiles"):
+        drawn.draw_style("drawn:cats")

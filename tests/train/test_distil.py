@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import livestyle.train.distil
-from livestyle.train.content.crops import read_picture
+from livestyle.train.content.crops import try_read_picture
 from livestyle.train.content.drawn import scenes, stripes, tiles
-from livestyle.train.distil import LAYERS, components, cut, distil, lesson
+from livestyle.train.distil import LAYERS, distil, initialise_student, principal_components, student_losses
 from livestyle.train.losses.loss_network import LossNetwork, load_loss_network
 from livestyle.train.measure.yardstick import Yardstick, style_tensor
 
@@ -34,7 +34,7 @@ def test_components_by_hand() -> None:
     a, b = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 2.0, 0.0])
     x = torch.stack([a, a, b])[None, :, None]  # three channels of 1 x 3: the first two the same
     expected = torch.tensor([[0.0, 0.5**0.5], [0.0, 0.5**0.5], [1.0, 0.0]])  # the strongest comes last
-    assert torch.allclose(components(x, 2).abs(), expected, atol=1e-6)
+    assert torch.allclose(principal_components(x, 2).abs(), expected, atol=1e-6)
 
 
 def test_cut_to_all_its_components_a_network_is_the_teacher() -> None:
@@ -48,7 +48,7 @@ def test_cut_to_all_its_components_a_network_is_the_teacher() -> None:
         first = teacher.convolutions["conv1_1"]
         for parameter in first.parameters():
             parameter.copy_(parameter[::4].repeat_interleave(4, 0))
-        cut(student, teacher, noise(0))
+        initialise_student(student, teacher, noise(0))
         for layer, activations in teacher(noise(1), LAYERS).items():
             assert torch.allclose(student(noise(1), LAYERS)[layer], activations, atol=1e-3 * float(activations.abs().max()))
 
@@ -57,8 +57,8 @@ def test_lesson_is_nothing_for_the_teacher_itself_and_all_for_one_that_sees_noth
     teacher, blind = random_teacher(), LossNetwork("vgg_19", LAYERS)
     for parameter in blind.parameters():
         torch.nn.init.zeros_(parameter)
-    assert max(lesson(teacher, teacher, noise(0)).values()) < 1e-9
-    parts = lesson(blind, teacher, noise(0))
+    assert max(student_losses(teacher, teacher, noise(0)).values()) < 1e-9
+    parts = student_losses(blind, teacher, noise(0))
     assert all(parts[f"gram/{layer}"].item() == pytest.approx(1) for layer in LAYERS)  # |0 - G|^2 / |G|^2
     assert all(parts[f"activations/{layer}"] >= 1 for layer in LAYERS)  # the mean is missed too
 
@@ -97,7 +97,7 @@ def test_the_bundled_network_is_there_and_small() -> None:
 @pytest.mark.skipif(not TEACHER.is_file(), reason="../shared with VGG-19's weights is not there")
 def test_the_bundled_network_agrees_with_its_teacher() -> None:
     """Which style pictures are alike, and how much: the relative style loss of each for each other."""
-    found = (read_picture(path) for path in sorted((SHARED / "styles").glob("*.jpg")))  # candy, too, which it has never seen
+    found = (try_read_picture(path) for path in sorted((SHARED / "styles").glob("*.jpg")))  # candy, too, which it has never seen
     pictures = [cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA) for picture in found if picture is not None]
     small = [style_tensor(picture, 96) for picture in pictures]
     distances = []

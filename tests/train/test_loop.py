@@ -24,14 +24,16 @@ from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.style_files.file_format import load_body, load_rows, read_header
 from livestyle.style_files.gallery import Gallery
 from livestyle.style_files.thumbnail import load_thumbnail
-from livestyle.train.checkpoint import is_finite
+from livestyle.train.checkpoint import BestParameters, is_finite
 from livestyle.train.config import read_config
 from livestyle.train.content import drawn
-from livestyle.train.export import export_styles, with_small_weights
+from livestyle.train.export import export_styles, with_rescaled_weights
 from livestyle.train.log import FolderLog, NoLog
-from livestyle.train.loop import Best, Summary, decayed, style_of, train, uses_bf16
+from livestyle.train.loop import Summary, train
 from livestyle.train.losses.loss_network import LossNetwork
-from livestyle.train.painter import Painter, new_painter
+from livestyle.train.painter import Painter, make_painter
+from livestyle.train.schedule import learning_rate_factor, style_of_crop
+from livestyle.train.setup import uses_bf16
 
 Start = Callable[[list[str]], subprocess.Popen[str]]
 Interrupt = Callable[[subprocess.Popen[str]], tuple[str, str]]
@@ -214,14 +216,14 @@ def test_weights_that_have_grown_are_written_small_and_paint_the_same(model: str
     first = network.body()
     grown = {name: value * np.float32(16) for name, value in first.parameters.items()}
     grown |= {name: first.parameters[name] for name in first.parameters if name.startswith(("widen", "out")) and model == "lite"}
-    small = with_small_weights(Body(first.architecture, grown))
+    small = with_rescaled_weights(Body(first.architecture, grown))
     photo = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         bodies = (Body(first.architecture, each) for each in (grown, small.parameters))
         one, other = (TransformerNetwork.of(body)(photo, network.plain_rows()) for body in bodies)
     assert (one - other).abs().max() < 0.02  # eps counts more where there is little to see
     assert all(np.array_equal(value, first.parameters[name]) for name, value in small.parameters.items())  # powers of two
-    again = with_small_weights(small).parameters
+    again = with_rescaled_weights(small).parameters
     assert all(np.array_equal(value, again[name]) for name, value in small.parameters.items())
 
 
@@ -369,7 +371,7 @@ def test_the_weight_to_lower_is_the_one_that_is_too_large() -> None:
 def test_unusable_content_is_counted() -> None:
     Path("photos").mkdir()
     for number in range(2):
-        cv2.imwrite(f"photos/{number}.jpg", drawn.content("drawn:scenes")[number])
+        cv2.imwrite(f"photos/{number}.jpg", drawn.draw_content("drawn:scenes")[number])
     cv2.imwrite("photos/white.jpg", np.full((40, 40, 3), 255, np.uint8))
     Path("photos/broken.jpg").write_text("no picture")
     summary = run(content="photos", steps=4)
@@ -494,7 +496,7 @@ def test_two_trainings_of_one_name_do_not_mix() -> None:
 def test_content_that_goes_while_it_trains_is_skipped() -> None:
     Path("photos").mkdir()
     for number in range(3):
-        cv2.imwrite(f"photos/{number}.png", drawn.content("drawn:scenes")[number])
+        cv2.imwrite(f"photos/{number}.png", drawn.draw_content("drawn:scenes")[number])
 
     def remove(_message: str) -> None:  # of few steps: after the content was found, before the first step
         Path("photos/0.png").unlink()
@@ -594,8 +596,8 @@ def test_original_conf_trains_full_with_vgg(folder: Path) -> None:
 
 def test_cosine_falls_from_all_to_nothing() -> None:
     config = dataclasses.replace(tiny(), learning_rate_decay="cosine")
-    assert [decayed(config, progress) for progress in (0, 0.5, 1, 1.2)] == pytest.approx([1, 0.5, 0, 0])
-    assert decayed(dataclasses.replace(config, learning_rate_decay="none"), 0.75) == 1
+    assert [learning_rate_factor(config, progress) for progress in (0, 0.5, 1, 1.2)] == pytest.approx([1, 0.5, 0, 0])
+    assert learning_rate_factor(dataclasses.replace(config, learning_rate_decay="none"), 0.75) == 1
 
 
 def test_rows_may_learn_at_a_rate_of_their_own() -> None:
@@ -628,14 +630,14 @@ def test_rows_alone_leave_the_body_as_it_is() -> None:
 
 def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> None:
     run()
-    painter = new_painter(tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"}))
+    painter = make_painter(tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"}))
     one, two = (load_rows(Gallery().models(name)["lite"]) for name in ("one", "two"))
     assert np.array_equal(painter.rows[0].detach(), two)
     assert np.allclose(painter.rows[1].detach(), (one + two) / 2)
     with pytest.raises(TrainingError, match="it is of the network lite, not full"):
-        new_painter(tiny(start="models/run.lite-body.safetensors", model="full"))
+        make_painter(tiny(start="models/run.lite-body.safetensors", model="full"))
     with pytest.raises(TrainingError, match=r"cannot start from .*log\.txt: .*is not a style file"):
-        new_painter(tiny(start="models/run.lite/log.txt"))
+        make_painter(tiny(start="models/run.lite/log.txt"))
 
 
 def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:
@@ -652,9 +654,9 @@ def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:
 
 def test_every_third_crop_wears_an_extra_style() -> None:
     config = tiny(extra_styles=2)
-    assert [style_of(number, config, 18) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
-    assert [style_of(number, config, 18) for number in range(9, 13)] == [1, 0, 1, 0]
-    assert [style_of(number, tiny(), 8) for number in range(4)] == [0, 1, 0, 1]
+    assert [style_of_crop(number, config, 18) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
+    assert [style_of_crop(number, config, 18) for number in range(9, 13)] == [1, 0, 1, 0]
+    assert [style_of_crop(number, tiny(), 8) for number in range(4)] == [0, 1, 0, 1]
 
 
 def test_training_ends_with_its_time() -> None:
@@ -665,11 +667,11 @@ def test_training_ends_with_its_time() -> None:
 
 def test_the_best_is_kept() -> None:
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 1)
-    best = Best(painter)
+    best = BestParameters(painter)
     for loss, value in ((3.0, 1.0), (2.0, 2.0), (2.5, 3.0)):
         with torch.no_grad():
             painter.rows.fill_(value)
-        best.note(loss)
+        best.update(loss)
     best.restore()
     assert torch.all(painter.rows == 2)
 

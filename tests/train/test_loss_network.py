@@ -52,7 +52,7 @@ def test_only_what_is_asked_for_is_built_and_read(features: dict[str, torch.nn.S
     assert list(network.convolutions) == ["conv1_1", "conv1_2", "conv2_1"]
     assert network(torch.rand(1, 3, 16, 16), ["conv1_1"]).keys() == {"conv1_1"}
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    with pytest.raises(TrainingError, match=r"does not hold vgg_19: features\.10\.weight \(256, 128, 3, 3\) is missing"):
+    with pytest.raises(TrainingError, match=r"does not contain vgg_19: features\.10\.weight \(256, 128, 3, 3\) is missing"):
         load_loss_network("vgg_19", file, ["conv3_1"])
 
 

@@ -33,12 +33,12 @@ def yardstick() -> Yardstick:
 
 @pytest.fixture(scope="module")
 def photo() -> torch.Tensor:
-    return to_tensor(drawn.content("drawn:scenes")[0][100:148, 60:124])[None]  # (1, 3, 48, 64)
+    return to_tensor(drawn.draw_content("drawn:scenes")[0][100:148, 60:124])[None]  # (1, 3, 48, 64)
 
 
 @pytest.fixture(scope="module")
 def style(yardstick: Yardstick) -> dict[str, torch.Tensor]:
-    return yardstick.grams(style_tensor(drawn.style("drawn:stripes"), 64))
+    return yardstick.grams(style_tensor(drawn.draw_style("drawn:stripes"), 64))
 
 
 def test_the_total_is_the_weighted_sum(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
@@ -115,8 +115,8 @@ def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """photo.png and stripes.png."""
-    write_picture(tmp_path / "photo.png", drawn.content("drawn:scenes")[0][:48, :64])
-    write_picture(tmp_path / "stripes.png", drawn.style("drawn:stripes"))
+    write_picture(tmp_path / "photo.png", drawn.draw_content("drawn:scenes")[0][:48, :64])
+    write_picture(tmp_path / "stripes.png", drawn.draw_style("drawn:stripes"))
     return tmp_path
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from livestyle.train.content import drawn
-from livestyle.train.content.variations import piece, recoloured, variation
+from livestyle.train.content.variations import random_part, recoloured, variation
 
 
 def test_variations_are_pictures_of_their_number_alone() -> None:
@@ -27,12 +27,12 @@ def test_recolouring_keeps_shapes_and_changes_colours() -> None:
 
 def test_a_piece_is_full_of_picture() -> None:
     bright = np.full((300, 200, 3), 200, np.uint8)
-    assert (piece(bright, np.random.default_rng(0)) == 200).all()
+    assert (random_part(bright, np.random.default_rng(0)) == 200).all()
 
 
 @pytest.mark.parametrize("name", ["drawn:world", "drawn:leaves"])
 def test_drawn_contents_are_many_and_different(name: str) -> None:
-    pictures = drawn.content(name)
+    pictures = drawn.draw_content(name)
     assert len(pictures) >= 24
     assert len({picture.tobytes() for picture in pictures}) == len(pictures)
     assert all(picture.shape == (256, 256, 3) for picture in pictures)

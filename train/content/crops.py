@@ -1,4 +1,4 @@
-"""The content pictures: crops of a folder of pictures, of a video, or of drawn scenes."""
+"""Content pictures: random crops from a folder of pictures, from a video, or from scenes drawn by code."""
 
 import os
 import signal
@@ -17,14 +17,15 @@ from livestyle.pictures import reading as pictures
 from livestyle.pictures.reading import READ_SUFFIXES
 from livestyle.train.content import drawn
 
-VIDEO_FRAMES = 400  # at most kept of a video, spread over its length
-DRAWS = 10  # of a crop, before the picture counts as flat
-FLAT = 1.0  # grey levels of standard deviation
-NARROW = 20  # times as long as wide: enlarged until it is as wide as a crop, a strip fills the memory
+MAX_VIDEO_FRAMES = 400  # of one video, spread evenly over its length
+MAX_DRAWS = 10  # random crops, before a picture counts as being of one colour
+MIN_DEVIATION = 1.0  # standard deviation of a crop, grey levels
+MAX_ASPECT = 20  # longer strips would fill the memory when they are enlarged until the short side is that of a crop
 
 
-def read_picture(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 RGB, turned as its EXIF says; None if it cannot be read, is damaged, or is larger than the memory."""
+def try_read_picture(path: Path) -> np.ndarray | None:
+    """Read a picture -> (H, W, 3) uint8 RGB, rotated as its EXIF orientation says; None if it cannot be read, is damaged, or does
+    not fit the memory."""
     try:
         return pictures.read_picture(path).image
     except (LivestyleError, OSError, MemoryError):
@@ -32,14 +33,14 @@ def read_picture(path: Path) -> np.ndarray | None:
 
 
 def resize_short_side(picture: np.ndarray, short: int) -> np.ndarray:
-    """Resize so that the shorter side is `short` pixels, aspect kept. (H, W, 3) uint8 -> (h, w, 3) uint8."""
+    """Resize to a shorter side of `short` pixels, aspect ratio kept. (H, W, 3) uint8 -> (h, w, 3) uint8."""
     factor = short / min(picture.shape[:2])
     size = max(round(picture.shape[1] * factor), short), max(round(picture.shape[0] * factor), short)
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
 
 
-def crop_middle(picture: np.ndarray, size: int) -> np.ndarray:
-    """The square of `size` pixels in the middle. (H, W, 3) -> (size, size, 3)."""
+def crop_centre(picture: np.ndarray, size: int) -> np.ndarray:
+    """The centre square. (H, W, 3) -> (size, size, 3)."""
     top, left = (picture.shape[0] - size) // 2, (picture.shape[1] - size) // 2
     return picture[top : top + size, left : left + size]
 
@@ -55,27 +56,29 @@ def to_image(picture: Tensor) -> np.ndarray:
 
 
 class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
-    """Crop number i, (3, size, size) in [0, 1], and the numbers of the pictures that were skipped for it: they cannot be
-    read, are of one colour, or are strips.
+    """An unlimited sequence of crops. Item i: crop number i, (3, size, size) in [0, 1], and the numbers of the pictures skipped
+    for it, because they cannot be read, are of one colour, or are strips.
 
-    What crop i shows depends on the seed and on i alone: a run that goes on later sees what a run
-    never stopped would have seen. Each epoch shows every picture once, in a new order.
+    A crop depends on the seed and on its number only, so a resumed run has the same crops as an uninterrupted one. Each epoch has
+    every picture once, in a new order.
+    content: a folder, searched recursively, a video, or the name of drawn scenes. zoom: see `Config.zoom`.
+    Raises TrainingError if there are no pictures, or none can be used.
     """
 
     def __init__(self, content: Path, size: int, zoom: float, seed: int) -> None:
         self.size, self.zoom, self.seed = size, zoom, seed
         self.notes: list[str] = []
-        """What there is to say of a video."""
+        """Notes on a video that was read."""
         self.pictures: Sequence[Path | np.ndarray]
         if drawn.is_drawn(content):
-            self.pictures = drawn.content(content)
-        elif os.path.isdir(content):  # noqa: PTH112 (Path.is_dir raises in folders that are closed)
+            self.pictures = drawn.draw_content(content)
+        elif os.path.isdir(content):  # noqa: PTH112 (Path.is_dir raises in folders without permission)
             self.pictures = sorted(path for path in content.rglob("*") if path.suffix.lower() in READ_SUFFIXES and _is_file(path))
         else:
             self.pictures = _video_frames(content, round(size * zoom), self.notes)
         if not self.pictures:
             raise TrainingError(
-                f"no content pictures in {content} ({', '.join(READ_SUFFIXES)}); name a folder that holds "
+                f"no content pictures in {content} ({', '.join(READ_SUFFIXES)}); name a folder with "
                 "ten or more photos, or a video, with --content"
             )
 
@@ -83,40 +86,40 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
         return len(self.pictures)
 
     def name(self, number: int) -> str:
-        """Of picture `number`."""
+        """The name of a picture, for messages."""
         entry = self.pictures[number]
         return str(entry) if isinstance(entry, Path) else f"picture {number + 1}"
 
     def __getitem__(self, index: int) -> tuple[Tensor, set[int]]:
         epoch, position = divmod(index, len(self))
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
-        unusable: set[int] = set()
+        skipped: set[int] = set()
         for number in np.roll(order, -position).tolist():
             entry = self.pictures[number]
-            picture = read_picture(entry) if isinstance(entry, Path) else entry
+            picture = try_read_picture(entry) if isinstance(entry, Path) else entry
             rng = np.random.default_rng((self.seed, index, 1))
-            crop = None if picture is None or _is_strip(picture) else self._crop_with_contents(picture, rng)
+            crop = None if picture is None or _is_strip(picture) else self._crop_with_detail(picture, rng)
             if crop is not None:
-                return to_tensor(crop), unusable
-            unusable.add(number)
+                return to_tensor(crop), skipped
+            skipped.add(number)
         raise TrainingError(
-            f"none of the {len(self)} content pictures can be read and holds more than one colour; name others with --content"
+            f"none of the {len(self)} content pictures can be read and has more than one colour; name others with --content"
         )
 
-    def _crop_with_contents(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-        """A crop of more than one colour, if there is one.
+    def _crop_with_detail(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+        """A random crop with more than one colour; None if MAX_DRAWS crops have only one.
 
-        A flat one teaches nothing, and harms: every instance norm multiplies its gradients by 300 (1 / sqrt(eps)), which
-        fill the optimizers' memory with 1e20 for hundreds of steps.
+        A crop of one colour does harm: every instance norm multiplies its gradients by 300 (1 / sqrt(eps)), which fills the
+        optimizers' state with values of 1e20 for hundreds of steps.
         """
-        crops = (self._crop(picture, rng) for _ in range(DRAWS))
-        return next((crop for crop in crops if crop.std((0, 1)).max() >= FLAT), None)
+        crops = (self._crop(picture, rng) for _ in range(MAX_DRAWS))
+        return next((crop for crop in crops if crop.std((0, 1)).max() >= MIN_DEVIATION), None)
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """As the original when zoom is 1: short side to size, then the middle. Else at random, half of them mirrored."""
+        """A random crop, mirrored or not. With zoom 1, as in the original program, the centre square of the resized picture."""
         size = self.size
         if self.zoom == 1:
-            return crop_middle(resize_short_side(picture, size), size)
+            return crop_centre(resize_short_side(picture, size), size)
         picture = resize_short_side(picture, round(size * rng.uniform(1, self.zoom)))
         top, left = (int(rng.integers(side - size + 1)) for side in picture.shape[:2])
         picture = picture[top : top + size, left : left + size]
@@ -124,15 +127,16 @@ class ContentCrops(Dataset[tuple[Tensor, set[int]]]):
 
 
 def collate(crops: list[tuple[Tensor, set[int]]]) -> tuple[Tensor, set[int]]:
-    """Crops -> (N, 3, size, size), and all the pictures passed over."""
-    return torch.stack([crop for crop, _ in crops]), set().union(*(unusable for _, unusable in crops))
+    """Items of ContentCrops -> their crops, (N, 3, size, size), and the numbers of all pictures skipped."""
+    return torch.stack([crop for crop, _ in crops]), set().union(*(skipped for _, skipped in crops))
 
 
-def start_worker(_: int) -> None:
-    """A loader's process: Ctrl-C is for the process that trains, and two thread pools would fight for the cores.
+def init_worker(_: int) -> None:
+    """Initialise a worker process of the DataLoader: ignore signals, which the training process handles, and use one thread,
+    because OpenCV's threads would compete with PyTorch's for the cores.
 
-    A closed terminal, `timeout` and systemd send their signals to it too. The second SIGTERM ends it: PyTorch sends two
-    to one that does not end by itself.
+    A closed terminal, `timeout` and systemd send their signals to all processes of a group. The second SIGTERM ends the worker:
+    PyTorch sends two to a worker that does not end by itself.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
@@ -142,19 +146,17 @@ def start_worker(_: int) -> None:
 
 
 def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises in folders that are closed)
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises in folders without permission)
 
 
 def _is_strip(picture: np.ndarray) -> bool:
-    return bool(max(picture.shape[:2]) > NARROW * min(picture.shape[:2]))
+    return bool(max(picture.shape[:2]) > MAX_ASPECT * min(picture.shape[:2]))
 
 
 def _video_frames(path: Path, short: int, notes: list[str]) -> list[np.ndarray]:
-    """Up to VIDEO_FRAMES frames, short side at most `short`, evenly thinned: every second one goes whenever there are too many.
-
-    notes: gets what is said of the file.
-    """
-    from livestyle.sources.video.file import (  # imports av, after cv2: the other way round, windows hang on Linux
+    """Read up to MAX_VIDEO_FRAMES frames, evenly spaced, short side at most `short`: whenever there are more, every second one is
+    dropped. Notes on the file are appended to `notes`."""
+    from livestyle.sources.video.file import (  # imports av, which must come after cv2, or windows hang on Linux
         VideoFile,
         open_video,
     )
@@ -175,12 +177,12 @@ def _video_frames(path: Path, short: int, notes: list[str]) -> list[np.ndarray]:
                     break
                 elif number % step == 0:
                     frames.append(frame.image)
-                    if len(frames) > VIDEO_FRAMES:
+                    if len(frames) > MAX_VIDEO_FRAMES:
                         frames, step = frames[::2], step * 2
                 number += 1
             notes += [f"{path}: {note}" for note in video.notes + video.damage]
     except LivestyleError as error:
-        if not frames:  # else frames read before damage count
+        if not frames:  # else the frames before the damage are used
             raise TrainingError(f"{path} is neither a folder of pictures nor a video that can be read: {error}") from error
         notes.append(f"{path}: {error}")
     return frames

@@ -1,6 +1,6 @@
-"""Pictures drawn by code, so that training can be tried with nothing supplied.
+"""Pictures drawn by code, for training without any file.
 
-A conf file names them where a path belongs: `style_image: drawn:stripes`, `content: drawn:scenes`.
+A conf file names them in place of a path: `style_image: drawn:stripes`, `content: drawn:scenes`.
 """
 
 from collections.abc import Callable
@@ -21,22 +21,22 @@ INK = [(24, 32, 88), (224, 64, 40), (248, 184, 48), (32, 136, 136), (240, 232, 2
 
 
 def is_drawn(name: Any) -> bool:
-    """Whether a conf file's value names a drawn picture rather than a path."""
+    """Whether a value of a conf file names a drawn picture rather than a path."""
     return str(name).startswith(PREFIX)
 
 
-def style(name: Any) -> np.ndarray:
+def draw_style(name: Any) -> np.ndarray:
     """`drawn:stripes` or `drawn:tiles` -> (256, 256, 3) uint8 RGB."""
     return _pick(name, STYLES)()
 
 
-def content(name: Any) -> list[np.ndarray]:
+def draw_content(name: Any) -> list[np.ndarray]:
     """`drawn:scenes` -> pictures, (256, 256, 3) uint8 RGB."""
     return _pick(name, CONTENTS)()
 
 
 def stripes() -> np.ndarray:
-    """Wavy bands of five inks with dark outlines."""
+    """Wavy bands of five colours with dark outlines."""
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     height = (y + 10 * np.sin(x / 14) + 5 * np.sin(x / 6 + y / 19)) / 11
     picture: np.ndarray = np.array(INK, np.uint8)[np.floor(height).astype(int) % len(INK)]
@@ -45,7 +45,7 @@ def stripes() -> np.ndarray:
 
 
 def tiles() -> np.ndarray:
-    """Irregular tiles of five inks with light joints: every pixel belongs to its nearest point."""
+    """Irregular tiles (Voronoi cells) of five colours with light joints."""
     rng = np.random.default_rng(1)
     points = rng.uniform(0, SIDE, (180, 2))
     grid = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1, 1)  # (2, H W, 1)
@@ -65,14 +65,14 @@ def scenes() -> list[np.ndarray]:
 def texture(rng: np.random.Generator) -> np.ndarray:
     """A texture of a random kind and palette, (256, 256, 3) uint8 RGB."""
     palette = rng.integers(0, 256, (int(rng.integers(3, 8)), 3))
-    palette[0], palette[1] = palette[0] // 5, 255 - palette[1] // 5  # something dark, something light
+    palette[0], palette[1] = palette[0] // 5, 255 - palette[1] // 5  # one dark colour, one light colour
     kind = (_strokes, _leaves, _bands)[int(rng.integers(3))]
     grain = rng.normal(0, rng.uniform(0, 12), (SIDE, SIDE, 1))
     return np.clip(kind(rng, palette) + grain, 0, 255).astype(np.uint8)
 
 
 def leaves() -> list[np.ndarray]:
-    """Dead leaves: discs, blocks and shards of all sizes before one another, as things in photos are (Lee et al. 2001)."""
+    """Dead leaves: discs, blocks and shards of all sizes that overlap, with the statistics of photos (Lee et al. 2001)."""
     pictures = []
     for number in range(SCENES):
         rng = np.random.default_rng((number, 1))
@@ -83,7 +83,7 @@ def leaves() -> list[np.ndarray]:
 
 
 def world() -> list[np.ndarray]:
-    """Something of all that photos hold: scenes, dead leaves, and parts of the demo's lake at dusk."""
+    """A varied set for training without photos: scenes, dead leaves, and crops of the demo scene, a lake at dusk."""
     lake = DemoScene(640, 360, rate=Fraction(1, 7), seconds=7 * SCENES)  # a picture every seven seconds
     views = []
     for number in range(SCENES):
@@ -95,7 +95,7 @@ def world() -> list[np.ndarray]:
 
 
 def _strokes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """Brush strokes along a smooth field of directions, light and dark beside each other."""
+    """Brush strokes along a smooth field of directions, of varying lightness."""
     picture = np.full((SIDE, SIDE, 3), palette[0], np.uint8)
     angles = cv2.resize(rng.uniform(-2, 2, (4, 4)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) + rng.uniform(0, np.pi)
     length, width = rng.uniform(8, 40), int(rng.integers(2, 8))
@@ -110,7 +110,7 @@ def _strokes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 
 def _leaves(rng: np.random.Generator, palette: np.ndarray, largest: float | None = None) -> np.ndarray:
-    """Shapes before one another, some with an outline."""
+    """Overlapping shapes, with or without an outline."""
     picture = np.full((SIDE, SIDE, 3), palette[0], np.uint8)
     largest, outline = largest or rng.uniform(10, 50), int(rng.integers(0, 3))
     kind = int(rng.integers(3))
@@ -127,7 +127,7 @@ def _leaves(rng: np.random.Generator, palette: np.ndarray, largest: float | None
 
 
 def _bands(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """Bands along the contours of a smooth hilly height, some with joints."""
+    """Bands along the contour lines of a smooth height map, with or without joints."""
     hills = sum(
         cv2.resize(rng.normal(0, weight, (size, size)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         for size, weight in ((4, 1.0), (9, 0.4), (24, 0.12))
@@ -177,5 +177,5 @@ CONTENTS = {"scenes": scenes, "leaves": leaves, "world": world}
 def _pick(name: Any, table: dict[str, Callable[[], T]]) -> Callable[[], T]:
     found = table.get(str(name).removeprefix(PREFIX))
     if found is None:
-        raise TrainingError(f"nothing is drawn as {name}; there are {', '.join(PREFIX + known for known in table)}")
+        raise TrainingError(f"there is no drawn picture {name}; choose one of {', '.join(PREFIX + known for known in table)}")
     return found

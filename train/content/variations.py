@@ -1,6 +1,6 @@
-"""More pictures to learn styles from: so many that a body learns what styles have in common.
+"""Style pictures for extra styles: many different ones, so that the body learns what styles have in common.
 
-Then the rows alone can carry a style that the body has never seen (Dumoulin et al. 2017, section 3.2).
+On such a body, a new style can be learned by its rows alone (Dumoulin et al. 2017, section 3.2).
 """
 
 from collections.abc import Sequence
@@ -9,25 +9,25 @@ import cv2
 import numpy as np
 
 from livestyle.train.content import drawn
-from livestyle.train.content.crops import crop_middle, resize_short_side
+from livestyle.train.content.crops import crop_centre, resize_short_side
 
 SIDE = 256  # pixels
 
 
 def variation(number: int, pictures: Sequence[np.ndarray], photo: np.ndarray, seed: int) -> np.ndarray:
-    """Picture `number`, (256, 256, 3) uint8 RGB: in turn a piece of one of `pictures` turned and in other colours, a
-    drawn texture, the same again, and the photo in other colours. pictures, photo: (H, W, 3) uint8 RGB."""
+    """Extra style picture `number`, (256, 256, 3) uint8 RGB. In turn: a rotated, recoloured part of one of `pictures`, a drawn
+    texture, another such part, and the recoloured photo. pictures, photo: (H, W, 3) uint8 RGB."""
     rng = np.random.default_rng((seed, number))
     kind = number % 4
     if kind == 1:
         return drawn.texture(rng)
     if kind == 3:
-        return recoloured(crop_middle(resize_short_side(photo, SIDE), SIDE), rng)
-    return recoloured(piece(pictures[int(rng.integers(len(pictures)))], rng), rng)
+        return recoloured(crop_centre(resize_short_side(photo, SIDE), SIDE), rng)
+    return recoloured(random_part(pictures[int(rng.integers(len(pictures)))], rng), rng)
 
 
-def piece(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A part of it, turned by any angle and mirrored or not, (256, 256, 3)."""
+def random_part(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random part of a picture, rotated by any angle, mirrored or not, (256, 256, 3)."""
     height, width = picture.shape[:2]
     zoom = SIDE / (min(height, width) * rng.uniform(0.4, 1))
     turn = cv2.getRotationMatrix2D((width * rng.uniform(0.3, 0.7), height * rng.uniform(0.3, 0.7)), rng.uniform(0, 360), zoom)
@@ -37,7 +37,7 @@ def piece(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Its colours turned about grey by any angle, and somewhat lighter, darker, paler or stronger."""
+    """The picture with random hue rotation, contrast (sometimes inverted), saturation and tint."""
     axis, angle = np.full(3, 3**-0.5), rng.uniform(0, 2 * np.pi)
     turn, _ = cv2.Rodrigues(axis * angle)
     centred = (picture.astype(np.float64) - 127.5) @ turn.T

@@ -1,13 +1,12 @@
-"""The networks that losses are measured in: frozen, their ReLU activations named conv1_1, conv1_2 ...
+"""The loss networks: frozen, with ReLU activations named conv1_1, conv1_2 ...
 
-vgg_16 and vgg_19 (Simonyan and Zisserman 2015) take RGB 0-255 minus the ImageNet mean, as the
-original program's weights do; torchvision's IMAGENET1K_FEATURES weights are of that convention.
-vgg_19_sixteenth is a VGG-19 with a quarter of the channels (Collaborative Distillation, Wang et
-al. 2020), about a sixteenth of the arithmetic: it trains on a CPU. random has its shape and needs
-no file: filters drawn at random see colour and texture too, but no things (He et al. 2016, "A
-Powerful Generative Model Using Random Weights for the Deep Image Representation"). own is bundled
-and needs no file: a VGG-19 whose convolutions are factored, about a ninth of its weights, distilled by
-livestyle.train.distil.
+- vgg_16, vgg_19 (Simonyan and Zisserman 2015): input RGB 0-255 minus the ImageNet mean, as for the original program's weights and
+  torchvision's IMAGENET1K_FEATURES.
+- vgg_19_sixteenth: a VGG-19 with a quarter of the channels (Collaborative Distillation, Wang et al. 2020), about a sixteenth of
+  the arithmetic; fast enough to train on a CPU.
+- random: the same shape with random filters, and no file. They respond to colour and texture, but not to objects (He et al. 2016,
+  "A Powerful Generative Model Using Random Weights for the Deep Image Representation").
+- own: bundled. A VGG-19 with factored convolutions, about a ninth of its weights, distilled by livestyle.train.distil.
 """
 
 import importlib.resources
@@ -20,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from livestyle.errors import TrainingError
-from livestyle.train.losses.weights_file import kind_of_file
+from livestyle.train.losses.foreign_formats import describe_format
 
 MEAN_255 = (123.68, 116.779, 103.939)
 DEPTHS = {
@@ -31,27 +30,28 @@ WIDTHS = {
     "own": (64, 128, 256, 512), "vgg_16": (64, 128, 256, 512, 512), "vgg_19": (64, 128, 256, 512, 512),
     "vgg_19_sixteenth": (16, 32, 64, 128), "random": (16, 32, 64, 128),
 }  # fmt: skip
-POOLED = ("conv2_1", "conv3_1", "conv4_1", "conv5_1")  # come after a pool
-NARROWER = 4  # times: own's convolutions see and make so many fewer channels than its activations have
+POOLED = ("conv2_1", "conv3_1", "conv4_1", "conv5_1")  # the layers after a pooling layer
+NARROWING = 4  # own's 3 x 3 convolutions have a quarter of the input and output channels of a VGG-19
 LOSS_MODELS = tuple(DEPTHS)
 
 
 def layer_names(model: str) -> list[str]:
-    """conv1_1, conv1_2, conv2_1 ...: block and number, in the order in which they run."""
+    """conv1_1, conv1_2, conv2_1 ...: block and number, in the order of execution."""
     return [f"conv{block}_{number}" for block, depth in enumerate(DEPTHS[model], 1) for number in range(1, depth + 1)]
 
 
 def narrow_convolution(inputs: int, outputs: int) -> nn.Sequential:
-    """To fewer channels, 3 x 3, and to all: about a ninth of a convolution's weights and work (Kim et al. 2016, Tucker-2)."""
+    """A factored 3 x 3 convolution: 1 x 1 to fewer channels, 3 x 3, 1 x 1 to all channels. About a ninth of the weights and of
+    the arithmetic (Tucker-2, Kim et al. 2016)."""
     return nn.Sequential(
-        nn.Conv2d(inputs, inputs // NARROWER, 1, bias=False),
-        nn.Conv2d(inputs // NARROWER, outputs // NARROWER, 3, padding=1, bias=False),
-        nn.Conv2d(outputs // NARROWER, outputs, 1),
+        nn.Conv2d(inputs, inputs // NARROWING, 1, bias=False),
+        nn.Conv2d(inputs // NARROWING, outputs // NARROWING, 3, padding=1, bias=False),
+        nn.Conv2d(outputs // NARROWING, outputs, 1),
     )
 
 
 class LossNetwork(nn.Module):
-    """RGB in [0, 1], (N, 3, H, W) -> {layer: activations after ReLU, (N, C, h, w)}, built no deeper than `layers`."""
+    """RGB in [0, 1], (N, 3, H, W) -> {layer: activations after ReLU, (N, C, h, w)}. Built only as deep as `layers` need."""
 
     def __init__(self, model: str, layers: Iterable[str]) -> None:
         super().__init__()
@@ -86,11 +86,10 @@ class LossNetwork(nn.Module):
 
 
 def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> LossNetwork:
-    """The network with its weights: from the file (safetensors), or torchvision's own hash-checked download.
+    """Build the network and load its weights, from the file (safetensors) or by torchvision's hash-checked download. Frozen.
 
-    The file's keys are torchvision's (`features.0.weight`), or Collaborative Distillation's
-    (`conv11.weight`), or for own this network's. Raises TrainingError that says where the weights were looked for and
-    how to get them.
+    The file's keys are torchvision's (`features.0.weight`), for vgg_19_sixteenth Collaborative Distillation's (`conv11.weight`),
+    for own this network's. Raises TrainingError that names the places searched and how to get the weights.
     """
     network = LossNetwork(model, layers)
     if model == "own" and file is None:
@@ -114,7 +113,7 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
 
 
 def _keys(model: str, network: LossNetwork) -> dict[str, str]:
-    """Our parameters' names -> their keys in the weights' files."""
+    """Parameter names of LossNetwork -> keys in weights files."""
     if model == "own":
         return {name: name for name in network.state_dict()}
     keys: dict[str, str] = {}
@@ -130,34 +129,34 @@ def _keys(model: str, network: LossNetwork) -> dict[str, str]:
 
 
 def _caffe_normalisation() -> dict[str, Tensor]:
-    """[0, 1] -> 0-255 minus the mean."""
+    """The first layer's weights: [0, 1] -> 0-255 minus the ImageNet mean."""
     return {"normalise.weight": torch.eye(3)[:, :, None, None] * 255, "normalise.bias": -torch.tensor(MEAN_255)}
 
 
 def _read(model: str, file: Path, network: LossNetwork) -> dict[str, Tensor]:
-    """Read what the network needs of the file and nothing else, once its names and shapes are seen to fit."""
+    """Read the tensors that the network needs, and no others, once their names and shapes are validated."""
     try:
         with safe_open(file, framework="pt") as weights:
-            there = set(weights.keys())
+            keys = set(weights.keys())
             state = {}
             for name, key in _keys(model, network).items():
                 shape = tuple(network.state_dict()[name].shape)
-                if key not in there or tuple(weights.get_slice(key).get_shape()) != shape:
-                    raise TrainingError(f"{file} does not hold {model}: {key} {shape} is missing or of another shape")
+                if key not in keys or tuple(weights.get_slice(key).get_shape()) != shape:
+                    raise TrainingError(f"{file} does not contain {model}: {key} {shape} is missing or has another shape")
                 state[name] = weights.get_tensor(key).float()
     except (SafetensorError, OSError, ValueError) as error:
         raise TrainingError(
-            f"{file} is {kind_of_file(file)}, which is not read; use --loss-model-file FILE.safetensors (torchvision's keys), "
+            f"{file} is {describe_format(file)}, which is not read; use --loss-model-file FILE.safetensors (torchvision's keys), "
             "or take loss_model_file out of the conf file to download torchvision's weights"
         ) from error
     if not all(torch.isfinite(value).all() for value in state.values()):
-        raise TrainingError(f"{file} holds numbers that are not finite; the file is broken")
+        raise TrainingError(f"{file} contains values that are not finite; the file is damaged")
     return state if "normalise.weight" in state else state | _caffe_normalisation()
 
 
 def _random_state(network: LossNetwork) -> dict[str, Tensor]:
-    """The same numbers every time: filters that sum to nothing, so that edges and colours count rather than
-    brightness, scaled so that activations neither grow nor fade (He et al. 2015)."""
+    """Random filters from a fixed seed. They sum to 0, so that they respond to edges and colours rather than to brightness, and
+    are scaled so that activations keep their size from layer to layer (He et al. 2015)."""
     generator = torch.Generator().manual_seed(0)
     state = {"normalise.weight": torch.eye(3)[:, :, None, None] * 4, "normalise.bias": torch.full((3,), -2.0)}
     for name, value in network.convolutions.state_dict(prefix="convolutions.").items():
@@ -175,7 +174,7 @@ def _download(model: str, file: Path | None, network: LossNetwork) -> dict[str, 
     choice = VGG16_Weights.IMAGENET1K_FEATURES if model == "vgg_16" else VGG19_Weights.IMAGENET1K_V1
     try:
         weights = choice.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except Exception as error:  # urllib's, socket's, or torch's own: all mean that there are no weights
+    except Exception as error:  # of urllib, socket or torch: with all of them, there are no weights
         looked = f"{file} does not exist, and " if file is not None else ""
         reason = " ".join(str(error).split())
         raise TrainingError(
@@ -183,7 +182,7 @@ def _download(model: str, file: Path | None, network: LossNetwork) -> dict[str, 
             "file with torchvision's keys and name it with --loss-model-file, or use --loss-model own, which is bundled"
         ) from error
     state = {name: weights[key].float() for name, key in _keys(model, network).items()} | _caffe_normalisation()
-    if model == "vgg_19":  # these take RGB / 255 over the ImageNet deviation: fold that into the first convolution
+    if model == "vgg_19":  # these weights expect RGB divided by the ImageNet deviation: fold that into the first convolution
         deviation = torch.tensor([0.229, 0.224, 0.225]) * 255
         state["convolutions.conv1_1.weight"] = state["convolutions.conv1_1.weight"] / deviation[None, :, None, None]
     return state

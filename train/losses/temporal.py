@@ -1,9 +1,8 @@
-"""The steady pass: what moves a little, or carries a little noise, must be painted the same.
+"""The temporal loss: a picture that moves a little, or has a little noise, must be painted the same.
 
-Compound regularisation, after ReReVST (Wang et al., "Consistent Video Style Transfer via Relaxation and
-Regularization", 2020): a photo is painted, and so is a warped, slightly noisy copy; the warped
-painting and the painting of the warped photo should agree. No optical flow is needed, and when frames
-are painted nothing is added.
+Compound regularisation, after ReReVST (Wang et al., "Consistent Video Style Transfer via Relaxation and Regularization", 2020):
+a photo is painted, and so is a warped, slightly noisy copy; the warped painting and the painting of the warped photo should be
+equal. No optical flow is needed, and painting frames costs nothing extra. Its weight in a conf file is `steady_weight`.
 """
 
 from typing import Any
@@ -13,44 +12,44 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FLOW_SIGMA = 8.0  # pixels, of the coarse flow
-FLOW_CELL = 100  # pixels a cell of it
+FLOW_CELL = 100  # pixels per cell of the coarse flow
 SHIFT = 10.0  # pixels, at most, of the whole picture
-NOISE_SIGMA = 0.015  # at most, on [0, 1]: a camera's, in a dim room
-STILL_WEIGHT = 8.0  # of a still scene's loss, which is so much less than a moving one's that it would hardly count
+NOISE_SIGMA = 0.015  # at most, on [0, 1]: the noise of a camera in a dim room
+STILL_WEIGHT = 8.0  # of the loss of still pictures, which is much smaller than that of moving ones and would hardly count
 
 
-class Motion:
-    """One random motion a picture, and noise. Half of the pictures, by chance, stay where they are: still scenes, whose
-    noise is all.
+class RandomWarp:
+    """A random warp and random noise for each picture of a batch. About half of the pictures are not warped: still scenes,
+    which differ by noise only.
 
-    count, size: N pictures of size x size pixels. seed: fixes everything, on a device of one kind.
+    count, size: N pictures of size x size pixels. The seed determines everything, for one kind of device.
     """
 
     def __init__(self, count: int, size: int, seed: int, device: torch.device | str = "cpu") -> None:
-        self.chance: dict[str, Any] = {"generator": torch.Generator(device).manual_seed(seed), "device": device}
+        self._random: dict[str, Any] = {"generator": torch.Generator(device).manual_seed(seed), "device": device}
         cells = max(2, round(size / FLOW_CELL))
-        coarse = torch.randn(count, 2, cells, cells, **self.chance) * FLOW_SIGMA
-        flow = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)  # (N, 2, H, W) pixels
-        flow = flow + (torch.rand(count, 2, 1, 1, **self.chance) * 2 - 1) * SHIFT
-        moving = (torch.rand(count, 1, 1, 1, **self.chance) < 0.5).float()
+        coarse = torch.randn(count, 2, cells, cells, **self._random) * FLOW_SIGMA
+        flow = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)  # (N, 2, H, W) in pixels
+        flow = flow + (torch.rand(count, 2, 1, 1, **self._random) * 2 - 1) * SHIFT
+        moving = (torch.rand(count, 1, 1, 1, **self._random) < 0.5).float()
         line = torch.arange(size, dtype=torch.float32, device=device)
-        places = torch.stack([line.expand(size, size), line[:, None].expand(size, size)]) + flow * moving  # x, y
-        self.grid = (places * 2 / (size - 1) - 1).permute(0, 2, 3, 1)  # (N, H, W, 2), of the pictures' sides
+        positions = torch.stack([line.expand(size, size), line[:, None].expand(size, size)]) + flow * moving  # x, y
+        self.grid = (positions * 2 / (size - 1) - 1).permute(0, 2, 3, 1)  # (N, H, W, 2) in [-1, 1], as grid_sample takes it
         self.weights = moving[:, 0, 0, 0] + STILL_WEIGHT * (1 - moving[:, 0, 0, 0])  # (N,)
-        self.inside = (self.grid.abs() <= 1).all(3)[:, None].float()  # (N, 1, H, W): what was in the picture before
+        self.inside = (self.grid.abs() <= 1).all(3)[:, None].float()  # (N, 1, H, W): 1 for pixels from inside the picture
 
     def warp(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) -> moved, the same shape. Bicubic, or the strokes would have to fade to agree."""
+        """(N, 3, H, W) -> warped, the same shape. Bicubic: with bilinear sampling, strokes would have to fade to agree."""
         return F.grid_sample(pictures.float(), self.grid, "bicubic", "border", align_corners=True)
 
-    def copies(self, photos: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> moved and noisy, the same shape in [0, 1]."""
-        sigma = torch.rand(len(self.grid), 1, 1, 1, **self.chance) * NOISE_SIGMA
-        noise = torch.randn(photos.shape, **self.chance) * sigma
+    def noisy_copies(self, photos: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> warped, with noise, the same shape in [0, 1]."""
+        sigma = torch.rand(len(self.grid), 1, 1, 1, **self._random) * NOISE_SIGMA
+        noise = torch.randn(photos.shape, **self._random) * sigma
         return (self.warp(photos) + noise).clamp(0, 1)
 
     def loss(self, painted: Tensor, painted_copies: Tensor) -> Tensor:
-        """Mean squared difference of the warped painting and the painting of the copy, where both show the scene, (N,);
-        of pictures that stay where they are, STILL_WEIGHT times that."""
+        """Mean squared difference between the warped painting and the painting of the copy, over the pixels that are inside
+        both, (N,). For pictures that are not warped, STILL_WEIGHT times that."""
         difference = (self.warp(painted) - painted_copies.float()).square() * self.inside
         return self.weights * difference.sum((1, 2, 3)) / (3 * self.inside.sum((1, 2, 3)).clamp_min(1))

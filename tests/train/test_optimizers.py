@@ -6,7 +6,7 @@ from torch import nn
 
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.train.optimizers import Muon, optimizers_of, orthogonal, take_step
+from livestyle.train.optimizers import Muon, make_optimizers, orthogonalise, step_optimizers
 from livestyle.train.painter import Painter
 
 
@@ -22,8 +22,8 @@ def test_singular_values_come_near_one_and_the_vectors_stay(shape: tuple[int, in
     matrix = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     u, values, v = torch.linalg.svd(matrix, full_matrices=False)
     expected = u @ torch.diag(torch.tensor([quintic(value) for value in (values / values.norm()).tolist()])).double() @ v
-    torch.testing.assert_close(orthogonal(matrix[None])[0], expected, rtol=0, atol=1e-5)
-    assert torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([1.0, 2.0, 3.0]))[None])).sub(0.95).abs().max() < 0.27
+    torch.testing.assert_close(orthogonalise(matrix[None])[0], expected, rtol=0, atol=1e-5)
+    assert torch.linalg.svdvals(orthogonalise(torch.diag(torch.tensor([1.0, 2.0, 3.0]))[None])).sub(0.95).abs().max() < 0.27
 
 
 def test_two_steps_of_a_diagonal_convolution() -> None:
@@ -59,14 +59,14 @@ def test_convolutions_of_one_shape_step_as_each_would_alone() -> None:
 def test_a_frozen_body_has_no_optimizer() -> None:
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 2)
     painter.network.requires_grad_(False)
-    adam, muon = optimizers_of(painter, 1e-3, 3e-2)
+    adam, muon = make_optimizers(painter, 1e-3, 3e-2)
     assert [group["lr"] for group in adam.param_groups if group["params"]] == [3e-2]
     assert [parameter for group in adam.param_groups + muon.param_groups for parameter in group["params"]] == [painter.rows]
 
 
 def test_every_parameter_has_one_optimizer() -> None:
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 2)
-    adam, muon = optimizers_of(painter, 1e-3)
+    adam, muon = make_optimizers(painter, 1e-3)
     by_muon = [parameter for group in muon.param_groups for parameter in group["params"]]
     by_adam = [parameter for group in adam.param_groups for parameter in group["params"]]
     assert {id(each) for each in by_muon + by_adam} == {id(each) for each in painter.parameters()}
@@ -80,7 +80,7 @@ def test_a_step_is_at_a_share_of_the_initial_rates() -> None:
         layer = nn.Conv2d(1, 1, 1)
         before = [parameter.detach().clone() for parameter in layer.parameters()]
         layer(torch.ones(1, 1, 2, 2)).sum().backward()
-        take_step(optimizers_of(layer, 1e-2), share)
+        step_optimizers(make_optimizers(layer, 1e-2), share)
         moved.append([(parameter - old).item() for parameter, old in zip(layer.parameters(), before, strict=True)])
     assert moved[1] == pytest.approx([0.25 * each for each in moved[0]], rel=1e-3)
     assert moved[0][1] == pytest.approx(-1e-2, rel=1e-3)  # Adam's first step is as long as the rate

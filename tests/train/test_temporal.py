@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from livestyle.train.losses.temporal import NOISE_SIGMA, STILL_WEIGHT, Motion
+from livestyle.train.losses.temporal import NOISE_SIGMA, STILL_WEIGHT, RandomWarp
 
 SIZE = 48
 STILL_FIRST = 3  # a seed with which the first of two pictures stays, and the second moves
 
 
-def moved_by(x: float, y: float) -> Motion:
+def moved_by(x: float, y: float) -> RandomWarp:
     """Every picture's content shifted: what is at (x, y) comes to (0, 0)."""
-    motion = Motion(2, SIZE, seed=STILL_FIRST)
+    motion = RandomWarp(2, SIZE, seed=STILL_FIRST)
     line = torch.arange(SIZE, dtype=torch.float32)
     places = torch.stack([line.expand(SIZE, SIZE) + x, line[:, None].expand(SIZE, SIZE) + y], 2)
     motion.grid = (places * 2 / (SIZE - 1) - 1).expand(2, -1, -1, -1)
@@ -40,14 +40,14 @@ def test_loss_is_nothing_for_a_painter_that_moves_along_and_the_difference_for_o
 
 def test_half_of_the_pictures_stay_and_noise_is_a_camera_s() -> None:
     x = pictures() * 0.5 + 0.25  # so that nothing is cut off
-    motion = Motion(2, SIZE, seed=STILL_FIRST)
-    copies = motion.copies(x)
+    motion = RandomWarp(2, SIZE, seed=STILL_FIRST)
+    copies = motion.noisy_copies(x)
     noise = (copies[0] - x[0]).std()
     assert 0 < noise < 1.1 * NOISE_SIGMA
     assert (copies[1] - x[1]).std() > 10 * NOISE_SIGMA  # moved
     assert motion.inside[0].all()
     assert not motion.inside[1].all()
-    stays = (Motion(200, SIZE, seed=0).weights == STILL_WEIGHT).float()
+    stays = (RandomWarp(200, SIZE, seed=0).weights == STILL_WEIGHT).float()
     assert 70 < stays.sum() < 130
     assert 30 < stays[::2].sum() < 70  # wherever in the batch they are
 
@@ -55,7 +55,7 @@ def test_half_of_the_pictures_stay_and_noise_is_a_camera_s() -> None:
 def test_a_motion_depends_on_its_seed_alone() -> None:
     x = pictures()
     state = torch.random.get_rng_state()
-    first, again, other = (Motion(2, SIZE, seed).copies(x) for seed in (1, 1, 2))
+    first, again, other = (RandomWarp(2, SIZE, seed).noisy_copies(x) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -63,4 +63,4 @@ def test_a_motion_depends_on_its_seed_alone() -> None:
 
 def test_no_pictures_have_no_copies() -> None:
     x = pictures()
-    assert Motion(0, SIZE, 1).copies(x[:0]).shape == (0, 3, SIZE, SIZE)
+    assert RandomWarp(0, SIZE, 1).noisy_copies(x[:0]).shape == (0, 3, SIZE, SIZE)

@@ -1,12 +1,12 @@
-"""Says what a file is that should have been safetensors, by its first and last bytes."""
+"""Recognise weights files of other frameworks, by their first and last bytes. For error messages only."""
 
 from pathlib import Path
 
-SSTABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # ends every TensorFlow V1 checkpoint and V2 .index
+SSTABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # the last bytes of every TensorFlow V1 checkpoint and V2 .index
 
 
-def kind_of_file(file: Path) -> str:
-    """A few words for an error's line."""
+def describe_format(file: Path) -> str:
+    """The format of a file that is not safetensors, in a few words: "a TensorFlow checkpoint"."""
     if file.is_dir():
         return "a folder"
     try:
@@ -30,7 +30,7 @@ def kind_of_file(file: Path) -> str:
 
 
 def _is_graph(head: bytes) -> bool:
-    """A frozen GraphDef starts with a node, field 1, whose own field 1 is its name, in letters."""
-    position = next((i + 1 for i, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)  # past the node's length
+    """Whether this is a frozen GraphDef: it starts with a node, field 1, whose own field 1 is its name, in letters."""
+    position = next((i + 1 for i, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)  # after the node's length
     name = head[position + 2 : position + 5]
     return head[0] == 0x0A and position > 0 and head[position] == 0x0A and len(name) == 3 and name.isascii() and name.isalnum()

@@ -1,0 +1,135 @@
+"""Everything that a training builds, reads and checks before its first step."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from livestyle.errors import OutputError
+from livestyle.train.checkpoint import load_checkpoint, steps_in
+from livestyle.train.config import Config
+from livestyle.train.content.crops import ContentCrops, collate, init_worker
+from livestyle.train.export import body_path, style_paths
+from livestyle.train.losses.loss_network import load_loss_network
+from livestyle.train.objective import Objective, read_style_pictures
+from livestyle.train.optimizers import make_optimizers
+from livestyle.train.painter import Painter, make_painter
+from livestyle.train.processes import SingleProcess
+from livestyle.train.schedule import Batches
+
+BATCH_TIMEOUT_SECONDS = 300  # a worker process without shared memory sends neither a batch nor an error
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training works with."""
+
+    config: Config
+    processes: SingleProcess
+    crops: ContentCrops
+    sample: Tensor
+    """The photo of sample.jpg, (1, 3, size, size) in [0, 1], on the device."""
+    objective: Objective
+    painter: Painter
+    optimizers: list[Optimizer]
+    first_step: int
+    """The number of steps done before, from the checkpoint; 0 without one."""
+    total_steps: int
+    bf16: bool
+    """Whether to compute in bf16."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.processes.device
+
+    @property
+    def crops_per_step(self) -> int:
+        """Of all processes together."""
+        return self.config.batch_size * self.processes.count
+
+    @property
+    def total_crops(self) -> int:
+        return self.total_steps * self.crops_per_step
+
+    @property
+    def batch_starts(self) -> range:
+        """The first crop number of each of this process's batches.
+
+        A crop number does not depend on the number of processes: each process takes its part of every step's crops.
+        """
+        first = self.first_step * self.crops_per_step + self.processes.rank * self.config.batch_size
+        return range(first, self.total_crops, self.crops_per_step)
+
+    def load_batches(self) -> "DataLoader[tuple[Tensor, set[int]]]":
+        """This process's batches in order: photos, (N, 3, size, size) in [0, 1], and the numbers of skipped pictures."""
+        on_cpu = self.device.type == "cpu"
+        return DataLoader(
+            self.crops,
+            batch_sampler=Batches(self.batch_starts, self.config.batch_size),
+            collate_fn=collate,
+            num_workers=1 if on_cpu else min(8, os.cpu_count() or 1),
+            worker_init_fn=init_worker,
+            timeout=BATCH_TIMEOUT_SECONDS,
+            pin_memory=self.device.type == "cuda",
+        )
+
+
+def prepare(config: Config, processes: SingleProcess, resume: bool) -> Setup:
+    """Read the pictures, build networks and optimizers, and load the last checkpoint if resume.
+
+    Raises TrainingError if a picture, a weights file or the checkpoint cannot be used.
+    """
+    device = processes.device
+    crops = ContentCrops(config.content, config.image_size, config.zoom, config.seed)
+    total_steps = config.steps or max(1, config.epoch * len(crops) // (config.batch_size * processes.count))
+    sample = crops[0][0][None].to(device)  # (1, 3, size, size); raises TrainingError if no picture can be used
+    layers = [*config.content_layers, *config.style_layers]
+    loss_network = load_loss_network(config.loss_model, config.loss_model_file, layers)
+    loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
+    objective = Objective(config, loss_network, read_style_pictures(config, crops), device)
+
+    painter = make_painter(config).to(device).to(memory_format=torch.channels_last)
+    optimizers = make_optimizers(painter, config.learning_rate, config.rows_learning_rate)
+    folder = run_folder(config)
+    saved_steps = steps_in(folder) if resume else []
+    if saved_steps:
+        load_checkpoint(folder, saved_steps[-1], painter, optimizers, config.styles)
+    first_step = saved_steps[-1] if saved_steps else 0
+    bf16 = uses_bf16(config.precision, device)
+    return Setup(config, processes, crops, sample, objective, painter, optimizers, first_step, total_steps, bf16)
+
+
+def run_folder(config: Config) -> Path:
+    """The folder of a run's log and checkpoints."""
+    return config.model_path / f"{config.naming}.{config.model}"
+
+
+def check_outputs(config: Config, resume: bool, overwrite: bool) -> None:
+    """Raise OutputError if a run or style of this name exists, and neither resume nor overwrite applies to it."""
+    folder = run_folder(config)
+    steps = steps_in(folder)
+    if overwrite or (resume and steps):
+        return
+    if steps:
+        raise OutputError(f"{folder} holds a run of {steps[-1]} steps; continue with --resume, or start again with --overwrite")
+    for path in [*style_paths(config).values(), body_path(config)]:
+        try:
+            exists = path is not None and path.exists()
+        except OSError as error:  # a folder without permission, or a name that is too long
+            raise OutputError(f"cannot write {path}: {error.strerror}; name another place with --model-path") from error
+        if exists:
+            raise OutputError(f"{path} exists; replace it with --overwrite, or choose another --name")
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16. With "auto", if the device has units for it; without them it is slower than fp32."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public functions for this
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
