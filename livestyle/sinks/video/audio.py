@@ -1,4 +1,4 @@
-"""Sound that an output cannot hold as it is: decoded, resampled and encoded again."""
+"""Audio that the output cannot hold as it is: decoded, resampled and encoded."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -27,42 +27,47 @@ LAYOUTS = {
     6: ("5.1",),
     7: ("6.1",),
 }
-"""By the number of channels: what an encoder gets if it takes it. More channels become 7.1; what is refused 5.1 or stereo."""
+"""Channel layouts to try, by the number of channels. More channels are tried as 7.1.
+
+If the encoder refuses all of these, 5.1 (from more than five channels) and then stereo are tried.
+"""
 
 AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
+"""Sample rates that are kept when encoding AAC, in Hz; others become 48 kHz."""
 
 BIT_RATE_PER_CHANNEL = 96_000
+"""Bits per second."""
 
 PACKED = "flt"
-"""Samples of all channels in one plane; PyAV 18 reads past the end of the planes where there are eight. Encoders convert it."""
+"""Interleaved float samples. In planar formats of eight channels PyAV 18 reads past the end of the planes."""
 
 TOLERANCE_SECONDS = Fraction(1, 50)
-"""Times that differ less from the number of samples are rounded ones, not gaps or overlaps."""
+"""A smaller difference between a frame's time and the number of samples before it is rounding, not a gap or an overlap."""
 
 
-class SoundEncoder:
+class AudioEncoder:
     """Encodes frames of any format at their times.
 
-    Where the format changes, they are resampled to the encoder's. A gap stays a gap, with silence up to the end of the
-    packet before it. Of frames that overlap earlier ones, the part that overlaps is left out.
+    Frames are resampled to the encoder's format. A gap stays a gap: only the packet before it is filled up with silence. The
+    part of a frame that overlaps earlier ones is cut off.
 
-    encoder: opened, with a fixed frame size. The times of its packets are those of the input less the window's origin.
+    encoder: an open encoder with a fixed frame size. time_range: frames outside are skipped; its origin becomes time 0.
     """
 
-    def __init__(self, encoder: AudioCodecContext, window: TimeRange) -> None:
+    def __init__(self, encoder: AudioCodecContext, time_range: TimeRange) -> None:
         self._encoder = encoder
-        self._window = window
+        self._time_range = time_range
         self._resampler: AudioResampler | None = None
         self._resampled_from: tuple[str, str, int] | None = None
-        self._samples = np.zeros((0, encoder.layout.nb_channels), np.float32)  # (n, channels)
-        self._position: int | None = None  # of the first of these samples in the output
+        self._samples = np.zeros((0, encoder.layout.nb_channels), np.float32)  # (n, channels), not encoded yet
+        self._position: int | None = None  # time of the first of these samples, counted in samples from time 0
 
     def encode(self, frame: AudioFrame) -> Iterator["Packet[Any]"]:
-        """The packets that this frame completes. Frames outside of the window give none."""
+        """The packets that this frame completes; none if it is outside of the time range."""
         if frame.pts is not None and frame.time_base is not None:
-            if not self._window.holds(frame.pts * frame.time_base):
+            if frame.pts * frame.time_base not in self._time_range:
                 return
-            frame.pts -= round(self._window.origin_seconds / frame.time_base)
+            frame.pts -= round(self._time_range.origin_seconds / frame.time_base)
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         if source != self._resampled_from:
             yield from self._flush_resampler()
@@ -74,16 +79,16 @@ class SoundEncoder:
             yield from self._append(resampled)
 
     def finish(self) -> Iterator["Packet[Any]"]:
-        """The last packets."""
+        """The packets of all samples that are buffered."""
         yield from self._flush_resampler()
         if len(self._samples):
-            yield from self._take(len(self._samples))
+            yield from self._encode_samples(len(self._samples))
         yield from self._encoder.encode(None)
 
     def _flush_resampler(self) -> Iterator["Packet[Any]"]:
         if self._resampler is not None:
             for frame in self._resampler.resample(None):
-                if frame is not None:  # of a resampler that changes nothing
+                if frame is not None:  # PyAV returns [None] where input and output formats are equal
                     yield from self._append(frame)
 
     def _append(self, frame: AudioFrame) -> Iterator["Packet[Any]"]:
@@ -99,23 +104,23 @@ class SoundEncoder:
             begin = end
         if begin - end > TOLERANCE_SECONDS * rate:
             silence = min(begin - end, -len(self._samples) % size)
-            self._join(np.zeros((silence, samples.shape[1]), np.float32))
-            yield from self._take_whole_frames()
+            self._buffer(np.zeros((silence, samples.shape[1]), np.float32))
+            yield from self._encode_whole_frames()
             if not len(self._samples):
                 self._position = begin
         elif end - begin > TOLERANCE_SECONDS * rate:
             samples = samples[end - begin :]
-        self._join(samples)
-        yield from self._take_whole_frames()
+        self._buffer(samples)
+        yield from self._encode_whole_frames()
 
-    def _join(self, samples: NDArray[np.float32]) -> None:
+    def _buffer(self, samples: NDArray[np.float32]) -> None:
         self._samples = np.concatenate([self._samples, samples])
 
-    def _take_whole_frames(self) -> Iterator["Packet[Any]"]:
+    def _encode_whole_frames(self) -> Iterator["Packet[Any]"]:
         while len(self._samples) >= self._encoder.frame_size:
-            yield from self._take(self._encoder.frame_size)
+            yield from self._encode_samples(self._encoder.frame_size)
 
-    def _take(self, count: int) -> Iterator["Packet[Any]"]:
+    def _encode_samples(self, count: int) -> Iterator["Packet[Any]"]:
         assert self._position is not None
         taken, self._samples = self._samples[:count], self._samples[count:]
         frame = AudioFrame.from_ndarray(taken.reshape(1, -1), format=PACKED, layout=self._encoder.layout.name)
@@ -125,14 +130,18 @@ class SoundEncoder:
         yield from self._encoder.encode(frame)
 
 
-class ConvertedSound:
-    """Decoded and encoded again.
+class ConvertedAudioTrack:
+    """Decodes a stream and encodes it with another codec.
 
-    first: the first frame that can be decoded; the output's rate and layout are chosen after it. Raises ValueError or
-    FFmpegError if the codec cannot encode it.
+    first: the first frame that can be decoded. The sample rate and channel layout are chosen for it: the same if the codec
+    has them, else the nearest.
+
+    Raises ValueError or FFmpegError if the codec cannot encode it.
     """
 
-    def __init__(self, stream: AudioStream, output: OutputContainer, codec: str, window: TimeRange, first: AudioFrame) -> None:
+    def __init__(
+        self, stream: AudioStream, output: OutputContainer, codec: str, time_range: TimeRange, first: AudioFrame
+    ) -> None:
         self._decoder = stream.codec_context
         rate = first.sample_rate if codec == "aac" and first.sample_rate in AAC_RATES else 48_000
         self.layout = _choose_layout(codec, rate, first)
@@ -142,7 +151,7 @@ class ConvertedSound:
         self.channels = encoder.layout.nb_channels
         encoder.bit_rate = BIT_RATE_PER_CHANNEL * encoder.layout.nb_channels
         encoder.open()
-        self._encoder = SoundEncoder(encoder, window)
+        self._encoder = AudioEncoder(encoder, time_range)
 
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
         yield from self._encode(self._decoder.decode(packet))
@@ -160,8 +169,8 @@ class ConvertedSound:
                 yield ready
 
 
-def open_encoder(codec: str, rate: int, layout: str) -> AudioCodecContext:
-    """An encoder of its own, of no stream. Raises ValueError or FFmpegError if the codec has no such rate or layout."""
+def open_audio_encoder(codec: str, rate: int, layout: str) -> AudioCodecContext:
+    """An open encoder that belongs to no stream. Raises ValueError or FFmpegError if it refuses the rate or the layout."""
     encoder = cast(AudioCodecContext, CodecContext.create(codec, "w"))
     assert encoder.codec.audio_formats is not None
     encoder.format, encoder.sample_rate, encoder.layout = encoder.codec.audio_formats[0], rate, layout
@@ -177,7 +186,7 @@ def _choose_layout(codec: str, rate: int, first: AudioFrame) -> str:
     layouts: tuple[str, ...] = (*LAYOUTS.get(count, ("7.1",)), *(("5.1",) if count > 5 else ()), "stereo")
     for layout in layouts:
         try:
-            open_encoder(codec, rate, layout)
+            open_audio_encoder(codec, rate, layout)
             AudioResampler(PACKED, layout, rate).resample(first)
         except (av.FFmpegError, ValueError) as error:
             refused = error

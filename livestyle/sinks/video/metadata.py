@@ -1,4 +1,4 @@
-"""What a file says about itself, taken to another: tags, chapters, covers, attached files."""
+"""Tags, chapters, covers and attached files of the input, copied to the output."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -11,42 +11,37 @@ from av.packet import Packet
 from av.stream import Stream
 
 from livestyle.media import ATTACHED_PICTURE, is_cover, open_media, videos
+from livestyle.sinks.video.containers import Container
 from livestyle.sinks.video.time_range import TimeRange
 
-OF_THE_INPUT = (
-    "major_brand,minor_version,compatible_brands,encoder,encoding_tool,software,duration,handler_name,vendor_id,rotate,timecode,"
-    "number_of_frames,number_of_bytes,bps"
-)
-"""Tags that tell how the input was made, which would be wrong in the output."""
+TAGS_OF_THE_INPUT = (
+    "major_brand", "minor_version", "compatible_brands", "encoder", "encoding_tool", "software", "duration", "handler_name",
+    "vendor_id", "rotate", "timecode", "number_of_frames", "number_of_bytes", "bps",
+)  # fmt: skip
+"""Tags that describe how the input was made. In the output they would be wrong."""
 
-QUICKTIME = "com.apple.quicktime."
+QUICKTIME_PREFIX = "com.apple.quicktime."
 QUICKTIME_NAMES = {"location.iso6709": "location", "creationdate": "date"}
-
-HELD_BY_MP4 = (
-    "title,artist,album_artist,composer,album,date,comment,genre,copyright,grouping,lyrics,description,synopsis,show,episode_id,"
-    "network,keywords,season_number,episode_sort,media_type,hd_video,gapless_playback,compilation,track,disc,creation_time,location"
-)
-HELD_BY_MOV = "title,artist,album,date,comment,genre,copyright,make,model,creation_time,location"
-HELD = {"mp4": HELD_BY_MP4, "mov": HELD_BY_MOV}
-"""The tags of a whole file that FFmpeg writes; to Matroska and WebM it writes all."""
+"""QuickTime's names of tags that FFmpeg names otherwise."""
 
 MICROSECONDS = Fraction(1_000_000)
 
-LATEST_SECONDS = Fraction(1_000_000_000)
-"""Containers count in nanoseconds at most, in 64 bits: a header with later chapters would be refused."""
+LATEST_CHAPTER_SECONDS = Fraction(1_000_000_000)
+"""Chapter times are clamped to this: in 64-bit nanoseconds larger ones overflow, and FFmpeg refuses the header."""
 
 CHAPTERS_OF_MATROSKA = b"\x10\x43\xa7\x70"
-"""The identifier of that part of the file."""
+"""The identifier of the element Chapters."""
 
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+"""FFmpeg's name of the codec -> file extension, media type."""
 
 MOV_LANGUAGES = {
     "fre": "fra", "deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi", "fas": "per", "sqi": "alb",
     "rum": "ron", "cze": "ces", "slo": "slk", "mkd": "mac", "hye": "arm", "kat": "geo",
 }  # fmt: skip
-"""The codes by which FFmpeg writes a language to MOV, where only one of the two of ISO 639-2 is known to it."""
+"""ISO 639-2 has two codes for some languages, and FFmpeg writes only one of them to MOV: code -> that one."""
 
-FLAGS = {
+TRACK_FLAGS = {
     0x1: "default",
     0x2: "dubbed",
     0x4: "original",
@@ -57,63 +52,61 @@ FLAGS = {
     0x10000: "captions",
     0x20000: "descriptions",
 }
-"""FFmpeg's dispositions of a track."""
+"""FFmpeg's disposition flags of a track (AV_DISPOSITION_*), and their names in messages."""
 
 HEARING_IMPAIRED, CAPTIONS = 0x80, 0x10000
 
-HELD_FLAGS = {"mp4": 0x301CB, "mov": 0x1, "matroska": 0x201CF, "webm": 0x41}
 
+def copy_metadata(
+    path: Path, source: InputContainer, output: OutputContainer, container: Container, time_range: TimeRange
+) -> list[str]:
+    """Copy the tags of the file and of its video stream, and the chapters. Return notes on what cannot be kept.
 
-def copy_metadata(path: Path, source: InputContainer, output: OutputContainer, window: TimeRange) -> list[str]:
-    """Tags of the file and of its painted video, and chapters; notes on what cannot be kept.
-
-    Call it before the output's header is written, when the output has its video stream.
+    Call it when the output has its video stream, before its header is written.
     """
     notes = []
     tags = _tags(source)
-    held = HELD.get(output.format.name)
-    lost = [] if held is None else sorted(name for name in tags if name.lower() not in held.split(","))
+    lost = [] if container.tags is None else sorted(name for name in tags if name.lower() not in container.tags)
     output.metadata.update({name: value for name, value in tags.items() if name not in lost})
     if lost:
         shown = ", ".join(name[:40] for name in lost[:5] if name.isprintable())
         notes.append(f"the output cannot hold {len(lost)} tag{'s' * (len(lost) > 1)} of the input: {shown}")
     painted = next(iter(videos(source)), None)
     if painted is not None and output.streams.video:
-        notes += copy_tags(painted, output.streams.video[0])
+        notes += copy_tags(painted, output.streams.video[0], container)
     if hasattr(source, "chapters"):
-        end = window.end_seconds
-        if end is None and window.duration_seconds is not None:  # a header of Matroska is written before the first picture
-            start = window.origin_seconds
+        end = time_range.end_seconds
+        if end is None and time_range.duration_seconds is not None:  # Matroska's header is written before the first frame
+            start = time_range.origin_seconds
             if painted is not None and painted.start_time is not None and painted.time_base is not None:
                 start = max(start, painted.start_time * painted.time_base)
-            end = start + window.duration_seconds
-        output.set_chapters(_chapters(source, window.origin_seconds, end))
+            end = start + time_range.duration_seconds
+        output.set_chapters(_chapters(source, time_range.origin_seconds, end))
     elif "matroska" in source.format.name and _begins_with_chapters(path):
         notes.append("chapters are not kept: that takes PyAV 16")
     return notes
 
 
-def copy_tags(source: Stream, target: Stream) -> list[str]:
-    """Language, title and flags (default, forced, for the hard of hearing ...) of a track; notes on what cannot be kept."""
-    container = target.container.format.name
+def copy_tags(source: Stream, target: Stream, container: Container) -> list[str]:
+    """Copy a track's language, title and flags (default, forced, hearing impaired ...). Return notes on what is not kept."""
     tags = {name.lower(): value for name, value in source.metadata.items()}
-    language, title = tags.get("language"), tags.get("title") or tags.get("name")  # MP4 calls it a name
+    language, title = tags.get("language"), tags.get("title") or tags.get("name")  # in MP4
     if language:
-        target.metadata["language"] = MOV_LANGUAGES.get(language, language) if container == "mov" else language
+        target.metadata["language"] = MOV_LANGUAGES.get(language, language) if container.format == "mov" else language
     if title:
         target.metadata["title"] = title
     if not hasattr(source, "disposition"):  # PyAV 14.0
         return []
-    flags = source.disposition.value & sum(FLAGS)
-    target.disposition = cast(Any, flags)  # the number: PyAV 17 and older take nothing else
-    if flags & HEARING_IMPAIRED:  # MP4 writes them as captions too
+    flags = source.disposition.value & sum(TRACK_FLAGS)
+    target.disposition = cast(Any, flags)  # a plain int: PyAV 17 and older accept nothing else
+    if flags & HEARING_IMPAIRED:  # MP4 marks such tracks as captions too
         flags &= ~CAPTIONS
-    lost = [name for flag, name in FLAGS.items() if flag & flags & ~HELD_FLAGS[container]]
+    lost = [name for flag, name in TRACK_FLAGS.items() if flag & flags & ~container.track_flags]
     return [f"flags of {source.type} stream {source.index} are not kept: {', '.join(lost)}"] if lost else []
 
 
 def is_chapter_track(stream: Stream) -> bool:
-    """Whether a stream of type "data" is MP4's way to write the chapters."""
+    """Whether a data stream only repeats the chapters, as MP4 stores them."""
     source = cast(InputContainer, stream.container)
     named = getattr(stream, "name", None) == "bin_data" or stream.metadata.get("handler_name") == "SubtitleHandler"
     return stream.type == "data" and named and hasattr(source, "chapters") and bool(source.chapters())
@@ -125,29 +118,30 @@ def _begins_with_chapters(path: Path) -> bool:
 
 
 def _tags(source: InputContainer) -> dict[str, str]:
+    """The tags of the file that are true of the output, under FFmpeg's names."""
     tags: dict[str, str] = {}
     for name, value in source.metadata.items():
-        plain = name.lower().removeprefix(QUICKTIME)
-        if not plain or plain in OF_THE_INPUT.split(",") or plain.startswith("_statistics"):
+        plain = name.lower().removeprefix(QUICKTIME_PREFIX)
+        if not plain or plain in TAGS_OF_THE_INPUT or plain.startswith("_statistics"):
             continue
         base, _, language = plain.rpartition("-")
         if len(language) == 3 and any(base == other.lower() for other in source.metadata):
-            continue  # the same in one of its languages
-        if name.lower().startswith(QUICKTIME):
+            continue  # a translation of another tag
+        if name.lower().startswith(QUICKTIME_PREFIX):
             name = QUICKTIME_NAMES.get(plain, plain)
         tags.setdefault(name, value)
     return tags
 
 
-def _chapters(source: InputContainer, origin: Fraction, last: Fraction | None) -> list[Any]:
-    """Those that are in part between these two times, counted from the first one."""
+def _chapters(source: InputContainer, origin: Fraction, limit: Fraction | None) -> list[Any]:
+    """Chapters that overlap the time from `origin` to `limit` in seconds, cut to it and counted from `origin`."""
     chapters: list[Any] = []
     for chapter in source.chapters():
         time_base = chapter["time_base"] or Fraction(1)
         start, end = (chapter[edge] * time_base for edge in ("start", "end"))
-        if last is not None:
-            end = min(end, last)
-        ticks = [round(min(max(time - origin, Fraction(0)), LATEST_SECONDS) * MICROSECONDS) for time in (start, end)]
+        if limit is not None:
+            end = min(end, limit)
+        ticks = [round(min(max(time - origin, Fraction(0)), LATEST_CHAPTER_SECONDS) * MICROSECONDS) for time in (start, end)]
         if ticks[0] < ticks[1]:
             number = len(chapters) + 1
             place = {"id": number, "start": ticks[0], "end": ticks[1], "time_base": 1 / MICROSECONDS}
@@ -155,16 +149,17 @@ def _chapters(source: InputContainer, origin: Fraction, last: Fraction | None) -
     return chapters
 
 
-class Extras:
-    """Covers and attached files (the fonts of subtitles).
+class Attachments:
+    """Covers and attached files, such as the fonts of subtitles.
 
     Construct it before the output's header is written, and call write() after that.
     """
 
-    def __init__(self, path: Path, output: OutputContainer) -> None:
+    def __init__(self, path: Path, output: OutputContainer, container: Container) -> None:
         self.notes: list[str] = []
-        self._covers: list[Packet[Any]] = []
+        self._covers: list[Packet[Any]] = []  # to be muxed
         self._output = output
+        self._container = container
         with open_media(path) as source:
             for stream in source.streams:
                 if stream.type == "attachment":
@@ -176,7 +171,7 @@ class Extras:
     def _add_covers(self, source: InputContainer, covers: list[Any]) -> None:
         missing = {stream.index for stream in covers}
         with suppress(av.FFmpegError):
-            for packet in source.demux():  # a cover comes before all else
+            for packet in source.demux():  # covers come before all other packets
                 if packet.stream.index not in missing:
                     break
                 missing.remove(packet.stream.index)
@@ -186,10 +181,10 @@ class Extras:
     def _add_cover(self, packet: "Packet[Any]") -> None:
         stream = packet.stream
         name = stream.codec_context.name if stream.codec_context else "unknown"
-        if name in COVER_TYPES and self._output.format.name == "matroska" and hasattr(self._output, "add_attachment"):
+        if name in COVER_TYPES and self._container.cover == "attachment" and hasattr(self._output, "add_attachment"):
             suffix, kind = COVER_TYPES[name]
             self._output.add_attachment(stream.metadata.get("filename") or f"cover.{suffix}", kind, bytes(packet))
-        elif name in COVER_TYPES and self._output.format.name == "mp4" and hasattr(self._output, "add_mux_stream"):
+        elif name in COVER_TYPES and self._container.cover == "video stream" and hasattr(self._output, "add_mux_stream"):
             target = self._output.add_mux_stream(name, width=stream.width, height=stream.height)
             target.disposition = cast(Any, ATTACHED_PICTURE)
             cover: Packet[Any] = Packet(packet.size)
@@ -199,22 +194,27 @@ class Extras:
             cover.stream = target
             self._covers.append(cover)
         else:
-            self.notes.append(f"the cover in stream {stream.index} ({name}) is left out: {self._reason(17)}")
+            reason = _reason(self._container.cover is not None, 17)
+            self.notes.append(f"the cover in stream {stream.index} ({name}) is left out: {reason}")
 
     def _attach(self, stream: Any) -> None:
         name = stream.metadata.get("filename") or f"attachment {stream.index}"
-        if self._output.format.name == "matroska" and hasattr(self._output, "add_attachment"):
+        if self._container.holds_attachments and hasattr(self._output, "add_attachment"):
             self._output.add_attachment(name, stream.metadata.get("mimetype") or "application/octet-stream", stream.data)
         else:
-            self.notes.append(f"the attached file {name[:60]} is left out: {self._reason(16)}")
+            reason = _reason(self._container.holds_attachments, 16)
+            self.notes.append(f"the attached file {name[:60]} is left out: {reason}")
 
-    def _reason(self, version: int) -> str:
-        if self._output.format.name in ("matroska", "mp4") and int(av.__version__.partition(".")[0]) < version:
-            return f"that takes PyAV {version}"
-        return "the output cannot hold it"
 
     def write(self) -> None:
-        """The covers that are no part of the header."""
+        """Mux the covers that are not part of the header."""
         for cover in self._covers:
             self._output.mux(cover)
         self._covers.clear()
+
+
+def _reason(possible: bool, version: int) -> str:
+    """Why something is not kept. possible: whether the container can hold it, with that version of PyAV."""
+    if possible and int(av.__version__.partition(".")[0]) < version:
+        return f"that takes PyAV {version}"
+    return "the output cannot hold it"

@@ -1,12 +1,13 @@
-"""Which part of an input goes into the output."""
+"""The part of an input's time that goes into the output."""
 
 from fractions import Fraction
 
 
 class TimeRange:
-    """The kept part, in the input's time: from origin_seconds, which becomes 0, up to end_seconds if there is one.
+    """From origin_seconds, which becomes time 0 of the output, up to end_seconds, in the input's time.
 
-    duration_seconds: of the pictures, if it is limited; end_seconds is only known with the first of them.
+    end_seconds: None if nothing is cut off at the end, or while the first frame is not known.
+    duration_seconds: the length that was asked for; it counts from the first frame, which then sets end_seconds.
     """
 
     def __init__(
@@ -16,6 +17,8 @@ class TimeRange:
         self.end_seconds = end_seconds
         self.duration_seconds = duration_seconds
 
-    def holds(self, time: Fraction) -> bool:
-        # where nothing was left out at the start, a sound's priming before 0 belongs to it
-        return (not self.origin_seconds or time >= self.origin_seconds) and (self.end_seconds is None or time < self.end_seconds)
+    def __contains__(self, seconds: Fraction) -> bool:
+        # where nothing is cut off at the start, the audio's priming before 0 belongs to it
+        return (not self.origin_seconds or seconds >= self.origin_seconds) and (
+            self.end_seconds is None or seconds < self.end_seconds
+        )

@@ -49,5 +49,5 @@ def test_encoded_by_the_gpu_that_paints(tmp_path: Path, monkeypatch: pytest.Monk
     stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": "ultrafast", "bf": "0"})
     monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
     sink = VideoWriter(tmp_path / "out.mp4", INFO, on_gpu=True, gpu=2)
-    assert sink._encoder.options(18, "p4", 0)["gpu"] == "2"
+    assert sink._encoding.encoder.options(18, "p4", 0)["gpu"] == "2"
     sink.close(OutputError("not wanted"))
