@@ -16,8 +16,9 @@ from PIL.ExifTags import IFD, Base
 
 from livestyle.errors import InputError, TooLargeError
 from livestyle.frame import Image
-from livestyle.pictures import reading as pictures
-from livestyle.pictures.reading import Picture, decode_picture, find_pictures, read_picture
+from livestyle.pictures import formats, limits
+from livestyle.pictures.finding import find_pictures
+from livestyle.pictures.reading import Picture, decode_picture, read_picture, read_stream
 from livestyle.pictures.writing import encode_picture
 
 BLOCKS = np.array([[[250, 0, 0], [0, 200, 0], [0, 0, 150]], [[200, 200, 0], [0, 100, 100], [60, 0, 60]]], np.uint8)
@@ -275,7 +276,7 @@ def tiff(width: int, height: int) -> bytes:
 def test_declared_sizes_are_checked_before_decoding(make: Callable[[int, int], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TooLargeError, match="32000x32000"):
         decode_picture(make(32_000, 32_000), "bomb")
-    monkeypatch.setattr(pictures, "free_bytes", lambda: 2**30)
+    monkeypatch.setattr(limits, "free_bytes", lambda: 2**30)
     with pytest.raises(TooLargeError, match=r"20000x10000.* 1\.0 GiB"):
         decode_picture(make(20_000, 10_000), "bomb")
 
@@ -300,9 +301,9 @@ def test_an_endless_stream_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatc
         def read(self, size: int = -1) -> bytes:
             return bytes(size)
 
-    monkeypatch.setattr(pictures, "FILE_CAP_BYTES", 2**27)
+    monkeypatch.setattr(limits, "FILE_CAP_BYTES", 2**27)
     with pytest.raises(TooLargeError, match="MiB"):
-        pictures.read_stream(Endless(), "stdin")  # type: ignore[arg-type]
+        read_stream(Endless(), "stdin")  # type: ignore[arg-type]
 
 
 # animations, and what is not read
@@ -329,7 +330,7 @@ def test_other_pictures_of_a_file_are_noted() -> None:
     ],
 )
 def test_what_is_not_read_is_named(data: bytes, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda name: None)  # without pillow-heif
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)  # without pillow-heif
     with pytest.raises(InputError, match=says):
         decode_picture(data, "it")
 

@@ -1,0 +1,32 @@
+"""Limits on the size of pictures, checked before memory is allocated."""
+
+from livestyle.errors import TooLargeError
+from livestyle.memory import free_bytes
+from livestyle.pictures.formats import BYTES_PER_PIXEL
+
+FILE_CAP_BYTES = 2**30
+MOST_PIXELS = 500_000_000
+
+
+def check_file_size(size_bytes: int, name: str) -> None:
+    """Raise TooLargeError if a file is larger than FILE_CAP_BYTES or than the free memory."""
+    if size_bytes > FILE_CAP_BYTES or size_bytes > free_bytes():
+        raise TooLargeError(
+            f"{name} has {size_bytes / 2**20:,.0f} MiB or more; a picture file may have at most {FILE_CAP_BYTES >> 20} MiB, and "
+            "must fit the free memory"
+        )
+
+
+def check_size(width: int, height: int, name: str, bytes_per_pixel: int = BYTES_PER_PIXEL) -> None:
+    """Raise TooLargeError if a picture has more than MOST_PIXELS or does not fit the free memory."""
+    if width * height > MOST_PIXELS:
+        raise TooLargeError(
+            f"{name} has {width}x{height} pixels, {width * height / 1e6:,.0f} million; "
+            f"at most {MOST_PIXELS // 10**6} million are read, so scale it down first"
+        )
+    needed, free = width * height * bytes_per_pixel, free_bytes()
+    if needed > free:
+        raise TooLargeError(
+            f"{name} has {width}x{height} pixels, which take {needed / 2**30:.1f} GiB to decode, and {free / 2**30:.1f} GiB "
+            "of memory are free; scale it down first, or close other programs"
+        )
