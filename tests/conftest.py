@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 
 # on small pictures and shared cores, the threads of an operator wait for each other longer than they work
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,11 +18,13 @@ with contextlib.suppress(OSError):
     os.environ.setdefault("TRITON_INTERPRET", "0")
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-import cv2  # noqa: F401  # before av: in the other order cv2.imshow hangs on Linux
+import cv2  # before av: in the other order cv2.imshow hangs on Linux
 
-from collections.abc import Callable, Sequence  # isort: skip
+from collections.abc import Callable, Iterator, Sequence  # isort: skip
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,8 @@ from livestyle.frame import Image
 
 # a shell's background jobs ignore Ctrl-C, and so would every process that a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+PATIENCE_SECONDS = 60
 
 Clip = Callable[..., Path]
 
@@ -199,3 +204,52 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         info = {"origin": f"{name}, drawn at random"}
         write_style_file(path, network.body(), rows.numpy(), info, include_body=with_body)
     return folder
+
+
+@pytest.fixture
+def stall() -> threading.Event:
+    """Set it to make /stall of `served` stop sending frames."""
+    return threading.Event()
+
+
+@pytest.fixture
+def served(tmp_path: Path, stall: threading.Event) -> Iterator[str]:
+    """The address of an HTTP server that serves the files in tmp_path, and MJPEG streams as network cameras do.
+
+    /live: five frames, then the connection ends. /stall: frames until `stall` is set, then nothing.
+    /turned: 20 frames, the last ten in portrait format. /mute: never answers.
+    """
+    ended = threading.Event()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/mute":
+                ended.wait(PATIENCE_SECONDS)
+            elif self.path in ("/live", "/stall", "/turned"):
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+                self.end_headers()
+                for number in range(5 if self.path == "/live" else 20 if self.path == "/turned" else 1000):
+                    if self.path == "/stall" and stall.wait(0.03):
+                        ended.wait(PATIENCE_SECONDS)
+                        break
+                    self.send_picture(number, turned=self.path == "/turned" and number >= 10)
+            else:
+                super().do_GET()
+
+        def send_picture(self, number: int, turned: bool) -> None:
+            size = (64, 48) if turned else (48, 64)
+            _, data = cv2.imencode(".jpg", np.full((*size, 3), (0, 0, 50 * number % 256), np.uint8))  # red
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        ended.set()
+        server.shutdown()
+        thread.join()

@@ -1,14 +1,11 @@
 """livestyle webcam"""
 
-import os
-import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +16,7 @@ from livestyle.cli.options import (
     may_write,
     open_stylizer,
     overwrite_options,
+    print_error,
     print_json,
     print_line,
     report_options,
@@ -28,60 +26,25 @@ from livestyle.cli.options import (
     tell,
     write_json,
 )
-from livestyle.errors import DeviceError, hide_passwords
+from livestyle.errors import DeviceError
 from livestyle.output_file import refuse_same_file
-from livestyle.size import Size, fit_size
+from livestyle.size import Size
 
 if TYPE_CHECKING:
-    from livestyle.cli.session import Recorder, Session
-    from livestyle.frame import Source
+    from livestyle.jobs.live import LiveResult
     from livestyle.sinks.window import Screen
-    from livestyle.sources.live import Pausable
-    from livestyle.streaming.pipeline import Pipeline
-    from livestyle.streaming.smoothing import Smoothing
-    from livestyle.stylizer import Stylizer
-
-DEMO_SIZE = (640, 360)
-NOTHING_SHOWN: dict[str, Any] = {
-    "captured": 0,
-    "frames": 0,
-    "dropped": 0,
-    "failed": 0,
-    "fps": 0.0,
-    "median_delay_ms": None,
-    "recordings": [],
-    "kept": [],
-    "pictures": [],
-    "notes": [],
-    "damage": [],
-    "errors": [],
-}
-"""The summary of a run that ends before its first frame."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What takes its time to open."""
-
-    source: "Pausable"
-    stylizer: "Stylizer"
-    styles: list[str]
-
-    def close(self) -> None:
-        self.stylizer.close()
-        self.source.close()
 
 
 @click.command(
     cls=Command,
     examples=["livestyle webcam --style scream --mirror", "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4"],
 )
-@click.option("--camera", default="0", show_default=True, help="An index, a device, a URL, a video file, or `demo`.")
-@click.option("--list-cameras", is_flag=True, help="List the cameras, and end.")
+@click.option("--camera", default="0", show_default=True, help="Camera index or device, URL, video file, or `demo`.")
+@click.option("--list-cameras", is_flag=True, help="List the connected cameras and exit.")
 @size_option
 @click.option("--mirror", is_flag=True, help="Swap left and right.")
-@click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; works without a display too.")
-@click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="End after so long; default: when you quit.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; also works without a display.")
+@click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="Stop after this time; default: when you quit.")
 @style_option
 @look_options
 @smooth_option
@@ -107,156 +70,68 @@ def webcam(
 ) -> int:
     """Paint a camera's picture in a window, live.
 
-    Keys: 1-9 pick a style, n and p the next and the previous one, + and - the strength, c the colours,
-    space pauses, s saves a picture, r records (both in this folder), f full screen, i the status line,
+    Keys: 1-9 select a style, n and p the next and the previous one, + and - change the strength, c the colours,
+    space pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line,
     h help, q or Esc quits.
     """
-    # first of all: after `import av` OpenCV's windows would hang
+    # before anything that imports av: on Linux the window hangs if av is imported before cv2
     from livestyle.sinks.window import NoWindow, Window, check_display
 
     if list_cameras:
         return _list_cameras(as_json)
-    may_replace = False
-    if record is not None:
-        if _is_file(camera):
-            with suppress(OSError):  # a name that no file can have
-                refuse_same_file(Path(camera), record)
-        may_replace = may_write(record, overwrite)
-    has_display = True
+    may_replace = record is not None and _may_record(record, camera, overwrite)
+    screen: Screen
     try:
-        check_display("to work without one, use --record out.mp4")
+        check_display("to run without one, use --record out.mp4")
     except DeviceError as error:
         if record is None:
             raise
-        has_display = False
-        tell([f"{str(error).split(';')[0]}; recording without a window, Ctrl-C ends it"], quiet)
-    screen: Screen = Window("livestyle") if has_display else NoWindow()
+        tell([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
+        screen = NoWindow()
+    else:
+        screen = Window("livestyle")
 
-    from livestyle.cli.session import load
-    from livestyle.interrupt import ctrl_c_noted
-    from livestyle.streaming.channel import Channel
-    from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS
-    from livestyle.streaming.smoothing import smoothing
-
-    def open_parts() -> "Iterator[str | Parts]":
-        """The parts, after a line for each step. They are closed again if nobody takes them."""
-        from livestyle.sources.live import Mirrored, Pausable
-
-        with ExitStack() as opened:
-            yield f"camera {hide_passwords(camera)}"
-            source = opened.enter_context(closing(open_source(camera, size)))
-            yield f"style {style}"
-            stylizer = opened.enter_context(open_stylizer(style, model, device, strength, keep_colors, quiet))
-            styles = stylizer.load_all()
-            width, height = source.info.width, source.info.height
-            yield f"{stylizer.engine.name} at {width}x{height}"
-            stylizer.warm_up(height, width)
-            yield Parts(Pausable(Mirrored(source) if mirror else source), stylizer, styles)
-            opened.pop_all()
-
-    def start_recording(recorder: "Recorder") -> None:
-        if record is not None:
-            recorder.start(record, may_replace)
-
-    def report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] = print_json) -> int:
-        return _report(summary, print_object if as_json else None, quiet)
-
-    with closing(screen), ctrl_c_noted() as interrupted:
-        with Channel(open_parts(), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as loading:
-            try:
-                parts = load(loading, screen, interrupted)
-            except Exception:
-                report(NOTHING_SHOWN)
-                raise
-        if parts is None:
-            code = report(NOTHING_SHOWN)
-        else:
-            code = _show(parts, screen, start_recording, seconds, smoothing(smooth), interrupted, report, debug)
-        if interrupted():
-            raise KeyboardInterrupt
-        return code
-
-
-def _show(
-    parts: Parts,
-    screen: "Screen",
-    start_recording: "Callable[[Recorder], None]",
-    seconds: Fraction | None,
-    smoothing: "Smoothing",
-    interrupted: Callable[[], bool],
-    report: Callable[..., int],
-    debug: bool,
-) -> int:
-    """Show and record until the end; the exit code. Raises an error that comes before the first frame."""
     from livestyle.cli import one_line
-    from livestyle.cli.session import Recorder, Session
-    from livestyle.sinks.window import on_lost_display
-    from livestyle.streaming.looks import SwitchedLook
-    from livestyle.streaming.pipeline import LIVE, Pipeline
+    from livestyle.jobs.live import LiveJob, LiveSession
 
-    source, stylizer = parts.source, parts.stylizer
-    screen.resize(source.info.width, source.info.height)
-    recorder = Recorder(source.info)
-    looks = SwitchedLook(stylizer.default_look)
-    session = Session(stylizer, looks, parts.styles, source, screen, recorder)
-    pipeline: Pipeline | None = None
-
-    def end(*print_object: Callable[[dict[str, Any]], None]) -> int:
-        session.finish()
-        return report(_summary(parts, session, recorder, pipeline), *print_object)
-
-    def end_process() -> NoReturn:
-        session.fail("the display has closed the connection; does its server still run?")
-        code = end(write_json)  # at once: the command will not return
-        sys.stdout.flush()
-        os._exit(code)
-
-    try:
-        start_recording(recorder)
-        pipeline = Pipeline(source, stylizer.engine, looks, LIVE, smoothing)
-        with pipeline, on_lost_display(end_process):
-            session.run(pipeline, seconds, interrupted)
-    except Exception as error:
-        if not session.meter.frames:
-            end()
-            raise
+    def show_error(error: Exception) -> None:
         if debug:
-            traceback.print_exc()
-        session.fail(one_line(error))
-    finally:
-        if pipeline is None or not pipeline.is_stuck:
-            parts.close()
-    return end()
+            traceback.print_exception(error)
+        print_error(error, one_line(error))
 
+    def report(result: "LiveResult", print_object: Callable[[dict[str, Any]], None] = print_json) -> int:
+        return _report(_summary(result), print_object if as_json else None, quiet)
 
-def open_source(camera: str, size: Size | None) -> "Source":
-    """What --camera names, at its own speed."""
-    from livestyle.sources.camera import Camera
-    from livestyle.sources.demo import DemoScene
-    from livestyle.sources.live import Paced
-    from livestyle.sources.video.file import open_video
-
-    def fitted(width: int, height: int) -> tuple[int, int]:
-        return fit_size(width, height, size)
-
-    if camera == "demo":
-        return Paced(DemoScene(*fitted(*DEMO_SIZE)))
-    if _is_file(camera):
-        return Paced(open_video(Path(camera), size=fitted))
-    ask = None if size is None else (size[0] or round(size[1] * 16 / 9), size[1])
-    source = Camera(camera, ask=ask, size=fitted)
-    return source if source.info.live else Paced(source)
-
-
-def _is_file(camera: str) -> bool:
-    """Whether --camera names a file, or would if it were there: no index, URL or device."""
-    path = Path(camera)
-    if not camera or camera.isdecimal() or "://" in camera:
-        return False
+    job = LiveJob(
+        camera=camera,
+        style=style,
+        size=size,
+        mirror=mirror,
+        strength=strength,
+        keep_colors=keep_colors,
+        smooth=smooth,
+        seconds=seconds,
+        record=record,
+        overwrite=may_replace,
+    )
+    # write_json prints at once: after a lost display the process ends before the command returns
+    session = LiveSession(job, screen, on_error=show_error, on_lost_display=lambda result: report(result, write_json))
     try:
-        return not path.is_char_device() and (path.exists() or bool(path.suffix))
-    except OSError:  # a name that no file can have; opening it says why
-        return True
+        result = session.run(lambda: open_stylizer(style, model, device, strength, keep_colors, quiet))
+    except (Exception, KeyboardInterrupt):
+        report(session.result)
+        raise
+    return report(result)
+
+
+def _may_record(record: Path, camera: str, overwrite: bool | None) -> bool:
+    """Whether `record` may replace an existing file. Raises OutputError if it must not, or if it is the input."""
+    from livestyle.jobs.live_source import is_file
+
+    if is_file(camera):
+        with suppress(OSError):  # an invalid file name
+            refuse_same_file(Path(camera), record)
+    return may_write(record, overwrite)
 
 
 def _list_cameras(as_json: bool) -> int:
@@ -269,31 +144,25 @@ def _list_cameras(as_json: bool) -> int:
     for camera in cameras:
         print_line(camera)
     if not cameras:
-        print_line("no camera found; --camera demo is a moving scene drawn by code", err=True)
+        print_line("no camera found; --camera demo is a moving test scene", err=True)
     return 0
 
 
-def _summary(parts: Parts, session: "Session", recorder: "Recorder", pipeline: "Pipeline | None") -> dict[str, Any]:
-    meter = session.meter
-    captured, failed = (pipeline.captured, pipeline.failed) if pipeline is not None else (0, 0)
-    return {
-        "captured": captured,
-        "frames": meter.frames,
-        "dropped": captured - meter.frames - failed,  # with those that were on their way at the end
-        "failed": failed,
-        "fps": round(meter.mean_fps, 2),
-        "median_delay_ms": meter.median_delay_ms,
-        "recordings": [str(path) for path in recorder.paths],
-        "kept": [str(path) for path in recorder.kept],
-        "pictures": [str(path) for path in session.pictures],
-        "notes": parts.source.notes + parts.stylizer.engine.notes + recorder.notes,
-        "damage": parts.source.damage + recorder.damage,
-        "errors": session.errors,
-    }
+def _summary(result: "LiveResult") -> dict[str, Any]:
+    """The result as JSON values."""
+    from livestyle.cli import one_line
+
+    paths = {"recordings": result.recordings, "kept": result.kept, "pictures": result.pictures}
+    return (
+        vars(result)
+        | {name: [str(path) for path in group] for name, group in paths.items()}
+        | {"notes": list(result.notes), "damage": list(result.damage)}
+        | {"errors": [one_line(error) for error in result.errors]}
+    )
 
 
 def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] | None, quiet: bool) -> int:
-    """Print the summary, as an object by that function or for a person; the exit code."""
+    """Print the summary: by `print_object` as JSON, without it as text. Returns the exit code."""
     tell(summary["notes"], quiet)
     for line in summary["damage"]:
         print_line(f"damaged: {line}", err=True)

@@ -1,4 +1,4 @@
-"""Frames from a camera, by OpenCV."""
+"""Read frames from a camera or a network stream, by OpenCV."""
 
 import sys
 import time
@@ -16,8 +16,8 @@ from livestyle.opencv import silent
 
 INDICES = range(10)
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
-PATIENCE_SECONDS = 5
-"""A camera that gives nothing for so long has stopped."""
+TIMEOUT_SECONDS = 5
+"""After this long without a frame, a camera counts as disconnected."""
 RETRY_SECONDS = 0.05
 ADVICE = "to try livestyle without a camera, use --camera demo"
 TIME_BASE = Fraction(1, 1_000_000)
@@ -25,11 +25,11 @@ TIME_BASE = Fraction(1, 1_000_000)
 
 @dataclass(frozen=True)
 class CameraInfo:
-    """A camera that can be opened."""
+    """A connected camera."""
 
     index: int
     name: str
-    """As the system calls it; empty where it does not say."""
+    """The operating system's name for it; empty if unknown."""
     width: int
     height: int
 
@@ -38,20 +38,20 @@ class CameraInfo:
 
 
 class Camera:
-    """Gives frames as they come, each with the moment when it was grabbed.
+    """A live source whose frames carry their capture time. If a URL names a file, the file's times and its end are kept.
 
-    camera: an index ("0"), a device ("/dev/video0"), or a URL (rtsp, http, https).
-    ask: (width, height) to ask the device for; it gives what it can.
-    size: (width, height) of its frames -> (width, height) to scale them to.
+    camera: an index ("0"), a device ("/dev/video0"), or a URL (rtsp, rtsps, http, https).
+    preferred_size: (width, height) to request from the device, which may choose another.
+    size: function from the (width, height) of the camera's frames to the (width, height) of the frames to give.
 
-    Raises DeviceError, which names the cameras that are there, and InputError for URLs.
+    Raises DeviceError if the camera cannot be opened or stops, InputError for a URL that cannot be opened.
     """
 
     def __init__(
         self,
         camera: str,
         *,
-        ask: tuple[int, int] | None = None,
+        preferred_size: tuple[int, int] | None = None,
         size: Callable[[int, int], tuple[int, int]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -62,19 +62,18 @@ class Camera:
         self._clock, self._sleep = clock, sleep
         self._capture = _open(camera)
         try:
-            if ask:
-                self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, ask[0])
-                self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, ask[1])
-            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what waits in a buffer is late
-            # a URL may also name a file, which has an end and times of its own
+            if preferred_size:
+                self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, preferred_size[0])
+                self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, preferred_size[1])
+            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # buffered frames are late frames
             frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None
             self._is_file = frame_count is not None
             self._first_at: float | None = None
-            first = self._grab()  # drivers are wrong about sizes, pictures are not
+            first = self._grab()  # for its size: the one that drivers report can be wrong
             if first is None:
-                raise self._stopped("gives no picture")
+                raise self._stopped("gives no frames")
             height, width = first[0].shape[:2]
-            # a camera's is old when the reading begins
+            # a camera's first frame is discarded: it is old by the first read
             self._pending = first if self._is_file else None
             self._first_at = None
             width, height = size(width, height) if size else (width, height)
@@ -105,7 +104,7 @@ class Camera:
         self._capture.release()
 
     def _grab(self) -> tuple[Image, float, Fraction] | None:
-        """(H, W, 3) BGR, when it was grabbed, and its pts; None at the end of a file. Raises DeviceError."""
+        """(H, W, 3) BGR or (H, W) grey, its capture time and its pts; None at the end of a file. Raises DeviceError."""
         begun_at = self._clock()
         while True:
             if self._capture.grab():
@@ -115,8 +114,8 @@ class Camera:
                     return np.asarray(image, np.uint8), grabbed_at, self._time(grabbed_at)
             if self._is_file:
                 return None
-            if self._clock() - begun_at > PATIENCE_SECONDS or not self._capture.isOpened():
-                raise self._stopped("has stopped giving pictures")
+            if self._clock() - begun_at > TIMEOUT_SECONDS or not self._capture.isOpened():
+                raise self._stopped("no longer gives frames")
             self._sleep(RETRY_SECONDS)
 
     def _time(self, grabbed_at: float) -> Fraction:
@@ -127,12 +126,12 @@ class Camera:
         return round((grabbed_at - self._first_at) / TIME_BASE) * TIME_BASE
 
     def _stopped(self, what: str) -> DeviceError:
-        hint = "is it still reachable?" if "://" in self._name else "is it plugged in, and does no other program use it?"
+        hint = "is it still reachable?" if "://" in self._name else "is it plugged in, and not in use by another program?"
         return DeviceError(f"camera {self._name} {what}; {hint}")
 
 
 def find_cameras() -> list[CameraInfo]:
-    """The cameras among the first ten that can be opened."""
+    """The connected cameras with an index from 0 to 9. Opens each one briefly."""
     found = []
     with silent():
         for index in INDICES:
@@ -147,7 +146,7 @@ def find_cameras() -> list[CameraInfo]:
 
 
 def _name(index: int) -> str:
-    path = Path(f"/sys/class/video4linux/video{index}/name")  # on Linux
+    path = Path(f"/sys/class/video4linux/video{index}/name")  # exists on Linux only
     return path.read_text(errors="replace").strip() if path.is_file() else ""
 
 
@@ -157,12 +156,12 @@ def _open(camera: str) -> cv2.VideoCapture:
         name = hide_passwords(camera)
         if scheme.lower() not in URL_SCHEMES:
             raise InputError(f"cannot open {name}: a camera's URL begins with {', '.join(URL_SCHEMES)}")
-        patience_ms = round(PATIENCE_SECONDS * 1000)
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms]
+        timeout_ms = round(TIMEOUT_SECONDS * 1000)
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         with silent():
             capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
         if not capture.isOpened():
-            raise InputError(f"cannot open {name}: no answer, or no video there; check the address", advice=ADVICE)
+            raise InputError(f"cannot open {name}: no answer, or not a video; check the address", advice=ADVICE)
         return capture
     with silent():
         try:
@@ -170,7 +169,7 @@ def _open(camera: str) -> cv2.VideoCapture:
         except (OverflowError, cv2.error):  # an index of more than 32 bits
             capture = cv2.VideoCapture()
     if not capture.isOpened():
-        there = ", ".join(map(str, find_cameras()))
-        found = f"cameras found: {there}" if there else "no camera found"
+        cameras = ", ".join(map(str, find_cameras()))
+        found = f"cameras found: {cameras}" if cameras else "no camera found"
         raise DeviceError(f"cannot open camera {camera}; {found}", advice=ADVICE)
     return capture

@@ -1,4 +1,4 @@
-"""Sources made from another source, for watching while it runs: at its own speed, mirrored, with a pause."""
+"""Wrappers that turn a source into a live one: real-time pacing, mirroring, pausing."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import numpy as np
 
 from livestyle.frame import Frame, Source
 
-LONGEST_WAIT_SECONDS = Fraction(1)
+LONGEST_GAP_SECONDS = Fraction(1)
 
 
-class _Wrapped:
-    """Passes on all that is not about frames."""
+class _Wrapper:
+    """Forwards everything but `read` to the wrapped source."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -25,10 +25,10 @@ class _Wrapped:
         self._source.close()
 
 
-class Paced(_Wrapped):
-    """A file or a scene as if a camera saw it: each frame at its time.
+class Paced(_Wrapper):
+    """Gives the frames of a file or a scene in real time, as a camera would: `read` waits for each frame's presentation time.
 
-    A gap of more than a second is cut to one: who ends the run must not wait for the next frame.
+    Gaps are capped at 1 s so quitting stays responsive.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Paced(_Wrapped):
         super().__init__(source)
         self.info = replace(source.info, live=True)
         self._clock, self._sleep = clock, sleep
-        self._due: float | None = None
+        self._due: float | None = None  # clock time of the last frame
         self._last_pts = Fraction(0)
 
     def read(self) -> Frame | None:
@@ -47,7 +47,7 @@ class Paced(_Wrapped):
         if self._due is None:
             self._due = self._clock()
         else:
-            self._due += float(min(max(frame.pts_seconds - self._last_pts, Fraction(0)), LONGEST_WAIT_SECONDS))
+            self._due += float(min(max(frame.pts_seconds - self._last_pts, Fraction(0)), LONGEST_GAP_SECONDS))
         self._last_pts = frame.pts_seconds
         early = self._due - self._clock()
         if early > 0:
@@ -55,19 +55,19 @@ class Paced(_Wrapped):
         return replace(frame, captured_at=self._clock())
 
 
-class Mirrored(_Wrapped):
-    """Left and right swapped, as people know themselves."""
+class Mirrored(_Wrapper):
+    """Swaps left and right."""
 
     def read(self) -> Frame | None:
         frame = self._source.read()
         return None if frame is None else replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]))
 
 
-class Pausable(_Wrapped):
-    """While `paused`, gives the last frame again and again, so that a new look can be seen on it.
+class Pausable(_Wrapper):
+    """Repeats its last frame while `paused`, so that changes of the look are visible on it.
 
-    The source runs on meanwhile. The given-again frame keeps its pts, and the time of the pause is left out of all
-    later ones.
+    The source keeps running during a pause. Repeated frames keep their presentation time, and the duration of a pause is
+    subtracted from all later times. Another thread may set `paused`.
     """
 
     def __init__(self, source: Source) -> None:
@@ -75,16 +75,16 @@ class Pausable(_Wrapped):
         self.paused = False
         self._held: Frame | None = None
         self._last_pts = Fraction(0)
-        self._left_out_seconds = Fraction(0)
+        self._paused_seconds = Fraction(0)
 
     def read(self) -> Frame | None:
         frame = self._source.read()
         if frame is None:
             return None
         if self.paused and self._held is not None:
-            self._left_out_seconds += frame.pts_seconds - self._last_pts
+            self._paused_seconds += frame.pts_seconds - self._last_pts
             self._held = replace(self._held, captured_at=frame.captured_at)
         else:
-            self._held = replace(frame, pts_seconds=frame.pts_seconds - self._left_out_seconds)
+            self._held = replace(frame, pts_seconds=frame.pts_seconds - self._paused_seconds)
         self._last_pts = frame.pts_seconds
         return self._held

@@ -1,4 +1,4 @@
-"""The webcam command in a real window, under Xvfb, with real key presses by xdotool."""
+"""The webcam command in a real window, under Xvfb, with key presses by xdotool."""
 
 import ctypes
 import ctypes.util
@@ -34,23 +34,23 @@ TOOLS = ("Xvfb", "xdotool")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 
-STYLES = ["aaa1", "aaa2", "aaa3"]  # the first of all, whatever else is installed
-MIDDLE = np.s_[60:290, 40:560]  # of the window: nothing is written there, and the mouse pointer is lower
-TOP = np.s_[:16, :400]  # where the status is
+STYLES = ["aaa1", "aaa2", "aaa3"]  # sorted before all installed styles
+MIDDLE = np.s_[60:290, 40:560]  # of the window: without overlay text and mouse pointer
+TOP = np.s_[:16, :400]  # the status line
 PATIENCE_SECONDS = 60
-AT_ONCE_SECONDS = 4  # on a busy machine; OpenCV gives a camera up after 5
+AT_ONCE_SECONDS = 4  # on a busy machine; shorter than the 5 s after which OpenCV gives up on a camera
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for it."""
+    """Wait until the condition is true; `what` describes it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        assert time.monotonic() < deadline, f"timeout: {what}"
         time.sleep(0.02)
 
 
 class Display:
-    """An X server whose picture lies in a file."""
+    """An X server that keeps its screen in a file."""
 
     def __init__(self, folder: Path) -> None:
         reader, writer = os.pipe()
@@ -65,8 +65,8 @@ class Display:
         self._file = folder / "Xvfb_screen0"
 
     def look(self) -> Image:
-        """(600, 800, 3) RGB: what is on the screen."""
-        data = self._file.read_bytes()  # in the format of xwd: a header, colours, pixels as blue green red and nothing
+        """The screen, (600, 800, 3) RGB."""
+        data = self._file.read_bytes()  # xwd format: a header, a colour table, pixels as blue, green, red, unused
         header = struct.unpack(">25I", data[:100])
         width, height, line, colors = header[4], header[5], header[12], header[19]
         pixels = np.frombuffer(data, np.uint8, line * height, header[0] + 12 * colors)
@@ -89,7 +89,7 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
 
 
 class Webcam:
-    """The running command, and a person's hands and eyes."""
+    """The running command, with its keyboard and its window."""
 
     def __init__(self, display: Display, folder: Path, *words: str) -> None:
         self.display, self.folder = display, folder
@@ -98,9 +98,9 @@ class Webcam:
             command, cwd=folder, env=display.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.window = ""
-        until(self._find_window, "the window is there")
+        until(self._find_window, "the window is open")
         display.xdotool("windowfocus", "--sync", self.window)
-        until(lambda: display.look()[MIDDLE].any(), "a picture is in it")
+        until(lambda: display.look()[MIDDLE].any(), "the window shows a picture")
 
     def _find_window(self) -> str:
         assert self.process.poll() is None, self.process.communicate()
@@ -114,15 +114,15 @@ class Webcam:
         return self.display.xdotool("getwindowname", self.window)
 
     def pick(self, key: str, style: str) -> Image:
-        """Press a key and wait until its style is seen; the middle of the window, which a still camera leaves still."""
+        """Press a key and wait until its style is shown. Returns the middle of the window; the camera's picture must be still."""
         before = self.display.look()
         self.press(key)
-        until(lambda: self.title() == f"livestyle: {style}", f"the title says {style}")
-        until(lambda: not np.array_equal(self.display.look()[MIDDLE], before[MIDDLE]), "the picture is another")
+        until(lambda: self.title() == f"livestyle: {style}", f"the title shows {style}")
+        until(lambda: not np.array_equal(self.display.look()[MIDDLE], before[MIDDLE]), "the picture changes")
         return self.settled()
 
     def settled(self) -> Image:
-        """The middle of the window, once it is the same in two looks that are some frames apart."""
+        """The middle of the window, after it has been equal in two screenshots some frames apart."""
         looks = [self.display.look()[MIDDLE]]
 
         def same() -> bool:
@@ -130,22 +130,22 @@ class Webcam:
             looks.append(self.display.look()[MIDDLE])
             return np.array_equal(looks[-1], looks[-2])
 
-        until(same, "the picture stands still")
+        until(same, "the picture is still")
         return looks[-1]
 
     def end(self) -> dict[str, object]:
-        """Wait for the end; the summary."""
-        said, complaint = self.process.communicate(timeout=PATIENCE_SECONDS)
-        assert self.process.returncode == 0, complaint
-        assert "Traceback" not in complaint
-        summary = json.loads(said)
+        """Wait for the end. Returns the summary."""
+        output, errors = self.process.communicate(timeout=PATIENCE_SECONDS)
+        assert self.process.returncode == 0, errors
+        assert "Traceback" not in errors
+        summary = json.loads(output)
         assert isinstance(summary, dict)
         return summary
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three styles that no training made, and a still film to hold before the program."""
+    """Three untrained styles, and a video whose frames are all equal, to use as a camera."""
     torch.manual_seed(5)
     network = TransformerNetwork(ARCHITECTURES["lite"])
     for name in STYLES:
@@ -155,7 +155,7 @@ def folder(tmp_path: Path) -> Path:
     y, x = np.mgrid[0:96, 0:160]
     scene = np.stack([x * 255 / 160, y * 255 / 96, (x // 16 + y // 16) % 2 * 200], axis=-1).astype(np.uint8)
     with av.open(str(tmp_path / "still.mp4"), "w") as output:
-        # every picture by itself, and without loss: all are decoded to the same
+            # intra-coded and lossless: all frames decode to the same picture
         stream = output.add_stream("libx264", rate=10, options={"crf": "0", "preset": "ultrafast", "g": "1"})
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
         for _ in range(10 * 120):
@@ -178,12 +178,12 @@ def start(display: Display, folder: Path) -> Iterator[Callable[..., Webcam]]:
         webcam.process.communicate()
 
 
-def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], display: Display, folder: Path) -> None:
+def test_keys_change_the_look_and_save_files(start: Callable[..., Webcam], display: Display, folder: Path) -> None:
     webcam = start("--camera", "still.mp4")
     first = webcam.settled()
     assert webcam.title() == "livestyle: aaa1"
 
-    # by the last 8 bits of their codes these are q, r, s, q and more
+    # the last 8 bits of their codes equal those of q, r, s and others
     for key in ("Left", "Up", "Right", "F1", "F2", "Shift_L", "Cyrillic_shorti", "KP_Left", "Num_Lock", "Num_Lock"):
         webcam.press(key)
 
@@ -194,9 +194,9 @@ def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], displ
     assert np.array_equal(webcam.pick("1", "aaa1"), first)
 
     webcam.press("minus")
-    until(lambda: not np.array_equal(display.look()[MIDDLE], first), "there is less painting")
+    until(lambda: not np.array_equal(display.look()[MIDDLE], first), "the painting is weaker")
     webcam.press("plus")
-    until(lambda: np.array_equal(display.look()[MIDDLE], first), "the whole painting is back")
+    until(lambda: np.array_equal(display.look()[MIDDLE], first), "the painting has full strength")
     webcam.press("c")
     until(lambda: not np.array_equal(display.look()[MIDDLE], first), "the colours are the photo's")
     webcam.press("c")
@@ -204,17 +204,17 @@ def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], displ
     until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "the status is written in white")
     dark = display.look()[TOP].mean()
     webcam.press("i")
-    until(lambda: display.look()[TOP].mean() > 1.5 * dark, "the status and its dark ground have gone")
+    until(lambda: display.look()[TOP].mean() > 1.5 * dark, "the status and its dark background are hidden")
     webcam.press("i")
-    until(lambda: display.look()[TOP].mean() < 1.2 * dark, "the status is back")
+    until(lambda: display.look()[TOP].mean() < 1.2 * dark, "the status is shown again")
     webcam.press("h")
-    until(lambda: display.look()[MIDDLE].mean() < first.mean() / 2, "the help page is there")
+    until(lambda: display.look()[MIDDLE].mean() < first.mean() / 2, "the help page is shown")
     webcam.press("h")
-    until(lambda: np.array_equal(display.look()[MIDDLE], first), "the help page has gone")
+    until(lambda: np.array_equal(display.look()[MIDDLE], first), "the help page is hidden")
 
     webcam.press("r")
     partial = folder / "webcam-001.partial.mp4"
-    until(lambda: partial.exists() and partial.stat().st_size > 5000, "it records")
+    until(lambda: partial.exists() and partial.stat().st_size > 5000, "the recording has data")
     webcam.press("s")
     until((folder / "webcam-001.png").exists, "the picture is saved")
     webcam.press("r")
@@ -225,7 +225,7 @@ def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], displ
     assert summary["recordings"] == ["webcam-001.mp4"]
     assert summary["pictures"] == ["webcam-001.png"]
     assert not partial.exists()
-    # with nothing written into them: the saved picture is what the window showed, and the recording is like it
+    # without the overlay: the saved picture equals what the window showed, and the recording is similar to it
     read = cv2.imread(str(folder / "webcam-001.png"))
     assert read is not None
     saved = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
@@ -236,7 +236,7 @@ def test_keys_styles_pictures_and_recordings(start: Callable[..., Webcam], displ
         recorded = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(recorded) > 1
     for image in recorded:
-        # by blocks of 8x8, for the film keeps one colour for four pixels; a word's dark ground would change some by 80
+        # in blocks of 8x8, as 4:2:0 video has one colour for four pixels; a dark background of text would change some by 80
         assert np.abs(blocks(image) - blocks(saved)).max() < 16
 
 
@@ -245,7 +245,7 @@ def blocks(image: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(cv2.resize(image.astype(np.float32), (20, 12), interpolation=cv2.INTER_AREA))
 
 
-def test_pause_full_screen_and_escape(start: Callable[..., Webcam], display: Display) -> None:
+def test_pause_holds_the_frame_and_escape_quits(start: Callable[..., Webcam], display: Display) -> None:
     webcam = start("--camera", "demo", "--size", "160x96", "--mirror")
     still = display.look()[MIDDLE]
     until(lambda: not np.array_equal(display.look()[MIDDLE], still), "the scene moves")
@@ -262,69 +262,69 @@ def test_pause_full_screen_and_escape(start: Callable[..., Webcam], display: Dis
     assert webcam.end()["recordings"] == []
 
 
-def test_the_close_button_ends_it(start: Callable[..., Webcam], display: Display) -> None:
+def test_close_button_ends_the_run(start: Callable[..., Webcam], display: Display) -> None:
     library = ctypes.util.find_library("X11")
     if library is None:
-        pytest.skip("needs libX11 to press the button where no window manager is")
+        pytest.skip("needs libX11 to press the close button without a window manager")
     webcam = start("--camera", "demo", "--size", "160x96", "--record", "out.mp4")
     press_close_button(library, display.environment["DISPLAY"], int(webcam.window))
     assert webcam.end()["recordings"] == ["out.mp4"]
     assert (webcam.folder / "out.mp4").exists()
 
 
-def test_a_dead_x_server_leaves_the_recording_complete(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    display = Display(tmp_path_factory.mktemp("mortal"))
+def test_lost_display_completes_the_recording(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    display = Display(tmp_path_factory.mktemp("lost-display"))
     try:
         webcam = Webcam(display, folder, "--camera", "demo", "--size", "160x96", "--record", "out.mp4")
-        until(lambda: (folder / "out.partial.mp4").stat().st_size > 5000, "it records")
+        until(lambda: (folder / "out.partial.mp4").stat().st_size > 5000, "the recording has data")
     finally:
         display.server.kill()
         display.server.wait()
-    said, complaint = webcam.process.communicate(timeout=PATIENCE_SECONDS)
-    assert webcam.process.returncode == 1, complaint
-    assert "livestyle: the display has closed the connection" in complaint
-    summary = json.loads(said)
+    output, errors = webcam.process.communicate(timeout=PATIENCE_SECONDS)
+    assert webcam.process.returncode == 1, errors
+    assert "livestyle: the connection to the display was lost" in errors
+    summary = json.loads(output)
     assert (summary["recordings"], summary["kept"]) == (["out.mp4"], [])
     with av.open(str(folder / "out.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) > 10
     assert not list(folder.glob("*partial*"))
 
 
-def test_the_window_opens_before_the_camera(display: Display, folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:  # which takes connections, and never answers
+def test_window_opens_before_the_camera(display: Display, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts connections and never answers
         words = ["webcam", "--camera", f"http://127.0.0.1:{server.getsockname()[1]}/", "--style", STYLES[0], "--json"]
         process = subprocess.Popen(
             [sys.executable, "-m", "livestyle", *words], cwd=folder, env=display.environment, stdout=subprocess.PIPE, text=True
         )
         try:
-            until(lambda: display.xdotool("search", "--name", "^livestyle: loading$"), "the window is there")
+            until(lambda: display.xdotool("search", "--name", "^livestyle: loading$"), "the window is open")
             display.xdotool("windowfocus", "--sync", display.xdotool("search", "--name", "^livestyle: loading$").split("\n")[-1])
-            until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "it says that it loads")
+            until(lambda: (display.look()[TOP].max(axis=2) > 200).any(), "the window shows what is loading")
             pressed_at = time.monotonic()
             display.xdotool("key", "q")
-            said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
         finally:
             process.kill()
     assert time.monotonic() - pressed_at < AT_ONCE_SECONDS
     assert process.returncode == 0
-    assert json.loads(said)["frames"] == 0
+    assert json.loads(output)["frames"] == 0
 
 
-def test_the_window_is_served_while_the_camera_stalls(start: Callable[..., Webcam], display: Display) -> None:
+def test_window_responds_while_the_camera_has_stalled(start: Callable[..., Webcam], display: Display) -> None:
     stall = threading.Event()
     with camera_that_stalls(stall) as address:
         webcam = start("--camera", address)
         stall.set()
         before = webcam.settled()
         webcam.press("h")
-        until(lambda: display.look()[MIDDLE].mean() < before.mean() / 2, "the help page is there")
+        until(lambda: display.look()[MIDDLE].mean() < before.mean() / 2, "the help page is shown")
         webcam.press("q")
         assert webcam.end()["errors"] == []
 
 
 @contextmanager
 def camera_that_stalls(stall: threading.Event) -> Iterator[str]:
-    """The address of a camera that gives equal pictures until `stall` is set, and then nothing."""
+    """The address of a camera that sends equal frames until `stall` is set, and then nothing."""
     ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -354,7 +354,7 @@ def camera_that_stalls(stall: threading.Event) -> Iterator[str]:
 
 
 def press_close_button(library: str, display: str, window: int) -> None:
-    """Send what a window manager sends: WM_DELETE_WINDOW."""
+    """Send WM_DELETE_WINDOW, as a window manager does."""
     x11 = ctypes.CDLL(library)
     x11.XOpenDisplay.restype = ctypes.c_void_p
     x11.XInternAtom.restype = ctypes.c_ulong
@@ -371,7 +371,7 @@ def press_close_button(library: str, display: str, window: int) -> None:
             ("message_type", ctypes.c_ulong),
             ("format", ctypes.c_int),
             ("data", ctypes.c_long * 5),
-            ("room", ctypes.c_long * 24),  # an XEvent is larger
+            ("padding", ctypes.c_long * 24),  # to the size of an XEvent
         )
 
     event = ClientMessage(33, 0, 1, connection, window, protocols, 32, (delete, 0))
@@ -379,8 +379,8 @@ def press_close_button(library: str, display: str, window: int) -> None:
     x11.XCloseDisplay(connection)
 
 
-def test_a_window_can_be_opened_twice(display: Display) -> None:
-    """In a process of its own, for this one may have no display."""
+def test_window_can_be_opened_again_and_closed_twice(display: Display) -> None:
+    """In its own process, as this one may have no display."""
     program = """
 from fractions import Fraction
 from livestyle.sinks.window import Window
@@ -404,14 +404,14 @@ print("done")
     assert result.stdout == "done\n", result.stderr
 
 
-def test_training_shows_the_picture_getting_painted(display: Display, tmp_path: Path) -> None:
+def test_training_preview_shows_the_painting(display: Display, tmp_path: Path) -> None:
     words = ["-c", "demo", "--steps", "100000", "--preview", "window", "--device", "cpu", "--model-path", "models"]
     command = [sys.executable, "-m", "livestyle", "train", *words]
     process = subprocess.Popen(command, cwd=tmp_path, env=display.environment, stderr=subprocess.PIPE, text=True)
     try:
-        until(lambda: display.xdotool("search", "--name", "^livestyle train") or process.poll(), "the window is there")
+        until(lambda: display.xdotool("search", "--name", "^livestyle train") or process.poll(), "the window is open")
         assert process.poll() is None, process.communicate()
-        until(lambda: len(np.unique(display.look().reshape(-1, 3), axis=0)) > 1000, "a picture is in it")
+        until(lambda: len(np.unique(display.look().reshape(-1, 3), axis=0)) > 1000, "the window shows a picture")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     finally:

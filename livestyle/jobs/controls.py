@@ -1,0 +1,208 @@
+"""Keys, overlay and messages of a live run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from livestyle.errors import LivestyleError, OutputError, OutputInUseError
+from livestyle.frame import Frame
+from livestyle.jobs.look_control import LookControl
+from livestyle.jobs.meter import Meter
+from livestyle.jobs.recorder import Recorder
+from livestyle.output_file import partial_files, write_whole
+from livestyle.pictures.writing import encode_picture
+from livestyle.sinks.overlay import Overlay
+from livestyle.sinks.window import Screen
+from livestyle.sources.live import Pausable
+
+MESSAGE_SECONDS, ERROR_SECONDS = 3.0, 15.0
+STALL_SECONDS = 1.0
+"""After this long without a frame, the status line shows that the source has stalled."""
+STRENGTH_STEP = 0.1
+QUIT_KEYS = ("q", "esc")
+
+
+class Controls:
+    """What the user does and sees: runs the actions of keys, and describes the state of the run in the overlay.
+
+    folder: where pictures and recordings that are started by a key are saved, as webcam-001, webcam-002 ...
+    on_error: called once for each error that does not end the run.
+    """
+
+    def __init__(
+        self,
+        looks: LookControl,
+        source: Pausable,
+        screen: Screen,
+        recorder: Recorder,
+        meter: Meter,
+        folder: Path,
+        on_error: Callable[[Exception], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pictures: list[Path] = []
+        """Pictures saved."""
+        self.errors: list[Exception] = []
+        """What failed after the run began; equal errors once."""
+        self.has_quit = False
+        self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
+        self._meter, self._folder, self._on_error, self._clock = meter, folder, on_error, clock
+        self._shows_status, self._shows_help = True, False
+        self._message, self._message_until = "h: help", clock() + MESSAGE_SECONDS
+        self._frame: Frame | None = None
+        self._frame_at = clock()
+
+    def show(self, frame: Frame) -> None:
+        """Use this frame as the current one: for `save_picture`, and to measure stalls."""
+        self._frame, self._frame_at = frame, self._clock()
+
+    def press(self, key: str) -> None:
+        """Run the action of a key in KEYS; ignore any other. A LivestyleError of the action goes to `fail`."""
+        for entry in KEYS:
+            if key in entry.keys:
+                try:
+                    entry.action(self, key)
+                except LivestyleError as error:
+                    self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Show an error, pass it to on_error, and add it to `errors`."""
+        self._show_message(str(error).split("; ")[0], ERROR_SECONDS)  # shortened to fit; on_error gets all of it
+        if str(error) not in map(str, self.errors):
+            self.errors.append(error)
+            self._on_error(error)
+
+    def overlay(self) -> Overlay:
+        """The state of the run, as text."""
+        look = self._looks.look
+        stalled_seconds = self._clock() - self._frame_at
+        words = [look.name, f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
+        words += [f"strength {look.strength:.0%}"] if look.strength < 1 else []
+        words += ["photo's colours"] if look.keep_colors else []
+        words += ["paused"] if self._source.paused else []
+        words += [f"no frame for {stalled_seconds:.0f} s"] if stalled_seconds > STALL_SECONDS else []
+        minutes, seconds = divmod(int(self._recorder.seconds), 60)
+        return Overlay(
+            status="   ".join(words) if self._shows_status else "",
+            recording=f"{minutes}:{seconds:02}" if self._recorder.is_on else "",
+            message=self._message if self._clock() < self._message_until else "",
+            page=[*help_lines(), "", *self._style_lines()] if self._shows_help else (),
+        )
+
+    def _style_lines(self) -> list[str]:
+        numbered = [f"{number} {name}" for number, name in enumerate(self._looks.styles[:9], 1)]
+        return ["   ".join(numbered[start : start + 3]) for start in range(0, len(numbered), 3)]
+
+    def _show_message(self, message: str, seconds: float = MESSAGE_SECONDS) -> None:
+        self._message, self._message_until = message, self._clock() + seconds
+
+    # actions of keys
+
+    def select_style(self, key: str) -> None:
+        styles = self._looks.styles
+        if int(key) <= len(styles):
+            self._looks.select(styles[int(key) - 1])
+        else:
+            self._show_message(f"there are {len(styles)} styles")
+
+    def next_style(self, key: str) -> None:
+        self._looks.step(1)
+
+    def previous_style(self, key: str) -> None:
+        self._looks.step(-1)
+
+    def stronger(self, key: str) -> None:
+        self._looks.add_strength(STRENGTH_STEP)
+
+    def weaker(self, key: str) -> None:
+        self._looks.add_strength(-STRENGTH_STEP)
+
+    def toggle_colors(self, key: str) -> None:
+        self._looks.toggle_colors()
+
+    def toggle_pause(self, key: str) -> None:
+        self._source.paused = not self._source.paused
+
+    def save_picture(self, key: str) -> None:
+        if self._frame is not None:
+            data = encode_picture(self._frame.image, ".png")
+            path = write_to_free_path(self._folder, "png", lambda path: write_whole(path, data, replace=False))
+            self.pictures.append(path)
+            self._show_message(f"saved {path}")
+
+    def toggle_recording(self, key: str) -> None:
+        if self._recorder.is_on:
+            path = self._recorder.paths[-1]
+            self._recorder.stop()
+            self._show_message(f"saved {path}" if path in self._recorder.paths else "nothing was recorded")
+        else:
+            path = write_to_free_path(self._folder, "mp4", self._recorder.start)
+            self._show_message(f"recording {path}")
+
+    def toggle_full_screen(self, key: str) -> None:
+        self._screen.toggle_full_screen()
+
+    def toggle_status(self, key: str) -> None:
+        self._shows_status = not self._shows_status
+
+    def toggle_help(self, key: str) -> None:
+        self._shows_help = not self._shows_help
+
+    def quit(self, key: str) -> None:
+        self.has_quit = True
+
+
+@dataclass(frozen=True)
+class Key:
+    """Keys with one action, and their line of the help page."""
+
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    action: Callable[[Controls, str], None]
+
+
+KEYS = (
+    Key(tuple("123456789"), "1-9", "select a style", Controls.select_style),
+    Key(("n",), "n", "next style", Controls.next_style),
+    Key(("p",), "p", "previous style", Controls.previous_style),
+    Key(("+", "="), "+", "more of the painting", Controls.stronger),
+    Key(("-", "_"), "-", "more of the photo", Controls.weaker),
+    Key(("c",), "c", "the photo's colours, on or off", Controls.toggle_colors),
+    Key(("space",), "space", "pause or resume", Controls.toggle_pause),
+    Key(("s",), "s", "save a picture", Controls.save_picture),
+    Key(("r",), "r", "start or stop recording", Controls.toggle_recording),
+    Key(("f",), "f", "full screen, on or off", Controls.toggle_full_screen),
+    Key(("i",), "i", "show or hide the status line", Controls.toggle_status),
+    Key(("h",), "h", "show or hide this help", Controls.toggle_help),
+    Key(QUIT_KEYS, "q, Esc", "quit", Controls.quit),
+)
+
+
+def help_lines() -> list[str]:
+    """One line for each key."""
+    return [f"{key.label}: {key.help}" for key in KEYS]
+
+
+def free_path(folder: Path, suffix: str) -> Path:
+    """The first of webcam-001, webcam-002 ... that does not exist, is not being written, and has no partial file."""
+    number = 1
+    while True:
+        path = folder / f"webcam-{number:03}.{suffix}"
+        if not path.exists() and not partial_files(path):
+            return path
+        number += 1
+
+
+def write_to_free_path(folder: Path, suffix: str, write: Callable[[Path], None]) -> Path:
+    """Call `write` with a free path and return the path. Retries with another one if a different run takes it first."""
+    while True:
+        path = free_path(folder, suffix)
+        try:
+            write(path)
+        except OutputError as error:
+            if not isinstance(error, OutputInUseError) and not isinstance(error.__cause__, FileExistsError):
+                raise
+        else:
+            return path

@@ -1,0 +1,238 @@
+"""Paint a camera, a stream or a video in real time: in a window, and recorded.
+
+    source ─▶ pipeline ─▶ fan-out ─▶ screen, in the main thread
+                                  ─▶ recording, in its own thread
+"""
+
+# on Linux, cv2 must be imported before av: otherwise the window hangs
+from livestyle.sinks.window import Screen, on_lost_display
+
+# isort: split
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NoReturn
+
+from livestyle.errors import DeviceError, hide_passwords
+from livestyle.interrupt import ctrl_c_noted
+from livestyle.jobs.controls import QUIT_KEYS
+from livestyle.jobs.live_loop import BLANK, POLL_SECONDS, LiveLoop
+from livestyle.jobs.live_source import open_live_source
+from livestyle.jobs.look_control import LookControl
+from livestyle.look import Look
+from livestyle.sinks.overlay import Overlay
+from livestyle.size import Size
+from livestyle.sources.live import Mirrored, Pausable
+from livestyle.streaming.channel import Channel
+from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS, LIVE, Pipeline
+from livestyle.streaming.smoothing import smoothing
+from livestyle.stylizer import Blend, Stylizer
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """Paint a live source on a screen, and record it. Picklable.
+
+    The model and the device belong to the Stylizer that runs the job.
+    """
+
+    camera: str = "0"
+    """A camera's index or device, a URL, the path of a video file, or "demo"."""
+    style: Blend = "wave"
+    """The first style. Keys change it."""
+    size: Size | None = None
+    """The box, in pixels, that frames are scaled to fit; see `livestyle.size`. None: the size of the source."""
+    mirror: bool = False
+    """Swap left and right."""
+    strength: float = 1.0
+    """From 0, the photo, to 1, the painting."""
+    keep_colors: bool = False
+    """Keep the photo's colours; only the lightness is painted."""
+    smooth: float = 0.0
+    """From 0 to 1: less flicker, by following motion from frame to frame."""
+    seconds: Fraction | None = None
+    """Stop after this much of the source's time. None: when the user quits or the source ends."""
+    record: Path | None = None
+    """Record to this file from the first frame on. A key starts and stops further recordings."""
+    overwrite: bool = False
+    """Replace an existing `record`."""
+    folder: Path = Path()
+    """Where pictures and recordings that are started by key are saved."""
+
+
+@dataclass(frozen=True)
+class LiveResult:
+    """What a run has done so far."""
+
+    captured: int = 0
+    """Frames read from the source."""
+    frames: int = 0
+    """Frames shown."""
+    dropped: int = 0
+    """Frames replaced by newer ones, or in progress when the run ended."""
+    failed: int = 0
+    """Frames that could not be painted."""
+    fps: float = 0.0
+    """Mean rate of the frames shown."""
+    median_delay_ms: int | None = None
+    """Latency from capture to display; None if no frame was shown."""
+    recordings: tuple[Path, ...] = ()
+    """Complete recordings."""
+    kept: tuple[Path, ...] = ()
+    """Partial files of recordings that failed; they can be played."""
+    pictures: tuple[Path, ...] = ()
+    """Pictures saved by key."""
+    notes: tuple[str, ...] = ()
+    """Informational notes; no data was lost."""
+    damage: tuple[str, ...] = ()
+    """What of the source or of a recording was lost."""
+    errors: tuple[Exception, ...] = ()
+    """What failed after the first frame: a recording, a saved picture, or what ended the run."""
+
+
+class LiveSession:
+    """One run of a live job.
+
+    screen: a Window, which needs the main thread, or NoWindow. Closed at the end.
+    on_error: called with each error that does not end the run, and with the one that ends it after the first frame.
+    on_lost_display: called with the result if the X server dies; the process then ends with exit code 1.
+    """
+
+    def __init__(
+        self,
+        job: LiveJob,
+        screen: Screen,
+        on_error: Callable[[Exception], object] = lambda error: None,
+        on_lost_display: Callable[[LiveResult], object] = lambda result: None,
+    ) -> None:
+        self._job, self._screen, self._on_error, self._on_lost_display = job, screen, on_error, on_lost_display
+        self._opened: _Opened | None = None
+        self._loop: LiveLoop | None = None
+        self._pipeline: Pipeline | None = None
+
+    def run(self, open_stylizer: Callable[[], AbstractContextManager[Stylizer]]) -> LiveResult:
+        """Show and record until the user quits, the source ends, or the job's time is over.
+
+        open_stylizer: returns the stylizer, as a context manager that is left at the end: `lambda: Stylizer("wave")`, or
+            `lambda: nullcontext(stylizer)` for one that stays open. Called in another thread while the screen shows what is
+            being opened.
+
+        Raises what prevents the first frame: LivestyleError for the camera, the style, the device or the recording. Later
+        errors are in the result. Raises KeyboardInterrupt after Ctrl-C. Recordings are completed and `result` is up to date in
+        each case.
+        """
+        with closing(self._screen), ctrl_c_noted() as interrupted:
+            # a thread inside a camera that does not answer is left behind
+            with Channel(self._open(open_stylizer), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as opening:
+                self._opened = wait_for_opened(opening, self._screen, interrupted)
+            if self._opened is not None:
+                self._paint(self._opened, interrupted)
+            if interrupted():
+                raise KeyboardInterrupt
+        return self.result
+
+    @property
+    def result(self) -> LiveResult:
+        """What the run has done so far."""
+        if self._opened is None or self._loop is None:
+            return LiveResult()
+        source, loop, pipeline = self._opened.source, self._loop, self._pipeline
+        captured, failed = (pipeline.captured, pipeline.failed) if pipeline is not None else (0, 0)
+        return LiveResult(
+            captured=captured,
+            frames=loop.meter.frames,
+            dropped=captured - loop.meter.frames - failed,
+            failed=failed,
+            fps=round(loop.meter.mean_fps, 2),
+            median_delay_ms=loop.meter.median_delay_ms,
+            recordings=tuple(loop.recorder.paths),
+            kept=tuple(loop.recorder.kept),
+            pictures=tuple(loop.controls.pictures),
+            notes=tuple(source.notes + self._opened.stylizer.engine.notes + loop.recorder.notes),
+            damage=tuple(source.damage + loop.recorder.damage),
+            errors=tuple(loop.controls.errors),
+        )
+
+    def _open(self, open_stylizer: Callable[[], AbstractContextManager[Stylizer]]) -> "Iterator[str | _Opened]":
+        """Open the source and the stylizer: a line before each step, then both. Closes them if the reader stops before that."""
+        job = self._job
+        resources = ExitStack()
+        try:
+            yield f"camera {hide_passwords(job.camera)}"
+            source = resources.enter_context(closing(open_live_source(job.camera, job.size)))
+            yield f"style {job.style}"
+            stylizer = resources.enter_context(open_stylizer())
+            look = stylizer.look(job.style, strength=job.strength, keep_colors=job.keep_colors)
+            styles = stylizer.load_all()
+            width, height = source.info.width, source.info.height
+            yield f"{stylizer.engine.name} at {width}x{height}"
+            stylizer.warm_up(height, width)
+            yield _Opened(Pausable(Mirrored(source) if job.mirror else source), stylizer, styles, look, resources)
+        except BaseException:
+            resources.close()
+            raise
+
+    def _paint(self, opened: "_Opened", interrupted: Callable[[], bool]) -> None:
+        job, source, stylizer = self._job, opened.source, opened.stylizer
+        self._screen.resize(source.info.width, source.info.height)
+        looks = LookControl(stylizer, opened.styles, opened.look)
+        loop = self._loop = LiveLoop(looks, source, self._screen, job.folder, self._on_error)
+        try:
+            if job.record is not None:
+                loop.recorder.start(job.record, job.overwrite)
+            self._pipeline = Pipeline(source, stylizer.engine, looks, LIVE, smoothing(job.smooth))
+            with self._pipeline, on_lost_display(self._end_process):
+                loop.run(self._pipeline, job.seconds, interrupted)
+        except Exception as error:
+            if not loop.meter.frames:
+                raise
+            loop.controls.fail(error)
+        finally:
+            loop.close()
+            if self._pipeline is None or not self._pipeline.is_stuck:
+                opened.resources.close()
+
+    def _end_process(self) -> NoReturn:
+        """Complete the recording after the display is lost: the library that lost it ends the process next."""
+        assert self._loop is not None
+        try:
+            self._loop.controls.fail(DeviceError("the connection to the display was lost; is its server still running?"))
+            self._loop.complete_recording()  # not the screen, which cannot be used any more
+            self._on_lost_display(self.result)
+            sys.stdout.flush()
+        finally:
+            os._exit(1)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What takes seconds to open. Closed with `resources`."""
+
+    source: Pausable
+    stylizer: Stylizer
+    styles: list[str]
+    look: Look
+    resources: ExitStack
+
+
+def wait_for_opened(opening: "Channel[str | _Opened]", screen: Screen, interrupted: Callable[[], bool]) -> "_Opened | None":
+    """Show the current step and its duration until the opened resources arrive; None if the user quits before."""
+    step, begun_at = "", time.monotonic()
+    screen.title = "livestyle: loading"
+    while screen.is_open and not interrupted() and screen.key() not in QUIT_KEYS:
+        item = opening.poll(POLL_SECONDS)
+        if isinstance(item, str):
+            step, begun_at = item, time.monotonic()
+        elif item is not None:
+            return item
+        overlay = Overlay(status=f"loading: {step}   {time.monotonic() - begun_at:.0f} s", message="q: quit")
+        if overlay != screen.overlay:
+            screen.overlay = overlay
+            screen.write(BLANK)
+    return None

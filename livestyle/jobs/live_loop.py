@@ -1,0 +1,101 @@
+"""The loop of a live run, from painted frames and keys to the screen and the recording."""
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from livestyle.errors import OutputError
+from livestyle.frame import Frame
+from livestyle.jobs.controls import Controls
+from livestyle.jobs.look_control import LookControl
+from livestyle.jobs.meter import Meter
+from livestyle.jobs.recorder import OUTPUT_NAME as RECORDING
+from livestyle.jobs.recorder import Recorder
+from livestyle.sinks.window import Screen
+from livestyle.sources.live import Pausable
+from livestyle.streaming.fan_out import FanOut, Output, Policy
+from livestyle.streaming.pipeline import Pipeline
+
+POLL_SECONDS = 0.01
+"""The longest delay between a key press and its action while no frame arrives."""
+BLANK = Frame(np.zeros((9, 16, 3), np.uint8), Fraction(0))
+SCREEN = "screen"
+"""Name of the output that shows the frames."""
+
+
+class LiveLoop:
+    """Writes painted frames to the screen and the recording, and handles keys. Belongs to the thread of the screen."""
+
+    def __init__(
+        self,
+        looks: LookControl,
+        source: Pausable,
+        screen: Screen,
+        folder: Path,
+        on_error: Callable[[Exception], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.meter = Meter(clock)
+        self._fan_out = FanOut([Output(SCREEN, screen, Policy.INLINE)], self._output_failed)
+        self.recorder = Recorder(self._fan_out, source.info)
+        self.controls = Controls(looks, source, screen, self.recorder, self.meter, folder, on_error, clock)
+        self._looks, self._screen = looks, screen
+        self._frame: Frame | None = None
+
+    def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
+        """Until a quit key, the window's close button, Ctrl-C, the source's end, or so many seconds of the source's time."""
+        end_pts: Fraction | None = None
+        while not self.controls.has_quit and self._screen.is_open and not interrupted():
+            try:
+                frame = pipeline.poll(POLL_SECONDS)
+            except StopIteration:
+                return
+            if frame is not None:
+                if end_pts is None and seconds is not None:
+                    end_pts = frame.pts_seconds + seconds
+                if end_pts is not None and frame.pts_seconds >= end_pts:
+                    return
+                self.write(frame)
+            else:
+                self._refresh()
+            self.controls.press(self._screen.key())
+
+    def write(self, frame: Frame) -> None:
+        """Show and record a painted frame. Raises the screen's error; a recording's error goes to the controls."""
+        self._frame = frame
+        self.controls.show(frame)
+        self._update_screen()
+        self._fan_out.write(frame)
+        self.meter.count(frame)
+
+    def _refresh(self) -> None:
+        """Show changes of the overlay, and report a failed recording, while no frame arrives."""
+        self._fan_out.report_failures()
+        if self.controls.overlay() != self._screen.overlay:
+            self._update_screen()
+            self._screen.write(self._frame or BLANK)
+
+    def _update_screen(self) -> None:
+        self._screen.title = f"livestyle: {self._looks.look.name}"
+        self._screen.overlay = self.controls.overlay()
+
+    def complete_recording(self) -> None:
+        """Stop the recording, if there is one. Its error goes to the controls."""
+        try:
+            self.recorder.stop()
+        except OutputError as error:
+            self.controls.fail(error)
+
+    def close(self) -> None:
+        """Complete the recording and close the screen."""
+        self.complete_recording()
+        self._fan_out.close()
+
+    def _output_failed(self, name: str, error: BaseException) -> None:
+        """Continue without a failed recording, but not without the screen."""
+        if name != RECORDING:
+            raise error
+        self.controls.fail(self.recorder.failed(error))

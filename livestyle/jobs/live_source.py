@@ -1,0 +1,44 @@
+"""Open the source of a live run by its name: a camera, a network stream, a video file, or the demo scene."""
+
+from pathlib import Path
+
+from livestyle.frame import Source
+from livestyle.size import Size, fit_size
+from livestyle.sources.camera import Camera
+from livestyle.sources.demo import DemoScene
+from livestyle.sources.live import Paced
+from livestyle.sources.video.file import open_video
+
+DEMO_SIZE = (640, 360)
+
+
+def open_live_source(camera: str, size: Size | None) -> Source:
+    """Open a source that gives its frames in real time, scaled to fit `size`.
+
+    camera: a camera's index ("0") or device ("/dev/video0"), a URL, the path of a video file, or "demo".
+
+    Raises DeviceError or InputError if it cannot be opened.
+    """
+
+    def fitted(width: int, height: int) -> tuple[int, int]:
+        return fit_size(width, height, size)
+
+    if camera == "demo":
+        return Paced(DemoScene(*fitted(*DEMO_SIZE)))
+    if is_file(camera):
+        return Paced(open_video(Path(camera), size=fitted))
+    # without a width, request 16:9
+    preferred_size = None if size is None else (size[0] or round(size[1] * 16 / 9), size[1])
+    source = Camera(camera, preferred_size=preferred_size, size=fitted)
+    return source if source.info.live else Paced(source)
+
+
+def is_file(camera: str) -> bool:
+    """Whether `camera` is the path of a video file, existing or not, and not an index, a URL or a device."""
+    path = Path(camera)
+    if not camera or camera.isdecimal() or "://" in camera:
+        return False
+    try:
+        return not path.is_char_device() and (path.exists() or bool(path.suffix))
+    except OSError:  # not a valid path; opening it as a file raises the error
+        return True

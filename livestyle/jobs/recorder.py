@@ -1,0 +1,111 @@
+"""Record a live run: videos that start and stop while it goes on."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from livestyle.errors import OutputError
+from livestyle.frame import Frame, StreamInfo
+from livestyle.sinks.video.writer import VideoWriter
+from livestyle.streaming.fan_out import FanOut, Output, Policy
+
+OUTPUT_NAME = "recording"
+
+
+class Recording:
+    """A sink that writes one video. Its first frame is at time 0, and frames repeated during a pause are left out."""
+
+    def __init__(self, path: Path, info: StreamInfo, overwrite: bool = False) -> None:
+        # capture times minus the first one are multiples of no time base and start at 0
+        info = replace(info, frame_count=None, time_base=None, origin_seconds=Fraction(0))
+        self.writer = VideoWriter(path, info, overwrite=overwrite)
+        self.notes = self.writer.notes
+        self._first_pts: Fraction | None = None
+        self._last_pts = Fraction(0)
+
+    @property
+    def is_empty(self) -> bool:
+        return self._first_pts is None
+
+    @property
+    def seconds(self) -> float:
+        """Time of the last frame."""
+        return 0.0 if self._first_pts is None else float(self._last_pts - self._first_pts)
+
+    def write(self, frame: Frame) -> None:
+        if self._first_pts is None:
+            self._first_pts = frame.pts_seconds
+        elif frame.pts_seconds <= self._last_pts:
+            return
+        self._last_pts = frame.pts_seconds
+        if not self.writer.path.parent.is_dir():  # an open file would still accept data, all of it lost
+            raise OutputError(f"cannot write {self.writer.path}: its folder has been removed")
+        self.writer.write(replace(frame, pts_seconds=frame.pts_seconds - self._first_pts))
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Complete the file. Without a frame in it, delete it."""
+        self.writer.close(OutputError("nothing was recorded") if error is None and self.is_empty else error)
+
+
+class Recorder:
+    """Makes recordings, one at a time, as an output of a fan-out: encoding has its own thread.
+
+    fan_out: when the output OUTPUT_NAME fails, its on_failure must call `failed`.
+    info: of the frames written to the fan-out.
+    """
+
+    def __init__(self, fan_out: FanOut, info: StreamInfo) -> None:
+        self.paths: list[Path] = []
+        """Complete recordings, and the current one."""
+        self.kept: list[Path] = []
+        """Partial files of recordings that failed."""
+        self.notes: list[str] = []
+        self.damage: list[str] = []
+        self._fan_out = fan_out
+        self._info = info
+        self._recording: Recording | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self._recording is not None
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the current recording so far; 0 without one."""
+        return self._recording.seconds if self._recording is not None else 0.0
+
+    def start(self, path: Path, overwrite: bool = False) -> None:
+        """Record from the next frame on. Raises OutputError, and OutputInUseError if another run is writing the file."""
+        self._recording = Recording(path, self._info, overwrite)
+        self._fan_out.add(Output(OUTPUT_NAME, self._recording, Policy.WAIT))
+        self.paths.append(path)
+
+    def stop(self) -> None:
+        """Complete the current recording, if there is one. Raises OutputError if that fails; it has stopped then too."""
+        if self._recording is None:
+            return
+        try:
+            self._fan_out.remove(OUTPUT_NAME)
+        except Exception as error:
+            raise self.failed(error) from error
+        recording = self._end()
+        if recording.is_empty:
+            self.paths.pop()
+            self.notes.append("nothing was recorded")
+
+    def failed(self, error: BaseException) -> OutputError:
+        """Note that the fan-out has ended the current recording with an error. Returns the error to report."""
+        writer = self._end().writer
+        self.paths.pop()
+        self.kept += [writer.kept] if writer.kept is not None else []
+        message = str(error) if isinstance(error, OutputError) else f"unexpected {type(error).__name__}: {error}"
+        message += "" if writer.remains in message else f"; {writer.remains}"
+        return OutputError(f"the recording has stopped: {message}")
+
+    def _end(self) -> Recording:
+        """Collect what the current recording reports; there is none afterwards."""
+        assert self._recording is not None
+        recording, self._recording = self._recording, None
+        self.notes += [note for note in recording.notes if note not in self.notes]
+        self.damage += recording.writer.damage
+        return recording

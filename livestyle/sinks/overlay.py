@@ -1,0 +1,65 @@
+"""Text drawn over a shown frame: status line, recording indicator, message, help page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from livestyle.frame import Image
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+WHITE, RED = (255, 255, 255), (235, 40, 40)  # RGB
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """The text to draw. Empty parts are not drawn."""
+
+    status: str = ""
+    """One line at the top left."""
+    recording: str = ""
+    """The recording time, at the top right beside a red dot."""
+    message: str = ""
+    """One line at the bottom."""
+    page: Sequence[str] = ()
+    """Lines of a page that covers the dimmed frame."""
+
+
+def fit(image: Image, width: int, height: int) -> Image:
+    """(H, W, 3) -> (height, width, 3), scaled to fit with the aspect ratio kept and black bars. Always a new array."""
+    canvas = np.zeros((height, width, 3), np.uint8)
+    scale = min(width / image.shape[1], height / image.shape[0])
+    w, h = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    x, y = (width - w) // 2, (height - h) // 2
+    canvas[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return canvas
+
+
+def draw(canvas: Image, overlay: Overlay) -> None:
+    """Draw the overlay onto (H, W, 3) RGB in place. The text scales with the height of the canvas."""
+    height, width = canvas.shape[:2]
+    scale = min(max(height / 900, 0.45), 1.5)
+    line = round(34 * scale)  # pixels from one line to the next
+    if overlay.page:
+        canvas //= 4
+        for number, text in enumerate(overlay.page):
+            _draw_text(canvas, text, line, round(line * (number + 2.5)), scale)
+    if overlay.status:
+        canvas[: round(line * 1.3)] //= 3
+        _draw_text(canvas, overlay.status, line // 2, line, scale)
+    if overlay.recording:
+        w, _ = cv2.getTextSize(overlay.recording, FONT, scale, 1)[0]
+        x = width - w - line // 2
+        _draw_text(canvas, overlay.recording, x, line, scale)
+        cv2.circle(canvas, (x - line // 2, round(line * 0.7)), line // 4, RED, -1, cv2.LINE_AA)
+    if overlay.message:
+        canvas[height - round(line * 1.4) :] //= 3
+        _draw_text(canvas, overlay.message, line // 2, height - line // 2, scale)
+
+
+def _draw_text(canvas: Image, text: str, x: int, y: int, scale: float) -> None:
+    """One line from (x, y), its baseline; smaller if it would be wider than the canvas."""
+    available = canvas.shape[1] - 2 * x if x < canvas.shape[1] // 2 else canvas.shape[1] - x
+    needed = cv2.getTextSize(text, FONT, scale, 1)[0][0]
+    cv2.putText(canvas, text, (x, y), FONT, scale * min(1, available / max(needed, 1)), WHITE, 1, cv2.LINE_AA)

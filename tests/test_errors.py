@@ -1,0 +1,21 @@
+"""Passwords in messages."""
+
+import pytest
+
+from livestyle.errors import hide_passwords
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("rtsp://me:pw@host:554/a", "rtsp://me:***@host:554/a"),
+        ("rtsp://me:p/w@x@host/a?b", "rtsp://me:***@host/a?b"),
+        ("open http://:pw@host, then wait", "open http://:***@host, then wait"),
+        ("http://h/v?user=me&Password=a%20b&size=1#top", "http://h/v?user=me&Password=***&size=1#top"),
+        ("http://h:80/v?access_token=abc", "http://h:80/v?access_token=***"),
+        ("http://h:80/v?size=1", "http://h:80/v?size=1"),
+        ("a:b@c is no URL", "a:b@c is no URL"),
+    ],
+)
+def test_hide_passwords(text: str, hidden: str) -> None:
+    assert hide_passwords(text) == hidden
