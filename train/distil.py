@@ -26,7 +26,7 @@ from tqdm import tqdm
 from livestyle.errors import TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.pictures.reading import READ_SUFFIXES
+from livestyle.pictures.formats import READ_SUFFIXES
 from livestyle.style_files.file_format import write_safetensors
 from livestyle.train.content.crops import ContentCrops, collate, init_worker, to_image, to_tensor, try_read_picture
 from livestyle.train.content.variations import variation

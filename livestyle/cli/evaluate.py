@@ -95,7 +95,8 @@ def evaluate(
     from tqdm import tqdm
 
     from livestyle.output_file import write_whole
-    from livestyle.pictures.reading import find_pictures, read_picture
+    from livestyle.pictures.finding import find_pictures
+    from livestyle.pictures.reading import read_picture
     from livestyle.train.measure.evaluate import iterations_table, losses_table, steadiness_table
     from livestyle.train.measure.steadiness import measure
     from livestyle.train.measure.yardstick import DEFAULT_LOSS_MODEL, open_yardstick
@@ -203,7 +204,7 @@ def check_photo(path: Path, sizes: "Sequence[Size | None]", yardstick: "Yardstic
 
 def resized(image: "Image", size: Size | None) -> "Image":
     """To its painted size."""
-    from livestyle.pictures.reading import resize
+    from livestyle.pictures.pixels import resize
 
     return resize(image, *painted_size(image, size))
 
@@ -217,7 +218,8 @@ def painted_size(image: "Image", size: Size | None) -> tuple[int, int]:
 
 def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dict[str, Image]":
     """Style -> its picture, (H, W, 3) uint8. No names: all styles that have one in the folder. Raises InputError."""
-    from livestyle.pictures.reading import READ_SUFFIXES, read_picture
+    from livestyle.pictures.formats import READ_SUFFIXES
+    from livestyle.pictures.reading import read_picture
     from livestyle.style_files.gallery import Gallery
     from livestyle.train.measure.yardstick import check_picture
 
@@ -300,7 +302,7 @@ def write_sheet(path: Path, style_images: "Mapping[str, Image]", rows: Sequence[
     import numpy as np
 
     from livestyle.pictures.contact_sheet import PAPER, make_sheet
-    from livestyle.pictures.reading import resize
+    from livestyle.pictures.pixels import resize
     from livestyle.pictures.writing import write_picture
 
     room = rows[0][1][0].shape[1], rows[0][1][0].shape[0]

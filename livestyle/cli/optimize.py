@@ -75,7 +75,8 @@ def optimize(
     from tqdm import tqdm
 
     from livestyle.interrupt import ctrl_c_noted
-    from livestyle.pictures.reading import read_picture, resize
+    from livestyle.pictures.pixels import resize
+    from livestyle.pictures.reading import read_picture
     from livestyle.pictures.writing import write_picture
     from livestyle.train.content.crops import to_tensor
     from livestyle.train.measure.optimize import Weights, check_memory, descend, noise_like

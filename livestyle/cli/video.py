@@ -168,7 +168,7 @@ def report(job: "VideoJob", result: "VideoResult", quiet: bool) -> None:
 def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
     """Each input with its output. Raises OutputError or InputError for names that do not fit together."""
     from livestyle.jobs.video import find_videos, target_in
-    from livestyle.pictures.reading import READ_SUFFIXES
+    from livestyle.pictures.formats import READ_SUFFIXES
 
     for path in paths if output else paths[:-1] or paths:
         check_input(path)
@@ -218,7 +218,7 @@ def check_input(path: Path) -> None:
             "video reads files, not URLs; download it first (yt-dlp URL), or paint the stream live: "
             "livestyle webcam --camera URL --record out.mp4"
         )
-    from livestyle.pictures.reading import READ_SUFFIXES
+    from livestyle.pictures.formats import READ_SUFFIXES
 
     if path.suffix.lower() in READ_SUFFIXES and re.search(r"%\d*d|[*?[]", path.name):
         raise sequence_error(path)
@@ -228,7 +228,7 @@ def check_input(path: Path) -> None:
 
 def raise_if_pictures(paths: list[Path]) -> None:
     """Raise InputError if all are pictures: frames/*.png, expanded by the shell."""
-    from livestyle.pictures.reading import READ_SUFFIXES
+    from livestyle.pictures.formats import READ_SUFFIXES
 
     if all(path.suffix.lower() in READ_SUFFIXES for path in paths):
         raise sequence_error(paths[0].parent / f"*{paths[0].suffix}")

@@ -28,9 +28,9 @@ def parse_blend(style: str | os.PathLike[str] | Mapping[str, float]) -> dict[str
     else:
         raise StyleError(f"cannot read the style {style!r:.100}; give a name, a path, or a blend such as wave:.7,udnie:.3")
     blend: dict[str, float] = {}
-    for name, weight in entries:
+    for name, share in entries:
         try:
-            number = float(weight)
+            number = float(share)
         except (TypeError, ValueError):
             number = 0.0
         if not 0 < number < 1e6 or not name.strip():

@@ -2,7 +2,8 @@
 
 from livestyle.errors import InputError, StyleError
 from livestyle.frame import Image
-from livestyle.pictures.reading import decode_picture, resize
+from livestyle.pictures.pixels import resize
+from livestyle.pictures.reading import decode_picture
 from livestyle.pictures.writing import encode_picture
 from livestyle.style_files.file_format import StyleHeader, load_thumbnail_jpeg
 

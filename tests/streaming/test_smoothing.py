@@ -12,7 +12,7 @@ from livestyle.frame import Frame, Image
 from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
-from livestyle.pictures.reading import resize
+from livestyle.pictures.pixels import resize
 from livestyle.sources.demo import Lake
 from livestyle.streaming.looks import ConstantLook, Playlist, SwitchedLook, crossfade
 from livestyle.streaming.pipeline import Painted, offline, paint_frames

@@ -8,7 +8,7 @@ import pytest
 
 from livestyle.errors import InputError
 from livestyle.frame import Image
-from livestyle.pictures.reading import resize
+from livestyle.pictures.pixels import resize
 from livestyle.streaming.optical_flow import EXACT, FAST, find_flow, inside, seen_in_both, warped
 from livestyle.train.content.drawn import scenes
 from livestyle.train.measure.steadiness import (

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from livestyle.errors import LivestyleError, TrainingError
-from livestyle.pictures import reading as pictures
-from livestyle.pictures.reading import READ_SUFFIXES
+from livestyle.pictures.formats import READ_SUFFIXES
+from livestyle.pictures.reading import read_picture as read_picture_file
 from livestyle.train.content import drawn
 
 MAX_VIDEO_FRAMES = 400  # of one video, spread evenly over its length
@@ -27,7 +27,7 @@ def try_read_picture(path: Path) -> np.ndarray | None:
     """Read a picture -> (H, W, 3) uint8 RGB, rotated as its EXIF orientation says; None if it cannot be read, is damaged, or does
     not fit the memory."""
     try:
-        return pictures.read_picture(path).image
+        return read_picture_file(path).image
     except (LivestyleError, OSError, MemoryError):
         return None
 

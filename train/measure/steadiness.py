@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from livestyle.errors import InputError
 from livestyle.frame import FloatArray, Image
-from livestyle.pictures.reading import read_picture, resize
+from livestyle.pictures.pixels import resize
+from livestyle.pictures.reading import read_picture
 from livestyle.sources.demo import Lake
 from livestyle.sources.video.file import VideoFile
 from livestyle.streaming.optical_flow import EXACT, Mask, find_flow, inside, seen_in_both, warped
