@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from livestyle.errors import LivestyleError, TrainingError
 from livestyle.pictures.formats import READ_SUFFIXES
-from livestyle.pictures.reading import read_picture as read_picture_file
+from livestyle.pictures.reading import read_picture
 from livestyle.train.content import drawn
 
 MAX_VIDEO_FRAMES = 400  # of one video, spread evenly over its length
@@ -27,7 +27,7 @@ def try_read_picture(path: Path) -> np.ndarray | None:
     """Read a picture -> (H, W, 3) uint8 RGB, rotated as its EXIF orientation says; None if it cannot be read, is damaged, or does
     not fit the memory."""
     try:
-        return read_picture_file(path).image
+        return read_picture(path).image
     except (LivestyleError, OSError, MemoryError):
         return None
 
