@@ -159,13 +159,13 @@ def fetched(batches: Iterable[SubmittedBatch], in_flight: int) -> Generator[Pain
 
 
 def paint_frames(
-    frames: Iterable[Frame], engine: Engine, looks: LookSource, buffering: Buffering, stages: Sequence[Stage] | None = ()
+    frames: Iterable[Frame], engine: Engine, looks: LookSource, buffering: Buffering, stages: Sequence[Stage] = ()
 ) -> Iterator[Frame]:
     """Yield the painted frames, in order, times unchanged. An error is raised after the frames before it."""
     batches = submitted(frames, engine, looks, buffering.batch)
     with closing(fetched(batches, buffering.batches_in_flight or engine.batches_in_flight)) as painted:
         transformed: Iterator[Painted] = painted
-        for stage in stages or ():
+        for stage in stages:
             transformed = stage(transformed)
         for item in transformed:
             yield item.frame
@@ -179,7 +179,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, source: Source, engine: Engine, looks: LookSource, buffering: Buffering, stages: Sequence[Stage] | None = ()
+        self, source: Source, engine: Engine, looks: LookSource, buffering: Buffering, stages: Sequence[Stage] = ()
     ) -> None:
         options = (buffering.queued, buffering.drop_oldest, buffering.join_timeout_seconds)
         self._read = Channel(read_all(source, engine.takes_nv12), *options)

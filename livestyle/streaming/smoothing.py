@@ -29,9 +29,6 @@ LARGEST_ROWS_CHANGE = 0.15  # relative to the rows. Measured: .28 and more betwe
 LARGEST_STRENGTH_CHANGE = 0.09  # a key changes the strength by .1
 
 
-Smoothing = Sequence[Stage]
-
-
 def smoothing(strength: float) -> Sequence[Stage]:
     """The stages that smooth, for a strength from 0, none, to 1."""
     return [partial(smoothed, strength=strength)] if strength > 0 else []

@@ -1,4 +1,4 @@
-"""Channels: order, ends, errors, back-pressure, and no thread left behind. Events, not sleep, say what has happened."""
+"""Channels: order, end, errors, back-pressure, and ended threads. Events, not sleep, mark what has happened."""
 
 import itertools
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from livestyle.streaming.channel import Channel, is_any_left_behind
 
-SECONDS = 60  # after which a thread that is waited for has hung
+SECONDS = 60  # waiting longer than this means a thread hangs
 
 
 def threads() -> set[threading.Thread]:
@@ -17,13 +17,13 @@ def threads() -> set[threading.Thread]:
 
 
 @pytest.fixture(autouse=True)
-def _all_joined() -> Iterator[None]:
+def _all_threads_joined() -> Iterator[None]:
     yield
     assert threads() == set()
 
 
 def read_until(expected: type[BaseException], items: Iterator[int]) -> tuple[list[int], BaseException]:
-    """What came before the error, and the error."""
+    """Return the items before the error, and the error."""
     got = []
     try:
         for item in items:
@@ -34,7 +34,7 @@ def read_until(expected: type[BaseException], items: Iterator[int]) -> tuple[lis
 
 
 class Numbers:
-    """A generator that says how far it is: `reached(n)` once it is asked for item n, `closed` at its end."""
+    """A generator with events: `reached(n)` waits until item n is requested; `finished` and `closed` are set at its end."""
 
     def __init__(self, count: int | None = None, error: BaseException | None = None) -> None:
         self.made = 0
@@ -61,7 +61,7 @@ class Numbers:
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 7])
-def test_all_items_in_order_and_then_the_end(capacity: int) -> None:
+def test_all_items_arrive_in_order_before_the_end(capacity: int) -> None:
     with Channel(iter(range(500)), capacity) as channel:
         assert list(channel) == list(range(500))
         with pytest.raises(StopIteration):
@@ -69,21 +69,21 @@ def test_all_items_in_order_and_then_the_end(capacity: int) -> None:
         assert channel.dropped == 0
 
 
-def test_nothing_at_all() -> None:
+def test_an_empty_iterable_ends_at_once() -> None:
     with Channel[int]([], 1) as channel:
         assert list(channel) == []
 
 
 @pytest.mark.parametrize("error", [ValueError("item 5"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
-def test_an_error_comes_after_the_items_before_it(error: BaseException) -> None:
+def test_an_error_is_raised_after_the_items_before_it(error: BaseException) -> None:
     numbers = Numbers(5, error)
     with Channel(numbers(), 2) as channel:
         assert read_until(type(error), channel) == ([0, 1, 2, 3, 4], error)
-        with pytest.raises(type(error)):  # and stays
+        with pytest.raises(type(error)):  # again
             channel.poll()
 
 
-def test_an_error_while_closing_is_told_at_the_end() -> None:
+def test_an_error_of_closing_the_iterable_is_raised_at_the_end() -> None:
     def items() -> Iterator[int]:
         try:
             yield 1
@@ -96,26 +96,26 @@ def test_an_error_while_closing_is_told_at_the_end() -> None:
             channel.poll()
 
 
-def test_the_writer_is_never_further_ahead_than_the_capacity() -> None:
+def test_the_writer_is_at_most_the_capacity_and_one_item_ahead() -> None:
     capacity, numbers = 3, Numbers()
     with Channel(numbers(), capacity) as channel:
         for taken in range(100):
-            # it fills the channel and holds one more in its hand, and no other
+            # it fills the channel and waits with one more item
             assert numbers.reached(taken + capacity)
             assert numbers.made <= taken + capacity + 1
             assert channel.poll() == taken
     assert numbers.made <= 100 + capacity + 1
 
 
-def test_dropping_keeps_the_newest_and_counts() -> None:
+def test_drop_oldest_keeps_the_newest_items_and_counts_the_others() -> None:
     numbers = Numbers(10)
     with Channel(numbers(), 3, drop_oldest=True) as channel:
-        assert numbers.finished.wait(SECONDS)  # it never waits for a reader
+        assert numbers.finished.wait(SECONDS)  # it does not wait for the reader
         assert list(channel) == [7, 8, 9]
         assert channel.dropped == 7
 
 
-def test_dropping_loses_no_error() -> None:
+def test_drop_oldest_raises_the_error_after_the_newest_item() -> None:
     numbers = Numbers(4, ValueError("camera unplugged"))
     with Channel(numbers(), 1, drop_oldest=True) as channel:
         assert numbers.closed.wait(SECONDS)
@@ -125,7 +125,7 @@ def test_dropping_loses_no_error() -> None:
         assert channel.dropped == 3
 
 
-def test_poll_gives_up_when_told() -> None:
+def test_poll_returns_none_after_its_timeout() -> None:
     go_on = Event()
 
     def items() -> Iterator[int]:
@@ -142,34 +142,34 @@ def test_poll_gives_up_when_told() -> None:
 
 
 @pytest.mark.parametrize("drop_oldest", [False, True])
-def test_leaving_early_ends_the_writer_and_closes_its_items(drop_oldest: bool) -> None:
+def test_stopping_early_ends_the_thread_and_closes_the_iterable(drop_oldest: bool) -> None:
     numbers = Numbers()
     with Channel(numbers(), 2, drop_oldest) as channel:
         channel.poll()
     assert numbers.closed.is_set()
     assert threads() == set()
     with pytest.raises(StopIteration):
-        channel.poll()  # nothing left over
+        channel.poll()  # no item is left
 
 
-def test_closing_while_the_writer_waits_for_room() -> None:
+def test_close_unblocks_a_writer_that_waits_for_space() -> None:
     numbers = Numbers()
     channel = Channel(numbers(), 2)
-    assert numbers.reached(2)  # two wait, the third is in its hand
+    assert numbers.reached(2)  # two are in the channel, the third waits
     channel.close()
     channel.close()
     assert numbers.closed.is_set()
     assert numbers.made == 3
 
 
-def test_a_thread_that_is_stuck_is_left_behind() -> None:
-    asked, go_on = Event(), Event()
+def test_a_stuck_thread_is_left_behind_and_ends_later() -> None:
+    blocked, go_on = Event(), Event()
     closed = Event()
 
     def items() -> Iterator[int]:
         try:
             yield 1
-            asked.set()
+            blocked.set()
             assert go_on.wait(SECONDS)
             yield 2
         finally:
@@ -177,15 +177,15 @@ def test_a_thread_that_is_stuck_is_left_behind() -> None:
 
     channel = Channel(items(), 1, join_timeout_seconds=0)
     assert channel.poll() == 1
-    assert asked.wait(SECONDS)
+    assert blocked.wait(SECONDS)
     channel.close()
     assert channel.is_stuck
     assert is_any_left_behind()
     assert not closed.is_set()
-    with pytest.raises(StopIteration):  # a reader does not wait for it
+    with pytest.raises(StopIteration):  # the reader does not wait for the thread
         channel.poll()
     go_on.set()
-    assert closed.wait(SECONDS)  # then it ends by itself
+    assert closed.wait(SECONDS)  # the thread closes the iterable and ends
     channel._thread.join(SECONDS)
     assert not channel.is_stuck
     assert not is_any_left_behind()
@@ -198,7 +198,7 @@ def test_a_thread_that_ends_is_not_stuck() -> None:
     assert channel.received >= 1
 
 
-def test_an_error_of_the_reader_passes_through() -> None:
+def test_an_error_of_the_reader_passes_through_the_channel() -> None:
     numbers = Numbers()
     with pytest.raises(KeyError), Channel(numbers(), 1) as channel:
         raise KeyError(channel.poll())
@@ -217,16 +217,16 @@ def chain(numbers: Numbers, fail_at: int | None = None) -> Iterator[int]:
         yield from second
 
 
-def test_a_chain_is_one_line() -> None:
+def test_a_chain_yields_all_items_in_order() -> None:
     assert list(chain(Numbers(100))) == list(range(0, 200, 2))
 
 
-def test_a_chain_that_fails_at_its_start() -> None:
+def test_a_chain_raises_the_error_of_its_first_iterable() -> None:
     error = ValueError("source")
     assert read_until(ValueError, chain(Numbers(10, error))) == (list(range(0, 20, 2)), error)
 
 
-def test_a_chain_that_fails_in_the_middle() -> None:
+def test_a_chain_raises_the_error_of_a_later_iterable_and_closes_the_first() -> None:
     numbers = Numbers()
     got, error = read_until(ValueError, chain(numbers, fail_at=7))
     assert got == list(range(0, 14, 2))
@@ -234,7 +234,7 @@ def test_a_chain_that_fails_in_the_middle() -> None:
     assert numbers.closed.is_set()
 
 
-def test_a_chain_left_early_at_every_length() -> None:
+def test_a_chain_may_be_closed_after_any_number_of_items() -> None:
     for length in range(8):
         numbers = Numbers()
         items = chain(numbers)
