@@ -1,8 +1,8 @@
-"""Send each frame to several sinks, each with its own policy and its own failures.
+"""Write each frame to several sinks. Each has its own policy, and its failure does not affect the others.
 
     caller ─▶ fan-out ─▶ window, in the caller's thread
                       ─▶ queue ─▶ thread: recording
-                      ─▶ queue ─▶ thread: network stream, which drops frames if it is slow
+                      ─▶ queue ─▶ thread: network stream; the queue drops its oldest frame if the stream is slow
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from livestyle.frame import Frame, Sink
 from livestyle.streaming.channel import THREAD_NAME, BoundedQueue
 
 QUEUED_FRAMES = 4
-"""Capacity of an output's queue: a sink may pause for so many frames before it blocks the caller or drops frames."""
+"""Capacity of the queue of an output with its own thread. A full queue blocks the caller or drops frames."""
 
 
 class Policy(Enum):
@@ -40,8 +40,8 @@ class Output:
     sink: Sink
     policy: Policy
     join_timeout_seconds: float | None = None
-    """How long to wait for the sink to complete before its thread is left behind, which is reported as its failure.
-    None: no limit, as completing a long recording takes its time."""
+    """How long to wait, at the end, for its thread, before it is left behind and reported as a failure.
+    None: no limit, as completing a long recording may take long."""
 
 
 def raise_failure(_name: str, error: BaseException) -> NoReturn:
@@ -52,13 +52,13 @@ def raise_failure(_name: str, error: BaseException) -> NoReturn:
 class FanOut:
     """A sink that writes each frame to all of its outputs. Frames are shared between them, not copied.
 
-    A sink that raises, in `write` or in `close`, is closed with that error and removed, and on_failure(name, error) is called
-    once; the other outputs continue. It is called in the caller's thread, by `write`, `report_failures` or `close`; errors of
-    the sinks with a thread of their own therefore arrive with a later call. By default the error is raised to the caller,
-    still after all that the call does for the other outputs.
+    A sink that raises in `write` or `close` is closed with that error and removed; the other outputs continue. Each failure
+    is reported once, by on_failure(name, error), which is called in the caller's thread by `write`, `report_failures` or
+    `close`. An error in the thread of an output is therefore reported by a later call. By default the error is raised, after
+    the call has written to, or closed, the other outputs.
 
-    All methods are called by one thread. KeyboardInterrupt in that thread is not a failure of an output: it passes, and the
-    caller closes the fan-out with it.
+    All methods must be called by one thread. KeyboardInterrupt in that thread is not a failure of an output: it passes, and
+    the caller closes the fan-out with it.
     """
 
     def __init__(self, outputs: Iterable[Output] = (), on_failure: Callable[[str, BaseException], None] = raise_failure) -> None:
@@ -76,7 +76,7 @@ class FanOut:
         return self._dropped + Counter({name: writer.dropped for name, writer in self._writers.items()})
 
     def add(self, output: Output) -> None:
-        """Write to a further output from the next frame on. Raises ValueError if there is one of that name."""
+        """Add an output; it gets the next frame. Raises ValueError if there is an output of that name."""
         if output.name in self._writers:
             raise ValueError(f"there is an output {output.name} already")
         self._writers[output.name] = _InlineWriter(output) if output.policy is Policy.INLINE else _ThreadWriter(output)
@@ -84,8 +84,8 @@ class FanOut:
     def remove(self, name: str) -> None:
         """Complete an output, wait for it, and remove it.
 
-        Raises its error if it fails, or has failed and was not reported; on_failure is not called. Raises KeyError if there
-        is no such output, for example because it has failed and was reported.
+        Raises its error if it fails, or if it had failed and that was not reported yet; on_failure is not called.
+        Raises KeyError if there is no such output: also after its failure was reported.
         """
         writer = self._writers[name]
         writer.end(None)
@@ -100,7 +100,7 @@ class FanOut:
         self.report_failures()
 
     def report_failures(self) -> None:
-        """Remove the outputs that have failed and report each, without waiting for a frame."""
+        """Remove and report the outputs that have failed. `write` does so too; call this while no frames arrive."""
         for name, writer in list(self._writers.items()):
             if writer.failure is not None:
                 writer.join()
@@ -135,18 +135,17 @@ class _InlineWriter:
     def __init__(self, output: Output) -> None:
         self.sink = output.sink
         self.failure: BaseException | None = None
-        """The sink's error. The sink is closed."""
+        """The sink's error. `join` closes the sink with it."""
         self._error: BaseException | None = None
         self._closed = False
 
     def write(self, frame: Frame) -> None:
-        if self._closed:  # by a failure that is not reported yet
+        if self.failure is not None:  # not reported yet
             return
         try:
             self.sink.write(frame)
         except Exception as error:
             self.failure = error
-            self.join()
 
     def end(self, error: BaseException | None) -> None:
         self._error = error
