@@ -116,6 +116,8 @@ def paint_pictures(
     Raises InputError if there are no pictures in a folder, OutputError for targets, StyleError, DeviceError.
     """
     paths = [Path(path) for path in ([sources] if isinstance(sources, (str, PathLike)) else sources)]
+    if not paths:
+        return []
     folder_or_file = os.fspath(target)
     photos = find_photos(paths, Path(folder_or_file), recursive)
     pairs = choose_targets(photos, folder_or_file, several=len(paths) > 1 or any(path.is_dir() for path in paths))

@@ -170,6 +170,11 @@ def test_target_created_by_another_program_meanwhile_is_not_replaced(tmp_path: P
     assert job.target.read_bytes() == b"of another program"
 
 
+def test_no_sources_give_no_results(tmp_path: Path) -> None:
+    assert livestyle.paint_pictures([], tmp_path / "out", device="cuda:77") == []
+    assert files(tmp_path) == []
+
+
 def test_damage_is_reported(tmp_path: Path, stylizer: Stylizer) -> None:
     data = photo(tmp_path / "a.jpg", 300, 200).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) * 2 // 3])
