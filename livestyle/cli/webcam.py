@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,6 @@ from livestyle.cli.options import (
     write_json,
 )
 from livestyle.errors import DeviceError
-from livestyle.output_file import refuse_same_file
 from livestyle.size import Size
 
 if TYPE_CHECKING:
@@ -75,21 +73,19 @@ def webcam(
     h help, q or Esc quits.
     """
     # before anything that imports av: on Linux the window hangs if av is imported before cv2
-    from livestyle.sinks.window import NoWindow, Window, check_display
+    from livestyle.sinks.window import NoWindow, Window
 
     if list_cameras:
         return _list_cameras(as_json)
     may_replace = record is not None and _may_record(record, camera, overwrite)
     screen: Screen
     try:
-        check_display("to run without one, use --record out.mp4")
+        screen = Window("livestyle", alternative="to run without one, use --record out.mp4")
     except DeviceError as error:
         if record is None:
             raise
         tell([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
         screen = NoWindow()
-    else:
-        screen = Window("livestyle")
 
     from livestyle.cli import one_line
     from livestyle.jobs.live import LiveJob, LiveSession
@@ -125,12 +121,10 @@ def webcam(
 
 
 def _may_record(record: Path, camera: str, overwrite: bool | None) -> bool:
-    """Whether `record` may replace an existing file. Raises OutputError if it must not, or if it is the input."""
-    from livestyle.jobs.live_source import is_file
+    """Whether `record` may replace an existing file. Raises OutputError if it must not, or if it is the source."""
+    from livestyle.jobs.live_source import refuse_source
 
-    if is_file(camera):
-        with suppress(OSError):  # an invalid file name
-            refuse_same_file(Path(camera), record)
+    refuse_source(camera, record)
     return may_write(record, overwrite)
 
 

@@ -45,17 +45,18 @@ class Controls:
         """Pictures saved."""
         self.errors: list[Exception] = []
         """What failed after the run began; equal errors once."""
+        self.frame: Frame | None = None
+        """The frame that is shown."""
         self.has_quit = False
         self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
         self._meter, self._folder, self._on_error, self._clock = meter, folder, on_error, clock
         self._shows_status, self._shows_help = True, False
         self._message, self._message_until = "h: help", clock() + MESSAGE_SECONDS
-        self._frame: Frame | None = None
         self._frame_at = clock()
 
     def show(self, frame: Frame) -> None:
-        """Use this frame as the current one: for `save_picture`, and to measure stalls."""
-        self._frame, self._frame_at = frame, self._clock()
+        """Set the frame that is shown from now on."""
+        self.frame, self._frame_at = frame, self._clock()
 
     def press(self, key: str) -> None:
         """Run the action of a key in KEYS; ignore any other. A LivestyleError of the action goes to `fail`."""
@@ -125,8 +126,8 @@ class Controls:
         self._source.paused = not self._source.paused
 
     def save_picture(self, key: str) -> None:
-        if self._frame is not None:
-            data = encode_picture(self._frame.image, ".png")
+        if self.frame is not None:
+            data = encode_picture(self.frame.image, ".png")
             path = write_to_free_path(self._folder, "png", lambda path: write_whole(path, data, replace=False))
             self.pictures.append(path)
             self._show_message(f"saved {path}")

@@ -19,11 +19,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
-from livestyle.errors import DeviceError, hide_passwords
+from livestyle.errors import DeviceError, OutputError, hide_passwords
 from livestyle.interrupt import ctrl_c_noted
 from livestyle.jobs.controls import QUIT_KEYS
 from livestyle.jobs.live_loop import BLANK, POLL_SECONDS, LiveLoop
-from livestyle.jobs.live_source import open_live_source
+from livestyle.jobs.live_source import open_live_source, refuse_source
 from livestyle.jobs.look_control import LookControl
 from livestyle.look import Look
 from livestyle.sinks.overlay import Overlay
@@ -117,17 +117,18 @@ class LiveSession:
         self._pipeline: Pipeline | None = None
 
     def run(self, open_stylizer: Callable[[], AbstractContextManager[Stylizer]]) -> LiveResult:
-        """Show and record until the user quits, the source ends, or the job's time is over.
+        """Show and record until the user quits, the source ends, or the job's `seconds` are over.
 
         open_stylizer: returns the stylizer, as a context manager that is left at the end: `lambda: Stylizer("wave")`, or
             `lambda: nullcontext(stylizer)` for one that stays open. Called in another thread while the screen shows what is
             being opened.
 
-        Raises what prevents the first frame: LivestyleError for the camera, the style, the device or the recording. Later
-        errors are in the result. Raises KeyboardInterrupt after Ctrl-C. Recordings are completed and `result` is up to date in
-        each case.
+        Raises the error that prevents the first frame: InputError, DeviceError, StyleError, OutputError for `record`. Later
+        errors are in the result. Raises KeyboardInterrupt after Ctrl-C. In each case recordings are completed, and `result` is
+        up to date.
         """
         with closing(self._screen), ctrl_c_noted() as interrupted:
+            _check_record(self._job)
             # a thread inside a camera that does not answer is left behind
             with Channel(self._open(open_stylizer), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as opening:
                 self._opened = wait_for_opened(opening, self._screen, interrupted)
@@ -208,6 +209,15 @@ class LiveSession:
             sys.stdout.flush()
         finally:
             os._exit(1)
+
+
+def _check_record(job: LiveJob) -> None:
+    """Raise OutputError if `record` is the source, or exists and must not be replaced."""
+    if job.record is None:
+        return
+    refuse_source(job.camera, job.record)
+    if job.record.exists() and not job.overwrite:
+        raise OutputError(f"{job.record} exists; to replace it, pass overwrite=True")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,6 @@ class LiveLoop:
         self.recorder = Recorder(self._fan_out, source.info)
         self.controls = Controls(looks, source, screen, self.recorder, self.meter, folder, on_error, clock)
         self._looks, self._screen = looks, screen
-        self._frame: Frame | None = None
 
     def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
         """Until a quit key, the window's close button, Ctrl-C, the source's end, or so many seconds of the source's time."""
@@ -65,7 +64,6 @@ class LiveLoop:
 
     def write(self, frame: Frame) -> None:
         """Show and record a painted frame. Raises the screen's error; a recording's error goes to the controls."""
-        self._frame = frame
         self.controls.show(frame)
         self._update_screen()
         self._fan_out.write(frame)
@@ -76,7 +74,7 @@ class LiveLoop:
         self._fan_out.report_failures()
         if self.controls.overlay() != self._screen.overlay:
             self._update_screen()
-            self._screen.write(self._frame or BLANK)
+            self._screen.write(self.controls.frame or BLANK)
 
     def _update_screen(self) -> None:
         self._screen.title = f"livestyle: {self._looks.look.name}"

@@ -1,8 +1,10 @@
 """Open the source of a live run by its name: a camera, a network stream, a video file, or the demo scene."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from livestyle.frame import Source
+from livestyle.output_file import refuse_same_file
 from livestyle.size import Size, fit_size
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
@@ -42,3 +44,10 @@ def is_file(camera: str) -> bool:
         return not path.is_char_device() and (path.exists() or bool(path.suffix))
     except OSError:  # not a valid path; opening it as a file raises the error
         return True
+
+
+def refuse_source(camera: str, record: Path) -> None:
+    """Raise OutputError if a recording would replace the video file that it is made from."""
+    if is_file(camera):
+        with suppress(OSError):  # not a valid path
+            refuse_same_file(Path(camera), record)

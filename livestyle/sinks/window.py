@@ -48,12 +48,15 @@ class Window:
     """A window that scales frames to its size, with the aspect ratio kept.
 
     width, height: of the frames, if known when the window opens.
+    alternative: what works without a display, for the error message.
 
     Raises DeviceError if there is no display.
     """
 
-    def __init__(self, title: str, width: int = SMALLEST[0], height: int = SMALLEST[1]) -> None:
-        check_display()
+    def __init__(
+        self, title: str, width: int = SMALLEST[0], height: int = SMALLEST[1], alternative: str = ALTERNATIVE
+    ) -> None:
+        check_display(alternative)
         _load_x11()
         self.notes: list[str] = []
         self.overlay = Overlay()
@@ -164,7 +167,7 @@ def on_lost_display(action: Callable[[], NoReturn]) -> Iterator[None]:
 
 
 def check_display(alternative: str = ALTERNATIVE) -> None:
-    """Raise DeviceError if a window cannot be opened. alternative: the end of the message, what works without a display."""
+    """Raise DeviceError if a window cannot be opened. alternative: what works without a display, for the message."""
     if sys.platform != "linux":
         return
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):

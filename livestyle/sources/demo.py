@@ -1,7 +1,7 @@
-"""A moving test scene drawn by code: dusk over a lake, with something of all that painters like.
+"""A moving test scene drawn by code: dusk over a lake, with varied textures, edges and motion.
 
-A soft sun, drifting clouds, hills and woods, a lit house, rippled water, boats, birds, reeds in the wind. Every
-picture depends on its time alone. What does not move is drawn once; a frame then costs a few blends.
+It has a soft sun, drifting clouds, hills and woods, a lit house, rippled water, boats, birds, and reeds in the wind. A frame
+depends on its time alone. Static parts are drawn once, so that a frame costs a few blends.
 """
 
 from fractions import Fraction
@@ -16,12 +16,12 @@ from livestyle.frame import FloatArray, Frame, Image, StreamInfo
 Color = tuple[int, int, int]
 Points = list[tuple[float, float]]
 
-# all lengths are in heights of the picture, all places in heights from its top left corner
+# lengths and positions are in units of the frame's height; the origin is the top left corner
 HORIZON = 0.58
 SUN_HEIGHT, SUN_RADIUS = 0.395, 0.047
-SMALLEST = 16  # pixels; smaller pictures are scaled down from this
-DETAIL = 3  # times finer, small things are drawn and then scaled down
-FIXED_POINT = 4  # bits after the point of OpenCV's coordinates
+SMALLEST = 16  # pixels; smaller frames are scaled down from this size
+DETAIL = 3  # small objects are drawn at this scale, then scaled down
+FIXED_POINT = 4  # fractional bits of the coordinates for OpenCV's drawing functions
 
 SKY = [(0.0, (38, 56, 112)), (0.22, (88, 92, 152)), (0.40, (188, 128, 150)), (0.52, (246, 168, 118)), (0.60, (255, 214, 148))]
 SUN, SUNLIGHT = (255, 250, 226), (255, 236, 190)
@@ -38,7 +38,10 @@ SMOKE, BIRD = (206, 178, 184), (44, 36, 58)
 
 
 class DemoScene:
-    """Gives the scene at `rate` frames a second, as fast as it is asked, for `seconds` or without end."""
+    """A source of the scene, at `rate` frames a second of its own time, read as fast as it can be drawn.
+
+    seconds: duration; None for no end.
+    """
 
     def __init__(self, width: int, height: int, rate: Fraction | int = 30, seconds: float | None = None) -> None:
         self.notes: list[str] = []
@@ -64,7 +67,10 @@ class DemoScene:
 
 
 class Layer:
-    """A picture with transparency: (H, W, 3) RGB and its alpha, (H, W) in 0..1."""
+    """A picture with transparency, prepared for blending.
+
+    color: (H, W, 3) RGB. alpha: (H, W), from 0 to 1.
+    """
 
     def __init__(self, color: NDArray[Any], alpha: NDArray[Any]) -> None:
         weight = np.clip(alpha, 0, 1)[..., None]
@@ -72,12 +78,12 @@ class Layer:
         self.shade = np.repeat(np.asarray(255 - 255 * weight, np.uint8), 3, axis=2)
 
     def over(self, target: Image) -> None:
-        """Blend it onto (H, W, 3) RGB, in place."""
+        """Blend the layer onto (H, W, 3) RGB, in place."""
         _blend(target, self.light, self.shade)
 
 
 class Lake:
-    """The scene. draw(seconds) -> (height, width, 3) uint8 RGB, a new array each time."""
+    """The scene at one frame size."""
 
     def __init__(self, width: int, height: int) -> None:
         self._width, self._height = width, height
@@ -86,11 +92,11 @@ class Lake:
         self._sun = (0.60 * self._aspect, SUN_HEIGHT)
         self._rng = np.random.default_rng(7)
         self._sky = self._paint_sky()
-        self._clouds = [  # with their speed in heights a second
+        self._clouds = [  # and their speed per second
             (self._paint_clouds(0.20, 0.36, 0.12), 0.012),
             (self._paint_clouds(0.0, 0.52, 0.30), 0.024),
         ]
-        # kept: new arrays of this size cost more than what is drawn into them
+        # reused: allocating arrays of this size takes longer than drawing into them
         self._drifting = np.empty((2, self._horizon, width, 3), np.uint8)
         self._land = self._paint_land()
         self._bank = self._paint_bank()
@@ -99,6 +105,7 @@ class Lake:
         self._prepare_water()
 
     def draw(self, seconds: float) -> Image:
+        """The scene at a time: (height, width, 3) uint8 RGB, a new array."""
         picture = np.empty((self._height, self._width, 3), np.uint8)
         above = picture[: self._horizon]
         above[:] = self._sky
@@ -129,20 +136,20 @@ class Lake:
         return np.asarray(np.clip(sky, 0, 255), np.uint8)
 
     def _paint_clouds(self, top: float, bottom: float, size: float) -> Layer:
-        """From the picture's top down; twice as wide as it, the ends meeting, and then its first width again."""
+        """A strip of clouds from the top of the frame: a period of two frame widths that tiles, then one more frame width."""
         rows, columns = max(1, round(bottom * self._height)), 2 * self._width
         y = (np.arange(rows, dtype=np.float32) + 0.5)[:, None] / self._height
         noise = self._noise(rows, columns, (size * 1.6, size * 0.42), 5, wrap=True)
         noise += 0.35 * self._noise(rows, columns, (size * 5, size), 2, wrap=True)
         density = (noise - 0.10) * 1.9 * np.clip((y - top) / 0.10, 0, 1) * np.clip((bottom - y) / 0.14, 0, 1)
         below = cv2.GaussianBlur(np.roll(noise, -max(1, self._height // 50), axis=0), (0, 0), 0.012 * self._height + 0.3)
-        lit = 0.45 + (noise - below) * 2.2 + (y - 0.22) * 1.1  # from the sun, which is lower
+        lit = 0.45 + (noise - below) * 2.2 + (y - 0.22) * 1.1  # by the sun, which is lower
         color = _mix(np.full((rows, columns, 3), CLOUD_SHADE, np.float32), CLOUD_LIGHT, lit)
         again = np.arange(columns + self._width + 1) % columns
         return Layer(color[:, again], 0.92 * np.clip(density, 0, 1)[:, again])
 
     def _drifted(self, strip: Image, distance: float, place: int) -> Image:
-        """The window into a strip of clouds, so many heights on, to a fraction of a pixel."""
+        """A frame width of a cloud strip, shifted by a distance with subpixel precision. Written to buffer number `place`."""
         start, part = divmod(distance * self._height % (2 * self._width), 1)
         left = strip[:, int(start) : int(start) + self._width]
         right = strip[:, int(start) + 1 : int(start) + 1 + self._width]
@@ -152,7 +159,7 @@ class Lake:
 
     def _draw_birds(self, picture: Image, seconds: float) -> None:
         for number in range(7):
-            row = (number + 1) // 2 * (1 if number % 2 else -1)  # the flock is a wedge
+            row = (number + 1) // 2 * (1 if number % 2 else -1)  # a V formation
             x = (0.16 + seconds * 0.035 - abs(row) * 0.048) % (self._aspect + 0.4) - 0.2 + 0.005 * np.sin(seconds + number)
             y = 0.17 + row * 0.026 + 0.012 * np.sin(seconds * 0.5) + 0.003 * np.sin(seconds * 1.7 + number * 2)
             lift = 0.011 * np.sin(seconds * 6.5 + number * 1.3) - 0.004
@@ -163,7 +170,7 @@ class Lake:
     # the land
 
     def _paint_land(self) -> Layer:
-        """Hills, woods and the house, down to the horizon."""
+        """Hills, woods and the house, above the horizon."""
         rows, columns = self._horizon, self._width
         y, x = self._grid(0, rows)
         color, alpha = np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns), np.float32)
@@ -198,13 +205,13 @@ class Lake:
         return Layer(color, alpha)
 
     def _cover(self, color: FloatArray, alpha: FloatArray, shape: NDArray[Any], depth: NDArray[Any]) -> None:
-        """Lay a shape over what is there, where its depth below its edge, in heights, is above 0; smooth at the edge."""
+        """Draw a shape over `color` and `alpha`, in place, where its depth below its upper edge is above 0; antialiased."""
         weight = np.clip(depth * self._height + 0.5, 0, 1)
         color += (shape - color) * np.where(alpha > 0, weight, weight > 0)[..., None]
         np.maximum(alpha, weight, out=alpha)
 
     def _paint_tree(self, canvas: FloatArray, mask: FloatArray, x: float, base: float, height: float) -> None:
-        """A crown of leaves, dark below, warm on the side of the sun."""
+        """A crown of leaves: dark at the bottom, warm on the side of the sun."""
         scale = self._height * DETAIL
         for _ in range(70):
             aside, up = self._rng.normal(0, 0.30), self._rng.uniform(0.12, 1)
@@ -232,7 +239,7 @@ class Lake:
             cv2.fillPoly(mask, [points], 1.0, cv2.LINE_8, FIXED_POINT)
 
     def _draw_smoke(self, picture: Image, seconds: float) -> None:
-        """Puffs that rise, widen and fade."""
+        """Puffs of smoke that rise, widen and fade."""
         x, y = self._chimney
         left, right = (int(np.clip(place * self._height, 0, self._width)) for place in (x - 0.06, x + 0.20))
         top, bottom = (int(np.clip(place * self._height, 0, self._horizon)) for place in (y - 0.24, y + 0.01))
@@ -244,7 +251,7 @@ class Lake:
         width = 0.4 * (0.008 + 0.030 * age) ** 2
         across = (np.arange(left, right, dtype=np.float32)[:, None] + 0.5) / self._height - middle_x  # (W, puffs)
         down = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5) / self._height - (y - 0.17 * age)  # (H, puffs)
-        # a puff is round: its rows times its columns
+        # a round Gaussian is separable: an outer product of rows and columns
         thickness = (0.5 * (1 - age) * np.exp(-(down**2) / width)) @ np.exp(-(across**2) / width).T
         part = picture[top:bottom, left:right]
         part[:] = _mix(part, SMOKE, 0.7 * thickness)
@@ -257,7 +264,7 @@ class Lake:
         x = (np.arange(self._width, dtype=np.float32) + 0.5)[None] / self._height
         far = 1 / (y + 0.10)
         wander = self._noise(rows, self._width, (0.22, 0.05), 3)
-        self._phases = [  # of three trains of waves: where they are, how fast they run
+        self._phases = [  # of three wave trains: phase at time 0, angular speed
             ((far * 21 + x * 5 + wander * 5).astype(np.float32), 1.9),
             ((far * 34 - x * 9 * (0.4 + y) + wander * 7 + 2).astype(np.float32), -1.5),
             ((far * 12 + x * 16 / far + wander * 3).astype(np.float32), 1.1),
@@ -268,11 +275,11 @@ class Lake:
         self._deep = Layer(np.full((rows, self._width, 3), DEEP_WATER), np.repeat(0.14 + 0.50 * y**0.8, self._width, axis=1))
         sun = np.exp(-(((x - self._sun[0]) / (0.035 + 0.15 * y)) ** 2))
         self._glitter = (255 * (0.08 + 1.5 * sun) * np.clip(1.2 - 0.5 * y, 0, 1)).astype(np.float32)
-        self._rarity = (1.05 - 0.75 * sun).astype(np.float32)  # how steep a wave must be to shine
+        self._rarity = (1.05 - 0.75 * sun).astype(np.float32)  # the slope from which a wave reflects the sun
         self._warmth = (np.arange(256)[:, None] * np.array((1, 0.82, 0.54)))[None].astype(np.uint8)  # (1, 256, 3)
 
     def _draw_water(self, picture: Image, seconds: float) -> None:
-        """Land and sky upside down, wavering, darker where it is near, with the sun on the ripples."""
+        """The reflection of land and sky, distorted by waves, darker towards the viewer, with glitter below the sun."""
         one, two, three = (np.sin(phase + np.float32(seconds * speed)) for phase, speed in self._phases)
         slope = one + np.float32(0.7) * two + np.float32(0.6) * three
         moved = slope * self._swell
@@ -284,7 +291,7 @@ class Lake:
         cv2.add(water, cv2.LUT(cv2.merge([sparkle, sparkle, sparkle]), self._warmth), water)
 
     def _paint_boat(self) -> tuple[Layer, Layer]:
-        """The boat, square, its water line at 0.8 of the height; and as the water shows it, not yet upside down."""
+        """The boat and its reflection, not yet flipped: two square layers with the water line at 0.8 of the height."""
         side = max(8, round(0.30 * self._height))
         fine = side * DETAIL
         canvas, mask = np.zeros((fine, fine, 3), np.float32), np.zeros((fine, fine), np.float32)
@@ -303,11 +310,12 @@ class Lake:
             cv2.fillPoly(mask, [points], 1.0, cv2.LINE_8, FIXED_POINT)
         alpha = np.asarray(_scaled(mask, side, side), np.float32)
         color_ = _scaled(canvas, side, side) / np.maximum(alpha, 0.01)[..., None]
-        fade = np.clip((np.arange(side) / side + 0.15), 0, 1)[:, None]  # the mast's top is farthest below
+        fade = np.clip((np.arange(side) / side + 0.15), 0, 1)[:, None]  # the reflection of the mast's top is the faintest
         return Layer(color_, alpha), Layer(color_ * 0.72, alpha * 0.68 * fade)
 
     def _draw_boat(self, picture: Image, line: float, size: float, place: float, seconds: float) -> None:
-        """With its water line at that height, going round from right to left margin; below it its reflection."""
+        """Draw the boat with its water line at `line`, and its reflection below. It leaves the frame on the right and returns
+        on the left."""
         side = len(self._boat.light)
         reach = max(4, round(side * size))
         left = ((place * self._aspect + 0.3) % (self._aspect + 0.6) - 0.3) * self._height - reach / 2
@@ -335,7 +343,7 @@ class Lake:
     # the foreground
 
     def _paint_bank(self) -> Layer:
-        """Of the picture's bottom."""
+        """The bank at the bottom of the frame."""
         top = min(self._height - 1, round(0.74 * self._height))
         y, x = self._grid(top, self._height)
         edge = self._noise(1, self._width, (0.16, 1), 4) * 0.022
@@ -348,7 +356,7 @@ class Lake:
 
     def _plant_reeds(self) -> None:
         count = 60
-        near = np.sort(self._rng.uniform(0, 1, count))  # the far ones are drawn first
+        near = np.sort(self._rng.uniform(0, 1, count))  # sorted: far reeds are drawn first
         on_right = self._rng.uniform(0, 1, count) < 0.6
         spread = self._rng.uniform(0, 1, count)
         self._reed_x = self._aspect * np.where(on_right, 1 - 0.30 * spread**1.4, 0.20 * spread**1.6)
@@ -375,22 +383,26 @@ class Lake:
                 start, end = blade[2].tolist(), ((2 * blade[2] + blade[3]) // 3).tolist()
                 cv2.line(picture, start, end, BULRUSH, thickness, cv2.LINE_AA, FIXED_POINT)
 
-    # brushes
+    # coordinates and noise
 
     def _grid(self, top: int, bottom: int) -> tuple[FloatArray, FloatArray]:
-        """y (rows, 1) and x (1, width) of the middles of the pixels in these rows."""
+        """Coordinates y and x, (rows, width) each, of the pixel centres of these rows."""
         y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         x = (np.arange(self._width, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         return np.repeat(y[:, None], self._width, 1), np.repeat(x[None], len(y), 0)
 
     def _noise(self, rows: int, columns: int, spot: tuple[float, float], octaves: int, wrap: bool = False) -> FloatArray:
-        """(rows, columns) of soft noise, mostly within -1..1, the same at all sizes; spot: width, height of its largest."""
+        """Smooth noise (rows, columns), mostly within -1..1, similar at all frame sizes.
+
+        spot: width and height of the largest spots. octaves: layers, each with spots half as large and half as strong.
+        wrap: make the left and right ends continuous.
+        """
         total = np.zeros((rows, columns), np.float32)
         for octave in range(octaves):
             across = max(2, round(columns / self._height / spot[0] * 2**octave))
             down = max(2, round(rows / self._height / spot[1] * 2**octave))
             cells = self._rng.standard_normal((down, across)).astype(np.float32)
-            if wrap:  # the ends meet: two cells of the other end beyond each
+            if wrap:  # pad each end with two cells of the other end
                 margin = round(2 * columns / across)
                 cells = np.hstack([cells[:, -2:], cells, cells[:, :2]])
             else:
@@ -401,13 +413,13 @@ class Lake:
 
 
 def _blend(target: Image, light: Image, shade: Image) -> None:
-    """target * shade / 255 + light, in place."""
+    """Set target to target * shade / 255 + light."""
     cv2.multiply(target, shade, target, 1 / 255)
     cv2.add(target, light, target)
 
 
 def _mix(color: NDArray[Any], other: Color, weight: NDArray[Any]) -> NDArray[Any]:
-    """(..., 3) towards another colour, by a weight (...) that is clipped to 0..1."""
+    """Interpolate from a colour (..., 3) to another one by a weight (...), which is clipped to 0..1."""
     mixed: NDArray[Any] = color + (np.array(other, np.float32) - color) * np.clip(weight, 0, 1)[..., None]
     return mixed
 
@@ -417,5 +429,5 @@ def _scaled(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 
 
 def _fixed(points: Points | NDArray[Any], scale: float) -> NDArray[np.int32]:
-    """Pixel coordinates as OpenCV's drawing takes them with `shift`."""
+    """Pixel coordinates in OpenCV's fixed-point format, for drawing functions with `shift=FIXED_POINT`."""
     return np.asarray(np.round(np.asarray(points) * scale * 2**FIXED_POINT), np.int32)

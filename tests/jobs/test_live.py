@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -355,6 +356,19 @@ def test_session_closes_the_stylizer_that_it_opened(style_folder: Path) -> None:
     LiveSession(LiveJob("demo", "ash", (None, 36), seconds=Fraction(1, 10)), NoWindow()).run(open_stylizer)
     with pytest.raises(Exception, match="closed"):
         opened[0].submit([np.zeros((8, 8, 3), np.uint8)])
+
+
+def test_existing_recording_is_replaced_only_with_overwrite(stylizer: Stylizer, tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"mine")
+    job = LiveJob("demo", "ash", (None, 36), record=path, seconds=Fraction(1, 10))
+    with pytest.raises(OutputError, match="exists"):
+        LiveSession(job, NoWindow()).run(lambda: nullcontext(stylizer))
+    assert path.read_bytes() == b"mine"
+    with pytest.raises(OutputError, match="input itself"):
+        LiveSession(replace(job, camera=str(path), overwrite=True), NoWindow()).run(lambda: nullcontext(stylizer))
+    LiveSession(replace(job, overwrite=True), NoWindow()).run(lambda: nullcontext(stylizer))
+    assert len(read_video(path)[0]) > 0
 
 
 @pytest.mark.parametrize(
