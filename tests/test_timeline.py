@@ -49,12 +49,12 @@ def tenths(*numbers: int) -> list[Fraction | None]:
         ("mpegts", (954436, 954437, 0, 1), (954436, 954437, 954438, 954439)),  # 33 bits at 90 kHz
     ],
 )
-def test_times_keep_growing(make_clip: Clip, container: str, times: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def test_times_grow_after_a_jump(make_clip: Clip, container: str, times: tuple[int, ...], expected: tuple[int, ...]) -> None:
     found = corrected(make_clip("clip.ts", options={"bf": "0"}), container, tenths(*times))
     assert found == pytest.approx([tick / 10 for tick in expected])
 
 
-def test_without_times_nothing_changes(make_clip: Clip) -> None:
+def test_packets_without_times_are_not_changed(make_clip: Clip) -> None:
     assert corrected(make_clip(options={"bf": "0"}), "mpegts", [None, None]) == [-1, -1]
 
 

@@ -23,7 +23,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_index_is_in_front(make_clip: Clip, tmp_path: Path) -> None:
+def test_complete_mp4_has_its_index_in_front(make_clip: Clip, tmp_path: Path) -> None:
     repaint(make_clip(sound="aac"), tmp_path / "out.mp4")
     data = (tmp_path / "out.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
@@ -31,7 +31,7 @@ def test_the_index_is_in_front(make_clip: Clip, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_interrupted_keeps_every_frame(make_clip: Clip, tmp_path: Path, container: str) -> None:
+def test_interrupt_keeps_every_frame(make_clip: Clip, tmp_path: Path, container: str) -> None:
     clip = make_clip(sound="aac")
     sink = VideoWriter(tmp_path / f"out.{container}", INFO, sound_from=clip)
     for frame in read(clip)[1]:
@@ -43,7 +43,7 @@ def test_interrupted_keeps_every_frame(make_clip: Clip, tmp_path: Path, containe
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals")
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_an_interrupt_at_any_moment_of_the_completion_leaves_a_video(make_clip: Clip, tmp_path: Path, container: str) -> None:
+def test_interrupt_at_any_moment_of_closing_leaves_a_video(make_clip: Clip, tmp_path: Path, container: str) -> None:
     clip = make_clip(ticks=range(20), sound="aac", sound_seconds=(0, 2))
     frames = read(clip)[1]
 
@@ -98,7 +98,7 @@ sys.stdin.read()
     ("container", "preset", "rate"),
     [("mp4", "veryfast", 30), ("mp4", "medium", 10), ("mp4", "veryslow", 30), ("mkv", "slow", 25), ("mov", "slow", 5)],
 )
-def test_killed_plays_up_to_the_last_second(make_clip: Clip, tmp_path: Path, container: str, preset: str, rate: int) -> None:
+def test_killed_writer_loses_less_than_a_second(make_clip: Clip, tmp_path: Path, container: str, preset: str, rate: int) -> None:
     sound = make_clip(sound="aac", sound_seconds=(0, 4))
     arguments = [str(tmp_path / f"out.{container}"), preset, str(rate), str(sound)]
     process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
