@@ -1,4 +1,4 @@
-"""Opening a video file: what is refused, and how it is described."""
+"""Opening video files: which are refused, and with which message."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Output files: partial names, locks, links, modes, and what is there after each way to end."""
+"""Output files: partial names, locks, links, permissions, and which files exist after each way to end."""
 
 import os
 import stat
@@ -20,14 +20,14 @@ def names(folder: Path) -> list[str]:
 
 
 def write(output: OutputFile, data: bytes = b"new") -> None:
-    """As a program of its own does: by name, not by the descriptor that is locked."""
+    """Write by name, as another program would, not by the locked descriptor."""
     output.partial.write_bytes(data)
 
 
 @pytest.fixture(params=["partial", "rewritten", "rewritten by name"])
 def commit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Commit:
     """The ways to complete a file."""
-    if request.param == "rewritten by name":  # as on systems other than Linux
+    if request.param == "rewritten by name":  # as on systems without it
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
 
     def complete(output: OutputFile) -> None:
@@ -102,7 +102,7 @@ def test_second_run_for_the_same_output_is_refused(tmp_path: Path) -> None:
             pass
         output.commit()
     assert names(tmp_path) == ["out.mp4"]
-    OutputFile(tmp_path / "out.mp4").discard()  # and so is this one now
+    OutputFile(tmp_path / "out.mp4").discard()  # now this one is free too
 
 
 RACE = """

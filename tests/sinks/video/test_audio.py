@@ -22,7 +22,7 @@ EXPERIMENTAL = {"strict": "experimental"}
 def tone(
     hertz: int, seconds: Fraction | float, rate: int = 48_000, layout: str = "stereo", first: int = 0
 ) -> list[av.AudioFrame]:
-    """A sine of 0.3 in frames of 1024 samples, the first of which is shown at that many samples."""
+    """A sine of amplitude 0.3 in frames of 1024 samples. first: its time, counted in samples."""
     channels = av.AudioLayout(layout).nb_channels
     count = round(seconds * rate / 1024)
     frames = []
@@ -36,13 +36,13 @@ def tone(
 
 
 def encoded(codec: str, frames: list[av.AudioFrame]) -> tuple[Any, list[Any]]:
-    """The encoder, and the packets of these frames."""
+    """The encoder, and these frames as packets."""
     encoder: Any = av.CodecContext.create(codec, "w")
     encoder.sample_rate, encoder.layout = frames[0].sample_rate, frames[0].layout
     encoder.format = encoder.codec.audio_formats[0]
     encoder.time_base = Fraction(1, frames[0].sample_rate)
     encoder.options = EXPERIMENTAL
-    encoder.flags |= 0x400000  # headers of the file, not of the packet
+    encoder.flags |= 0x400000  # AV_CODEC_FLAG_GLOBAL_HEADER: headers in the file, not in packets
     found = [packet for frame in [*frames, None] for packet in encoder.encode(frame)]
     for packet in found:
         packet.time_base = Fraction(1, encoder.sample_rate)
@@ -50,7 +50,7 @@ def encoded(codec: str, frames: list[av.AudioFrame]) -> tuple[Any, list[Any]]:
 
 
 def with_sound(clip: Path, name: str, codec: str, sound: Sequence[Any], rate: int = 48_000, layout: str = "stereo") -> Path:
-    """The clip's pictures with these packets of sound."""
+    """The clip's video with these audio packets."""
     path = clip.with_name(name)
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
         video: Any = output.add_stream("libx264", rate=10, options={"bf": "0"})
@@ -70,7 +70,7 @@ def with_sound(clip: Path, name: str, codec: str, sound: Sequence[Any], rate: in
 
 
 def replaced(packet: Any, data: bytes) -> Any:
-    """A packet with other bytes."""
+    """The packet with other data."""
     other: Any = av.Packet(len(data))
     other.update(data)
     other.pts, other.dts, other.duration, other.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
@@ -78,7 +78,7 @@ def replaced(packet: Any, data: bytes) -> Any:
 
 
 def heard(path: Path) -> tuple[str, np.ndarray[Any, Any]]:
-    """The layout of the first sound, and its first channel at 48 kHz from time 0 of the picture on, silent where nothing is."""
+    """The layout of the first audio stream, and its first channel at 48 kHz from the first frame on, with gaps as silence."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         assert video.start_time is not None
@@ -206,7 +206,7 @@ def test_packets_shorter_than_a_millisecond_stay_in_time(make_clip: Clip, tmp_pa
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
 def test_overlapping_audio_is_copied_whole(make_clip: Clip, tmp_path: Path, container: str) -> None:
     pieces = []
-    for number, first in enumerate((0, 47 * 1024 - 1024)):  # the second one begins with the first one's last packet
+    for number, first in enumerate((0, 47 * 1024 - 1024)):  # the second part repeats the last packet of the first
         _, sound = encoded("aac", tone(440, Fraction(47 * 1024, 48_000), first=first))
         ticks = range(10 * number, 10 * number + 10)
         pieces.append(with_sound(make_clip(f"{number}.mp4", ticks=ticks), f"{number}.ts", "aac", sound).read_bytes())
@@ -226,7 +226,7 @@ def test_packet_that_cannot_be_copied_does_not_lose_others(make_clip: Clip, tmp_
     data = bytearray(clip.read_bytes())
     header = bytes(data[data.index(b"\xff\xf1") :][:3])
     places = [place for place in range(len(data)) if data[place : place + 3] == header]
-    data[places[20] + 1] = 0  # as no header looks
+    data[places[20] + 1] = 0  # not an ADTS header any more
     clip.write_bytes(data)
     repaint(clip, tmp_path / "out.mp4")
     assert len(packets(tmp_path / "out.mp4", "audio")) >= 40
@@ -278,7 +278,7 @@ def test_audio_that_ends_before_the_start_is_reported(make_clip: Clip, tmp_path:
 )
 def test_audio_whose_layout_and_rate_change_is_whole(make_clip: Clip, tmp_path: Path, source: str, container: str) -> None:
     if source == "flv" and container == "mp4" and not hasattr(av.Packet, "has_sidedata"):
-        pytest.skip("PyAV before 16 does not show that the format of packets to be copied changes")
+        pytest.skip("PyAV before 16 does not report that the format of copied packets changes")
     codec = "mp2" if source == "mkv" else "aac"
     parts = [tone(440, 1), tone(880, 1, rate=44_100, layout="mono", first=44_100), tone(440, 1, first=96_000)]
     if source == "mkv":
@@ -292,7 +292,7 @@ def test_audio_whose_layout_and_rate_change_is_whole(make_clip: Clip, tmp_path: 
             video = make_clip(f"{number}.mp4", ticks=range(10 * number, 10 * number + 10))
             pieces.append(with_sound(video, f"{number}.{source}", codec, sound, **options).read_bytes())
         clip = tmp_path / f"sound.{source}"
-        header = 13 if source == "flv" else 0  # bytes that a file begins with, once
+        header = 13 if source == "flv" else 0  # bytes of the file header, needed once
         clip.write_bytes(pieces[0] + b"".join(piece[header:] for piece in pieces[1:]))
     sink = repaint(clip, tmp_path / f"out.{container}")
     layout, wave = heard(tmp_path / f"out.{container}")
@@ -309,7 +309,7 @@ def test_audio_whose_layout_and_rate_change_is_whole(make_clip: Clip, tmp_path: 
     ("channels", "layout", "note"), [(8, "7.1", ""), (6, "5.1", ""), (16, "7.1", "mixed from hexadecagonal to 7.1")]
 )
 @pytest.mark.parametrize("container", ["mp4", "webm"])
-def test_channels_are_kept_or_mixed(make_clip: Clip, tmp_path: Path, container: str, channels: int, layout: str, note: str) -> None:
+def test_channels_kept_or_mixed(make_clip: Clip, tmp_path: Path, container: str, channels: int, layout: str, note: str) -> None:
     name = {6: "5.1", 8: "7.1", 16: "hexadecagonal"}[channels]
     _, sound = encoded("pcm_s16le", tone(440, 1, layout=name))
     clip = with_sound(make_clip(), "sound.mov", "pcm_s16le", sound, layout=name)
@@ -322,7 +322,7 @@ def test_channels_are_kept_or_mixed(make_clip: Clip, tmp_path: Path, container: 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
 def test_converted_audio_keeps_gaps_and_cuts_overlaps(make_clip: Clip, tmp_path: Path, container: str) -> None:
-    # a tone up to 1 s, nothing up to 2 s, another up to 3 s, and the last half second of it again
+    # a tone to 1 s, a gap to 2 s, another tone to 3 s, and a repetition of its last half second
     parts = [tone(440, 1), tone(880, 1, first=96_000), tone(880, 0.5, first=120_000), tone(440, 0.5, first=144_000)]
     sound = [packet for part in parts for packet in encoded("pcm_s16le", part)[1]]
     sound.sort(key=lambda packet: packet.pts)

@@ -1,4 +1,4 @@
-"""The encoders, on the CPU and the GPU."""
+"""Encoders of the CPU and of the GPU; a stand-in replaces the GPU's."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_every_codec_writes_all_frames(make_clip: Clip, tmp_path: Path, containe
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "m4v", "mkv"])
 def test_gpu_encoder_is_used(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
-    # NVENC's presets are p1 to p7, which libx264, as its stand-in here, gets to see as little as NVENC sees libx264's
+    # each encoder must get its own preset: the stand-in takes only p4, and libx264, which rewrites the file, refuses p4
     stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": {"p4": "ultrafast"}[preset], "bf": "0"})
     monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
     clip = make_clip(sound="aac")

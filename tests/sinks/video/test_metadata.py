@@ -22,7 +22,7 @@ PLACE = "+41.9000+012.5000/"
 
 
 def described(path: Path, clip: Path, *, tags: dict[str, str], streams: dict[int, dict[str, str]], flags: int = 0) -> Path:
-    """The clip with tags, tags of its streams, two chapters of 1 s where PyAV can, and flags of its last stream."""
+    """The clip with tags, tags of streams, disposition flags of its last stream and, if PyAV can, two chapters of 1 s."""
     if av.__version__.startswith("14.0."):
         pytest.skip("PyAV 14.0 copies no streams of pictures")
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
@@ -47,6 +47,7 @@ def described(path: Path, clip: Path, *, tags: dict[str, str], streams: dict[int
 
 
 def chapters(path: Path) -> list[tuple[float, float, str]]:
+    """(Start in seconds, end in seconds, title)."""
     with av.open(str(path)) as container:
         return [
             (
@@ -112,11 +113,11 @@ def test_chapters_are_cut_with_the_video(make_clip: Clip, tmp_path: Path, contai
 @pytest.mark.parametrize("container", ["mkv", "mp4", "mov"])
 def test_titles_languages_and_flags_of_tracks_are_kept(make_clip: Clip, tmp_path: Path, source: str, container: str) -> None:
     titles = {0: {"title": "Beach", "language": "ita"}, 1: {"title": "Comments", "language": "deu"}}
-    clip = described(tmp_path / f"tagged.{source}", make_clip(sound="aac"), tags={}, streams=titles, flags=0x8)  # a comment
+    clip = described(tmp_path / f"tagged.{source}", make_clip(sound="aac"), tags={}, streams=titles, flags=0x8)  # AV_DISPOSITION_COMMENT
     sink = repaint(clip, tmp_path / f"out.{container}")
     with av.open(str(tmp_path / f"out.{container}")) as written:
         video, audio = written.streams.video[0], written.streams.audio[0]
-        if int(av.__version__.partition(".")[0]) >= 18 or source == container == "mkv":  # before, FFmpeg reads no titles from MP4
+        if int(av.__version__.partition(".")[0]) >= 18 or source == container == "mkv":  # before, FFmpeg read no titles from MP4
             names = [stream.metadata.get("title") or stream.metadata.get("name") for stream in (video, audio)]
             assert names == ["Beach", "Comments"]
         assert video.language == "ita"
@@ -126,7 +127,7 @@ def test_titles_languages_and_flags_of_tracks_are_kept(make_clip: Clip, tmp_path
 
 
 def picture_file(codec: str) -> bytes:
-    """A picture of one colour."""
+    """A picture file of one colour."""
     encoder: Any = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.time_base = 16, 16, Fraction(1, 25)
     encoder.pix_fmt = "rgb24" if codec == "png" else "yuvj420p"
@@ -136,12 +137,14 @@ def picture_file(codec: str) -> bytes:
 
 
 def covers(path: Path) -> list[bytes]:
+    """The covers that are stored as video streams."""
     with av.open(str(path)) as container:
         wanted = {stream.index for stream in container.streams.video if stream.disposition.value & 0x400}
         return [bytes(packet) for packet in container.demux() if packet.stream.index in wanted and packet.size]
 
 
 def with_cover(clip: Path, name: str, codec: str) -> tuple[Path, bytes]:
+    """The clip with a cover and, in Matroska, an attached font; and the cover's data."""
     path, cover = clip.with_name(name), picture_file(codec)
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
         copies = [output.add_stream_from_template(stream, opaque=True) for stream in source.streams]

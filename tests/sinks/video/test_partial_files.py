@@ -1,4 +1,4 @@
-"""Videos that were interrupted, killed or left without room."""
+"""What an interrupt, a kill and a full disk leave of a video, and the complete file."""
 
 import contextlib
 import re
@@ -48,7 +48,7 @@ def test_interrupt_at_any_moment_of_closing_leaves_a_video(make_clip: Clip, tmp_
     frames = read(clip)[1]
 
     def complete(seconds: float) -> float:
-        """Close a file with an interrupt after so long; how long it took."""
+        """Close a file, with an interrupt after that time. Returns how long closing took."""
         sink = VideoWriter(tmp_path / f"out.{container}", INFO, sound_from=clip)
         for frame in frames:
             sink.write(frame)
@@ -66,7 +66,7 @@ def test_interrupt_at_any_moment_of_closing_leaves_a_video(make_clip: Clip, tmp_
         whole = complete(60)
         for part in range(1, 25):
             left = names(tmp_path)[1:]
-            assert left, f"nothing was left after {part - 1}/24 of the completion"
+            assert left, f"nothing was left after {part - 1}/24 of closing"
             for name in left:
                 assert len(times(tmp_path / name)) >= 16  # the rest was inside the encoder
                 (tmp_path / name).unlink()
@@ -121,7 +121,7 @@ from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.sinks.video.writer import VideoWriter
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))  # no room left, as far as this process sees
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))  # as on a full disk
 sink = VideoWriter(Path(sys.argv[1]), StreamInfo(320, 240, rate=Fraction(10), time_base=Fraction(1, 10)))
 rng = np.random.default_rng(0)
 try:
@@ -147,6 +147,6 @@ def test_full_disk_keeps_what_was_written(tmp_path: Path, container: str) -> Non
             for _ in left.decode(video=0):
                 count += 1
     assert count >= 5
-    said = re.search(rf"; ([\d.]+) s that were painted are in {re.escape(str(partial))}", done.stdout)
-    assert said
-    assert float(said[1]) == pytest.approx(count / 10, abs=0.2)  # pictures between two others are encoded after both
+    reported = re.search(rf"; ([\d.]+) s that were painted are in {re.escape(str(partial))}", done.stdout)
+    assert reported
+    assert float(reported[1]) == pytest.approx(count / 10, abs=0.2)  # B-frames are written after the frames that they lie between

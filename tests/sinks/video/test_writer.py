@@ -1,4 +1,4 @@
-"""The video writer: times, what cannot be written, the output under its name."""
+"""The video writer: times of frames, settings that are refused, and the file at its final path."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -125,11 +125,11 @@ def test_input_that_starts_late_begins_at_0(make_clip: Clip, tmp_path: Path, con
 
 
 @pytest.mark.parametrize("container", ["ts", "mkv", "mp4"])
-@pytest.mark.parametrize("sound_seconds", [(0.5, 1), (2.5, 3)], ids=["sound first", "picture first"])
+@pytest.mark.parametrize("sound_seconds", [(0.5, 1), (2.5, 3)], ids=["audio first", "video first"])
 def test_offset_between_audio_and_video_is_kept(
     make_clip: Clip, tmp_path: Path, container: str, sound_seconds: tuple[float, float]
 ) -> None:
-    clip = make_clip(f"clip.{container}", range(20, 40), sound="aac", sound_seconds=sound_seconds)  # the picture at 2 s
+    clip = make_clip(f"clip.{container}", range(20, 40), sound="aac", sound_seconds=sound_seconds)  # the video begins at 2 s
     repaint(clip, tmp_path / "out.mp4")
     first, first_sound = times(tmp_path / "out.mp4")[0], sound_times(tmp_path / "out.mp4")[0]
     assert first - first_sound == pytest.approx(2 - sound_seconds[0], abs=0.05)
