@@ -113,7 +113,8 @@ def test_chapters_are_cut_with_the_video(make_clip: Clip, tmp_path: Path, contai
 @pytest.mark.parametrize("container", ["mkv", "mp4", "mov"])
 def test_titles_languages_and_flags_of_tracks_are_kept(make_clip: Clip, tmp_path: Path, source: str, container: str) -> None:
     titles = {0: {"title": "Beach", "language": "ita"}, 1: {"title": "Comments", "language": "deu"}}
-    clip = described(tmp_path / f"tagged.{source}", make_clip(sound="aac"), tags={}, streams=titles, flags=0x8)  # AV_DISPOSITION_COMMENT
+    comment = 0x8  # AV_DISPOSITION_COMMENT
+    clip = described(tmp_path / f"tagged.{source}", make_clip(sound="aac"), tags={}, streams=titles, flags=comment)
     sink = repaint(clip, tmp_path / f"out.{container}")
     with av.open(str(tmp_path / f"out.{container}")) as written:
         video, audio = written.streams.video[0], written.streams.audio[0]
