@@ -62,7 +62,7 @@ def test_frames_whose_times_do_not_increase_are_kept(tmp_path: Path) -> None:
         sink.write(Frame(np.zeros((48, 64, 3), np.uint8), Fraction(tick, 1000)))
     sink.close()
     assert [time * 1000 for time in times(tmp_path / "out.mp4")] == [0, 100, 101, 102, 200]
-    assert any(note.startswith("times that did not grow: 2") for note in sink.notes)
+    assert any(note.startswith("times that did not increase: 2") for note in sink.notes)
 
 
 def test_pixel_aspect_is_kept(make_clip: Clip, tmp_path: Path) -> None:
