@@ -1,4 +1,4 @@
-"""What the video source and the video sink share: opening a file safely, and colours."""
+"""Shared by the video source and the video sink: opening files safely, choosing streams, colours and scaling."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -16,31 +16,30 @@ from av.video.stream import VideoStream
 from livestyle.errors import InputError
 from livestyle.frame import is_hd
 
-# A playlist (HLS, DASH, ffconcat, SDP) is no container: it names other files and addresses, and FFmpeg would read them.
+# Without playlists (HLS, DASH, ffconcat, SDP): they name other files and addresses, and FFmpeg would read them.
 DEMUXERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,mxf,mxf_opatom,nut,ivf,obu,av1,h264,hevc,vvc,m4v,mjpeg,"
     "mjpeg_2000,yuv4mpegpipe,rm,dv,wtv,gxf,swf,dirac,cavsvideo,vc1,vc1test,h263,h261,nsv,nuv,roq,smk,bink,webp_anim,"
-    "aac,mp3,wav,flac,ac3,eac3"  # without pictures: opened, to be able to say so
+    "aac,mp3,wav,flac,ac3,eac3"  # audio only: opened so that the error message is about the missing video
 )
+"""FFmpeg's names of the demuxers that may be used."""
 
-PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]")
-PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
+PLAYLIST_SIGNATURES = (
+    *(b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]"),
+)
+PICTURE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
+"""What the content of such files begins with, to name in an error message what a file is."""
 
 DEFAULT, ATTACHED_PICTURE = 0x1, 0x400
-"""FFmpeg's dispositions of the stream to show and of a cover."""
-
-EXACT = 0x2 | 0x40000 | 0x2000
-"""swscale's bilinear + accurate_rnd + full_chroma_int: without its shortcuts, which darken every picture by a grey level or more.
-In numbers, as PyAV names them only from 17 on."""
-
-EXACT_16_BIT = 0x4 | 0x40000 | 0x2000
-"""The same with bicubic: of 4:2:0 at its own height FFmpeg 8's bilinear makes noise in 16 bits."""
+"""FFmpeg's disposition flags (AV_DISPOSITION_*) of the stream to show by default, and of a cover."""
 
 
 def open_media(path: Path, hardware: bool = False, gpu: int = 0) -> InputContainer:
-    """The container at `path`; nothing but that one file is ever read. Raises InputError.
+    """Open a video or audio file for reading. Never reads any other file, and opens no playlist.
 
-    hardware: decode on an NVIDIA GPU what it can decode, into main memory. gpu: which one, as CUDA counts.
+    hardware: decode on an NVIDIA GPU, into main memory, what it supports. gpu: its CUDA index.
+
+    Raises InputError if it is not a regular file that can be read, or not in one of the formats in DEMUXERS.
     """
     try:
         if path.is_dir():
@@ -53,21 +52,21 @@ def open_media(path: Path, hardware: bool = False, gpu: int = 0) -> InputContain
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
-    if hardware and int(av.__version__.partition(".")[0]) >= 18:  # before, such pictures lose their turn, range and matrix
+    if hardware and int(av.__version__.partition(".")[0]) >= 18:  # before, rotation, range and matrix were lost
         from av.codec.hwaccel import HWAccel
 
-        with suppress(av.FFmpegError, ValueError, NotImplementedError, RuntimeError):  # no such device: then without
+        with suppress(av.FFmpegError, ValueError, NotImplementedError, RuntimeError):  # no such device: decode on the CPU
             return _open(path, hwaccel=HWAccel("cuda", device=str(gpu), allow_software_fallback=True))
     try:
         return _open(path)
     except (av.FFmpegError, ValueError) as error:
         advice = "use: livestyle image" if _is_picture(head) else ""
-        raise InputError(f"{path} {_what_it_is(head, error)}", advice=advice) from None
+        raise InputError(f"{path} {_describe(head, error)}", advice=advice) from None
 
 
 def _open(path: Path, **options: Any) -> InputContainer:
     container: InputContainer = av.open(
-        f"file:{path}",  # with its protocol, a name may hold colons or start with a dash
+        f"file:{path}",  # with the protocol, because a name may contain colons or start with a dash
         container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
         metadata_errors="replace",
         **options,
@@ -75,26 +74,27 @@ def _open(path: Path, **options: Any) -> InputContainer:
     return container
 
 
-def videos(container: InputContainer) -> list[VideoStream]:
-    """The video streams that are no covers, the one to paint first: the default one, else the first in the file."""
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The video streams except covers, the one to paint first: the file's default one, else the first."""
     found = [stream for stream in container.streams.video if not is_cover(stream)]
     return sorted(found, key=lambda stream: not (hasattr(stream, "disposition") and stream.disposition.value & DEFAULT))
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a stream of type "video" is a single picture beside the video."""
+    """Whether a stream of type "video" is a cover: a single picture that goes with the file."""
     if hasattr(stream, "disposition"):
         return bool(stream.disposition.value & ATTACHED_PICTURE)
-    return stream.average_rate is None  # PyAV 14.0 does not say; a single picture has no rate
+    return stream.average_rate is None  # PyAV 14.0 has no dispositions; a single picture has no frame rate
 
 
 def _is_picture(head: bytes) -> bool:
-    return head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return head.startswith(PICTURE_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def _what_it_is(head: bytes, error: Exception) -> str:
+def _describe(head: bytes, error: Exception) -> str:
+    """What a file that cannot be opened is, as the end of a message."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(PLAYLISTS):
+    if text.startswith(PLAYLIST_SIGNATURES):
         return "is a playlist that names other files; give the video file itself"
     if _is_picture(head):
         return "is a picture, not a video"
@@ -105,12 +105,12 @@ def _what_it_is(head: bytes, error: Exception) -> str:
 
 
 def matrix_of_untagged(width: int, height: int) -> Colorspace:
-    """The YCbCr matrix that players take when a video does not say: BT.709 for HD, BT.601 below."""
+    """The YCbCr matrix that players assume for a video without a tag: BT.709 for HD, BT.601 below."""
     return Colorspace.ITU709 if is_hd(width, height) else Colorspace.ITU601
 
 
-def scaling(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str) -> Graph:
-    """Pictures of that format and size, through FFmpeg's scale filter with these options, to pix_fmt. Push one, pull one."""
+def scale_graph(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str) -> Graph:
+    """A filter graph of FFmpeg's scale filter: push a frame of that format and size, pull it in `pix_fmt`."""
     graph = Graph()
     chain = [
         graph.add_buffer(width=layout.width, height=layout.height, format=layout, time_base=time_base),
@@ -123,6 +123,6 @@ def scaling(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str
 
 
 def ffmpeg_version() -> str:
-    """Of the FFmpeg in PyAV: what `ffmpeg -version` says, or libavcodec's version where PyAV does not know it."""
+    """The version of PyAV's FFmpeg, as in `ffmpeg -version`; libavcodec's version where PyAV does not have it."""
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     return str(getattr(av, "ffmpeg_version_info", None) or f"libavcodec {codec}")

@@ -1,9 +1,9 @@
-"""Output files: written beside their final place under a partial name, moved there when complete.
+"""Output files: written next to their final path under a temporary name, and renamed when complete.
 
     out.mp4 -> out.partial.mp4, or out.partial-2.mp4 ... where earlier runs left theirs
 
-A partial file is created by its run and locked while that run lives. So two runs never write to one file, a second run
-for the same output is refused at the start, and what a killed run left behind is never touched.
+Each run creates its own partial file and locks it until it ends. So two runs never write to the same file, a second run for
+the same output is refused at the start, and the partial file of a killed run is never modified.
 """
 
 import hashlib
@@ -26,14 +26,17 @@ else:
 
 LONGEST_NAME_BYTES = 255
 LOCKED_BYTE = 2**40
-"""Windows lets nobody else write a locked byte: this one lies behind the end of every file."""
+"""Offset of the byte to lock on Windows, where other processes cannot write a locked byte: it is beyond the end of any file."""
 LOCK_TRIES, LOCK_RETRY_SECONDS = 100, 0.01
+"""Another run holds the lock of a folder only while it creates its partial file."""
 
 
 class OutputFile:
-    """Reserves a final path and creates the partial file to write to. As a context manager it discards what is undecided.
+    """Reserves a final path and creates the partial file to write to.
 
-    path: where the file will be. A symbolic link is followed: the file that it points to is written.
+    Call one of `commit`, `rewritten`, `keep` and `discard`. Leaving the context manager without any of them discards the file.
+
+    path: the final path. If it is a symbolic link, the file that it points to is written.
     replace: whether a file that has this name when the new one is complete may be replaced.
 
     Raises OutputInUseError if another run is writing the same file, and OutputError if the folder is missing or not
@@ -42,9 +45,9 @@ class OutputFile:
 
     def __init__(self, path: Path, *, replace: bool = True) -> None:
         self.notes: list[str] = []
-        """What earlier runs left behind."""
+        """Which partial files earlier runs left."""
         self._replace = replace
-        self._mode: int | None = None  # of the file that is replaced
+        self._mode: int | None = None  # permissions of the file that is replaced
         try:
             self.path = Path(os.path.realpath(path)) if path.is_symlink() else path
             if self.path.is_symlink():
@@ -57,29 +60,30 @@ class OutputFile:
                     kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
                     raise OutputError(f"cannot write {path}: it is {kind}")
                 self._mode = stat.S_IMODE(mode)
-            with _folder_locked(self.path.parent):  # else others might see the new file before it is locked
+            with _folder_locked(self.path.parent):  # else another run might find the new file before it is locked
                 self.partial, self._descriptor = self._create()
-                """`partial` is where to write until `commit`. It exists, is empty, and belongs to this run alone."""
+                """`partial` is the path to write to until `commit`: an empty file that belongs to this run."""
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
         self._is_open = True
 
     def commit(self) -> None:
-        """Flush the partial file to the disk and move it to the final path, with the mode of the file that it replaces.
+        """Flush the partial file to the disk and move it to the final path, with the permissions of the file that it replaces.
 
-        Raises OutputError, and leaves the partial file, if that fails or if the path was taken meanwhile and must not be
-        replaced.
+        Raises OutputError if that fails, or if a file that must not be replaced was created at the path in the meantime.
+        The partial file then stays.
         """
         self._commit(self._descriptor, self.partial)
 
     @contextmanager
     def rewritten(self) -> Iterator[Path]:
-        """A second file for the final form. Leaving the block without an error commits it, and deletes the partial file.
+        """Yield the path of a second file, which is committed in place of the partial file if the block raises nothing.
 
-        On Linux it has no name before: a run killed meanwhile leaves the partial file alone. Raises OSError if it cannot
-        be created, and OutputError as `commit` does; the partial file then stays.
+        On Linux that file has no name in the folder until then, so a run that is killed leaves only the partial file.
+
+        Raises OSError if it cannot be created, and OutputError as `commit` does; the partial file then stays.
         """
-        hidden = self.path.with_name(f".{uuid.uuid4().hex}.partial{self.path.suffix}")  # not longer for a long name
+        hidden = self.path.with_name(f".{uuid.uuid4().hex}.partial{self.path.suffix}")  # its length does not depend on the name
         try:
             descriptor = os.open(self.path.parent, os.O_TMPFILE | os.O_RDWR, self._creation_mode)
             is_unnamed = True
@@ -100,7 +104,7 @@ class OutputFile:
             hidden.unlink(missing_ok=True)
 
     def keep(self) -> None:
-        """Leave the partial file where it is, flushed to the disk."""
+        """Flush the partial file to the disk and leave it in place."""
         if self._is_open:
             self._is_open = False
             with suppress(OSError):
@@ -123,7 +127,8 @@ class OutputFile:
 
     @property
     def _creation_mode(self) -> int:
-        return 0o666 if self._mode is None else self._mode & 0o666 | 0o600  # a secret file is secret from its first byte
+        # the permissions of the file that is replaced, so that a private file is private from its first byte on
+        return 0o666 if self._mode is None else self._mode & 0o666 | 0o600
 
     def _create(self) -> tuple[Path, int]:
         others = partial_files(self.path)
@@ -146,14 +151,18 @@ class OutputFile:
         return partial, descriptor
 
     def _commit(self, descriptor: int, written: Path) -> None:
-        """Make `written`, open as `descriptor`, the final file. Closes the descriptor: Windows moves no open file."""
+        """Move the file `written`, open as `descriptor`, to the final path.
+
+        Closes the descriptor first, as Windows does not move open files.
+        """
         try:
             try:
                 os.fsync(descriptor)
                 if self._mode is not None and sys.platform != "win32":
                     os.fchmod(descriptor, self._mode)
             finally:
-                self._is_open = self._is_open and written != self.partial  # first: an interrupt must not close it twice
+                # set before closing: after an interrupt the descriptor must not be closed twice
+                self._is_open = self._is_open and written != self.partial
                 os.close(descriptor)
             if self._replace:
                 os.replace(written, self.path)
@@ -168,9 +177,9 @@ class OutputFile:
 
 
 def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write a file that appears under its name complete, or not at all. Raises OutputError.
+    """Write a file atomically: it appears at its path complete, or not at all.
 
-    replace: whether a file that has this name may be replaced.
+    replace: whether a file that has this name may be replaced. Raises OutputError if it cannot be written.
     """
     with OutputFile(path, replace=replace) as output:
         try:
@@ -197,21 +206,21 @@ def make_folders(files: Iterable[Path]) -> None:
             raise OutputError(f"cannot write into the folder {folder}: it is not writable")
 
 
-_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)  # O_EXCL: a new file, never through a link
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)  # O_EXCL: always a new file, links are not followed
 
 
 def partial_files(path: Path) -> list[Path]:
-    """The partial files for an output that are there, of runs that live or did not finish."""
+    """The existing partial files for an output, of runs that are running or did not finish."""
     first = _partial_path(path, 1)
     name = re.compile(re.escape(first.stem) + r"(-\d+)?" + re.escape(first.suffix))
     try:
         return sorted(entry for entry in first.parent.iterdir() if name.fullmatch(entry.name))
-    except OSError:  # a folder that may be written but not listed
+    except OSError:  # the folder can be written but not listed
         return []
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a file's name is a partial file's."""
+    """Whether a path has the name of a partial file."""
     return re.search(r"\.partial(-\d+)?$", path.stem) is not None
 
 
@@ -219,18 +228,18 @@ def _partial_path(path: Path, number: int) -> Path:
     stem, suffix = path.stem, path.suffix
     room = LONGEST_NAME_BYTES - len(os.fsencode(f".partial-9999{suffix}"))
     if len(os.fsencode(stem)) > room:
-        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]  # names that begin alike stay apart
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]  # names that differ only at their end stay different
         stem = os.fsencode(stem)[: room - 9].decode(errors="ignore") + f"~{digest}"
     return path.with_name(f"{stem}.partial{'' if number == 1 else f'-{number}'}{suffix}")
 
 
 def _move_to_free_name(source: Path, target: Path) -> None:
-    """Raises FileExistsError if the target exists."""
+    """Move a file to a path that does not exist. Raises FileExistsError if it does."""
     try:
         os.link(source, target)
     except FileExistsError:
         raise
-    except (OSError, AttributeError, NotImplementedError):  # no hard links: not quite as safe
+    except (OSError, AttributeError, NotImplementedError):  # no hard links: a file created between the next two lines is replaced
         if os.path.lexists(target):
             raise FileExistsError from None
         source.rename(target)
@@ -239,7 +248,7 @@ def _move_to_free_name(source: Path, target: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # Windows opens no folders, and not every file system flushes them
+    with suppress(OSError):  # Windows does not open folders, and not every file system flushes them
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -249,13 +258,13 @@ def _flush_folder(folder: Path) -> None:
 
 @contextmanager
 def _folder_locked(folder: Path) -> Iterator[None]:
-    """No other run creates its partial file in the folder meanwhile, where the system can lock folders."""
+    """Prevent other runs from creating partial files in the folder, where the system can lock folders."""
     if sys.platform == "win32":
         yield
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # may not be listed
+    except OSError:  # the folder cannot be listed
         yield
         return
     try:
@@ -264,7 +273,7 @@ def _folder_locked(folder: Path) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 time.sleep(LOCK_RETRY_SECONDS)
-            except OSError:  # network file systems
+            except OSError:  # some network file systems have no locks
                 break
             else:
                 break
@@ -274,7 +283,7 @@ def _folder_locked(folder: Path) -> Iterator[None]:
 
 
 def lock(descriptor: int) -> None:
-    """Until the descriptor is closed. Raises OSError if it is locked already."""
+    """Lock an open file until the descriptor is closed. Raises OSError if another process has locked it."""
     if sys.platform == "win32":
         os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -283,10 +292,10 @@ def lock(descriptor: int) -> None:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether another run holds the lock of a partial file."""
+    """Whether another run has locked a partial file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
-    except OSError:  # a link, or not ours
+    except OSError:  # a link, or a file of another user
         return False
     try:
         lock(descriptor)

@@ -1,4 +1,4 @@
-"""Times of a file's packets that keep growing where the file's clock jumps."""
+"""Seeking, and packet times that keep growing where the clock of a file jumps."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,104 +10,111 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
-JUMPING = ("mpegts", "mpeg", "flv")
-"""FFmpeg's names of the containers in which recordings are joined end to end, and clocks wrap. To seek by time in them is
-no use: the same time may be there twice."""
+DISCONTINUOUS_FORMATS = ("mpegts", "mpeg", "flv")
+"""FFmpeg's names of the containers in which recordings may be joined end to end and times may wrap around. Seeking by time
+does not work in them, as the same time may occur twice."""
 
 JUMP_BACK_SECONDS = Fraction(1, 10)
-"""A smaller step back is an overlap of two segments, as FFmpeg sees it too."""
+"""A smaller step back is an overlap of two segments, not a jump. FFmpeg treats it in the same way."""
 
 JUMP_AHEAD_SECONDS = 10
-"""In MPEG-TS and MPEG-PS, where nothing else is in between, a larger step is another clock, not a pause."""
+"""In MPEG-TS and MPEG-PS a larger step ahead, with no packet of any stream in between, is a jump, not a pause."""
 
-REMEMBERED_CLOCKS = 8
+REMEMBERED_OFFSETS = 8
+"""Offsets before and after the latest jumps that a packet may still need."""
 
-LEAST_SEEK_SECONDS = 1
-"""Less is read: where the picture begins after the sound, seeking goes to the first picture at once."""
+MIN_SEEK_SECONDS = 1
+"""A shorter distance is read instead: seeking would skip audio that begins before the first video frame."""
 
 
-def skip_to(container: InputContainer, seconds: Fraction) -> None:
-    """Seek to a time of the file, or before it: what comes first may be from its beginning."""
+def seek_before(container: InputContainer, seconds: Fraction) -> None:
+    """Seek to that time of the file or to an earlier one; where seeking does not work, stay at the beginning."""
     begin = Fraction(container.start_time or 0, av.time_base)
-    if container.format.name not in JUMPING and seconds - begin > LEAST_SEEK_SECONDS:
+    if container.format.name not in DISCONTINUOUS_FORMATS and seconds - begin > MIN_SEEK_SECONDS:
         container.seek(int(seconds * av.time_base))
 
 
 @dataclass
-class _Stream:
-    """Where a stream is, in corrected seconds."""
+class _Position:
+    """How far a stream has been read, in corrected seconds."""
 
     offset: Fraction
+    """What is added to the times in the file."""
     decoded: Fraction | None = None
     """The latest decoding time."""
     end: Fraction | None = None
-    """Of its packet that ends last."""
+    """The latest end of a packet."""
 
 
 class Timeline:
-    """Corrects packets where the clock jumps: recordings joined in one file, times that wrap.
+    """Corrects packet times where the clock jumps: recordings joined in one file, times that wrap around.
 
-    The part after a jump follows the end of the part before; all streams get the same offset. Give it every packet of
-    the file, of all streams, in the order of demuxing: then two readers of one file get the same times.
+    The part after a jump follows the end of the part before it; all streams get the same offset. Pass it every packet of all
+    streams in demuxing order: then two readers of one file get the same times.
+
+    container: FFmpeg's name of the format.
     """
 
     def __init__(self, container: str) -> None:
-        self._closes_gaps = container in ("mpegts", "mpeg")
-        self._offsets = deque([Fraction(0)], maxlen=REMEMBERED_CLOCKS)
-        self._streams: dict[int, _Stream] = {}
+        self._closes_gaps = container in ("mpegts", "mpeg")  # a large step ahead is a jump
+        self._offsets = deque([Fraction(0)], maxlen=REMEMBERED_OFFSETS)
+        self._positions: dict[int, _Position] = {}
         self._offset = Fraction(0)
         self.jumped = False
         """Whether the latest packet's clock jumped."""
 
     def demux(self, container: InputContainer) -> "Iterator[Packet[Any]]":
-        """All packets of a container, corrected. May be called again after an error, to read on."""
+        """Yield all packets of a container, corrected. After an error it may be called again to read on."""
         try:
             for packet in container.demux(list(container.streams)):
-                if packet.size or packet.pts is not None:  # else it is PyAV's call to flush a decoder
+                if packet.size or packet.pts is not None:  # else it is PyAV's request to flush a decoder
                     self.jumped = self.correct(packet)
                     yield packet
-        except IndexError:  # of PyAV, at the end of a file in which a stream appeared on the way
+        except IndexError:  # raised by PyAV at the end of a file in which a stream appeared on the way
             return
 
     def correct(self, packet: "Packet[Any]") -> bool:
-        """Shift the packet's times in place. True if its stream's clock jumped here."""
+        """Shift the packet's times in place. Returns whether its stream's clock jumped here."""
         shown = packet.dts if packet.pts is None else packet.pts
         if shown is None:
             return False
         jumped = False
         if packet.stream.type in ("video", "audio"):
-            stream = self._streams.setdefault(packet.stream.index, _Stream(self._offset))
+            position = self._positions.setdefault(packet.stream.index, _Position(self._offset))
             decoded = None if packet.dts is None else packet.dts * packet.time_base
-            if decoded is not None and not self._follows(stream, decoded + stream.offset):
+            if decoded is not None and not self._follows(position, decoded + position.offset):
                 jumped = True
-                stream.offset = self._other_offset(stream, decoded, shown * packet.time_base)
+                position.offset = self._offset_after_jump(position, decoded, shown * packet.time_base)
             if decoded is not None:
-                moved = decoded + stream.offset
-                stream.decoded = moved if stream.decoded is None else max(stream.decoded, moved)
-            end = (shown + (packet.duration or 0)) * packet.time_base + stream.offset
-            stream.end = end if stream.end is None else max(stream.end, end)
-            self._offset = stream.offset
+                corrected = decoded + position.offset
+                position.decoded = corrected if position.decoded is None else max(position.decoded, corrected)
+            end = (shown + (packet.duration or 0)) * packet.time_base + position.offset
+            position.end = end if position.end is None else max(position.end, end)
+            self._offset = position.offset
         ticks = round(self._offset / packet.time_base)
         if ticks:
             packet.pts = None if packet.pts is None else packet.pts + ticks
             packet.dts = None if packet.dts is None else packet.dts + ticks
         return jumped
 
-    def _follows(self, stream: _Stream, decoded: Fraction) -> bool:
-        if stream.decoded is None:
+    def _follows(self, position: _Position, decoded: Fraction) -> bool:
+        """Whether a corrected decoding time continues the stream."""
+        if position.decoded is None:
             return True
         if self._closes_gaps and decoded > self._end() + JUMP_AHEAD_SECONDS:
             return False
-        return decoded >= stream.decoded - JUMP_BACK_SECONDS
+        return decoded >= position.decoded - JUMP_BACK_SECONDS
 
-    def _other_offset(self, stream: _Stream, decoded: Fraction, shown: Fraction) -> Fraction:
-        assert stream.decoded is not None
-        for offset in reversed(self._offsets):  # another stream was first over the joint, or one packet had a wrong time
-            if stream.decoded - JUMP_BACK_SECONDS <= decoded + offset <= stream.decoded + JUMP_AHEAD_SECONDS:
+    def _offset_after_jump(self, position: _Position, decoded: Fraction, shown: Fraction) -> Fraction:
+        """The offset of a packet after a jump, by its times in the file."""
+        assert position.decoded is not None
+        for offset in reversed(self._offsets):  # another stream jumped first, or a single packet had a wrong time
+            if position.decoded - JUMP_BACK_SECONDS <= decoded + offset <= position.decoded + JUMP_AHEAD_SECONDS:
                 return offset
         offset = self._end() - shown
         self._offsets.append(offset)
         return offset
 
     def _end(self) -> Fraction:
-        return max(stream.end for stream in self._streams.values() if stream.end is not None)
+        """The latest end of a packet of any stream."""
+        return max(position.end for position in self._positions.values() if position.end is not None)

@@ -1,4 +1,4 @@
-"""Read, copy and inspect video files in tests. The fixture `make_clip` of conftest.py makes them."""
+"""Read, copy and inspect video files in tests. The fixture `make_clip` in conftest.py creates them."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -17,7 +17,7 @@ Clip = Callable[..., Path]
 
 
 def read(path: Path, **options: Any) -> tuple[VideoFile, list[Frame]]:
-    """The source, read to its end and closed, and its frames."""
+    """Read a video to its end: the closed source, and all frames."""
     source = VideoFile(path, **options)
     frames = []
     while (frame := source.read()) is not None:
@@ -27,11 +27,12 @@ def read(path: Path, **options: Any) -> tuple[VideoFile, list[Frame]]:
 
 
 def times(path: Path) -> list[Fraction]:
+    """Presentation times of the frames, in seconds."""
     return [frame.pts_seconds for frame in read(path)[1]]
 
 
 def repaint(path: Path, target: Path, start: Fraction | int = 0, duration: Fraction | None = None, **options: Any) -> VideoWriter:
-    """Every frame as it is, with the sound: what the video command does with a network that returns its input."""
+    """Copy every frame, with audio and subtitles: the video command with a network that returns its input."""
     source = VideoFile(path, start_seconds=start, duration_seconds=duration)
     sink = VideoWriter(target, source.info, sound_from=path, duration_seconds=duration, **options)
     while (frame := source.read()) is not None:
@@ -42,6 +43,7 @@ def repaint(path: Path, target: Path, start: Fraction | int = 0, duration: Fract
 
 
 def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
+    """(Presentation time in seconds, data) of the packets of all streams of a type: "video", "audio" or "subtitle"."""
     with av.open(f"file:{path}") as container:
         streams = [stream for stream in container.streams if stream.type == kind]
         if not streams:

@@ -1,4 +1,4 @@
-"""Opening a video file: what is refused, and how it is described."""
+"""Opening video files: which are refused, and with which message."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_playlists_are_refused(make_clip: Clip, name: str, tmp_path: Path) -> No
         ("noise.mp4", bytes(range(256)) * 20, "not a video"),
     ],
 )
-def test_what_is_no_video(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+def test_files_that_are_not_videos_are_described(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
@@ -45,6 +45,6 @@ def test_what_is_no_video(tmp_path: Path, name: str, content: bytes | None, mess
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_video(tmp_path: Path) -> None:
+def test_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder"):
         open_media(tmp_path)

@@ -1,4 +1,4 @@
-"""Output files: partial names, locks, links, modes, and what is there after each way to end."""
+"""Output files: partial names, locks, links, permissions, and which files exist after each way to end."""
 
 import os
 import stat
@@ -20,14 +20,14 @@ def names(folder: Path) -> list[str]:
 
 
 def write(output: OutputFile, data: bytes = b"new") -> None:
-    """As a program of its own does: by name, not by the descriptor that is locked."""
+    """Write by name, as another program would, not by the locked descriptor."""
     output.partial.write_bytes(data)
 
 
 @pytest.fixture(params=["partial", "rewritten", "rewritten by name"])
 def commit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Commit:
     """The ways to complete a file."""
-    if request.param == "rewritten by name":  # as on systems other than Linux
+    if request.param == "rewritten by name":  # as on systems without it
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
 
     def complete(output: OutputFile) -> None:
@@ -41,7 +41,7 @@ def commit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> C
     return complete
 
 
-def test_complete(tmp_path: Path, commit: Commit) -> None:
+def test_commit_replaces_the_file(tmp_path: Path, commit: Commit) -> None:
     output = OutputFile(tmp_path / "out.mp4")
     assert names(tmp_path) == ["out.partial.mp4"]
     commit(output)
@@ -49,7 +49,7 @@ def test_complete(tmp_path: Path, commit: Commit) -> None:
     assert (tmp_path / "out.mp4").read_bytes() == b"new"
 
 
-def test_discarded_and_kept(tmp_path: Path) -> None:
+def test_discard_deletes_and_keep_leaves_the_partial_file(tmp_path: Path) -> None:
     with OutputFile(tmp_path / "out.mp4") as output:
         write(output)
     assert names(tmp_path) == []
@@ -59,7 +59,7 @@ def test_discarded_and_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out.partial.mp4"]
 
 
-def test_an_error_while_rewriting_leaves_the_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_while_rewriting_leaves_the_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for by_name in (False, True):
         if by_name:
             monkeypatch.delattr(os, "O_TMPFILE", raising=False)
@@ -72,7 +72,7 @@ def test_an_error_while_rewriting_leaves_the_partial_file(tmp_path: Path, monkey
     assert names(tmp_path) == ["False.partial.mp4", "True.partial.mp4"]
 
 
-def test_what_an_earlier_run_left_is_not_touched(tmp_path: Path, commit: Commit) -> None:
+def test_partial_file_of_an_earlier_run_is_not_modified(tmp_path: Path, commit: Commit) -> None:
     (tmp_path / "out.partial.mp4").write_bytes(b"of a run that was killed")
     (tmp_path / "out.partial-2.mp4").symlink_to(tmp_path / "precious")
     (tmp_path / "precious").write_bytes(b"precious")
@@ -85,7 +85,7 @@ def test_what_an_earlier_run_left_is_not_touched(tmp_path: Path, commit: Commit)
     assert names(tmp_path) == ["out.mp4", "out.partial-2.mp4", "out.partial.mp4", "precious"]
 
 
-def test_a_dangling_link_under_the_partial_name_is_not_followed(tmp_path: Path) -> None:
+def test_dangling_link_with_the_partial_name_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "out.partial.mp4").symlink_to(tmp_path / "elsewhere")
     with OutputFile(tmp_path / "out.mp4") as output:
         write(output)
@@ -93,7 +93,7 @@ def test_a_dangling_link_under_the_partial_name_is_not_followed(tmp_path: Path) 
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_second_run_for_the_same_output_is_refused(tmp_path: Path) -> None:
+def test_second_run_for_the_same_output_is_refused(tmp_path: Path) -> None:
     with OutputFile(tmp_path / "out.mp4") as output:
         with pytest.raises(OutputInUseError, match="another run"):
             OutputFile(tmp_path / "out.mp4")
@@ -102,7 +102,7 @@ def test_a_second_run_for_the_same_output_is_refused(tmp_path: Path) -> None:
             pass
         output.commit()
     assert names(tmp_path) == ["out.mp4"]
-    OutputFile(tmp_path / "out.mp4").discard()  # and so is this one now
+    OutputFile(tmp_path / "out.mp4").discard()  # now this one is free too
 
 
 RACE = """
@@ -120,7 +120,7 @@ sys.stdin.readline()
 """
 
 
-def test_of_runs_begun_in_one_instant_one_writes(tmp_path: Path) -> None:
+def test_only_one_of_several_simultaneous_runs_writes(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RACE, str(tmp_path / "out.mp4")]
     runs = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     for run in runs:
@@ -136,7 +136,7 @@ def test_of_runs_begun_in_one_instant_one_writes(tmp_path: Path) -> None:
     assert sorted(said) == ["refused"] * 5 + ["writes"]
 
 
-def test_a_link_is_followed(tmp_path: Path, commit: Commit) -> None:
+def test_symbolic_link_is_followed(tmp_path: Path, commit: Commit) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "real.mp4").write_bytes(b"old")
     (tmp_path / "out.mp4").symlink_to("there/real.mp4")
@@ -149,7 +149,7 @@ def test_a_link_is_followed(tmp_path: Path, commit: Commit) -> None:
     assert names(tmp_path / "there") == ["created.mp4", "real.mp4"]
 
 
-def test_refuses_what_cannot_be_written_at_the_start(tmp_path: Path) -> None:
+def test_unwritable_paths_are_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "nowhere.mp4").symlink_to("missing/out.mp4")
@@ -168,7 +168,7 @@ def test_refuses_what_cannot_be_written_at_the_start(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 4
 
 
-def test_the_mode_is_kept(tmp_path: Path, commit: Commit) -> None:
+def test_permissions_are_kept(tmp_path: Path, commit: Commit) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"old")
     for mode in (0o600, 0o640, 0o444):
@@ -179,7 +179,7 @@ def test_the_mode_is_kept(tmp_path: Path, commit: Commit) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_what_may_not_be_replaced_stays(tmp_path: Path, commit: Commit) -> None:
+def test_existing_file_is_not_replaced_if_forbidden(tmp_path: Path, commit: Commit) -> None:
     output = OutputFile(tmp_path / "out.mp4", replace=False)
     (tmp_path / "out.mp4").write_bytes(b"of another program")
     with pytest.raises(OutputError, match=r"out\.partial\.mp4"):
@@ -190,13 +190,13 @@ def test_what_may_not_be_replaced_stays(tmp_path: Path, commit: Commit) -> None:
     assert names(tmp_path) == ["out.mp4", "out.partial.mp4"]
 
 
-def test_not_replacing_writes_a_new_file(tmp_path: Path, commit: Commit) -> None:
+def test_new_file_is_written_if_replacing_is_forbidden(tmp_path: Path, commit: Commit) -> None:
     commit(OutputFile(tmp_path / "out.mp4", replace=False))
     assert names(tmp_path) == ["out.mp4"]
 
 
 @pytest.mark.parametrize("letter", ["a", "ä", "😀"])
-def test_names_as_long_as_the_system_takes(tmp_path: Path, commit: Commit, letter: str) -> None:
+def test_longest_possible_names(tmp_path: Path, commit: Commit, letter: str) -> None:
     stem = letter * ((255 - 5) // len(letter.encode()))
     longest, other = f"{stem[:-1]}x.mp4", f"{stem[:-1]}y.mp4"
     with OutputFile(tmp_path / other):  # the partial names differ though both are cut
@@ -204,7 +204,7 @@ def test_names_as_long_as_the_system_takes(tmp_path: Path, commit: Commit, lette
     assert names(tmp_path) == [longest]
 
 
-def test_a_folder_that_goes_away(tmp_path: Path) -> None:
+def test_folder_that_is_deleted_during_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     output = OutputFile(folder / "out.mp4")
@@ -224,7 +224,7 @@ def test_partial_names(tmp_path: Path) -> None:
     assert [path.name for path in partial_files(tmp_path / "out.mp4")] == ["out.partial-2.mp4", "out.partial.mp4"]
 
 
-def test_write_whole(tmp_path: Path) -> None:
+def test_write_whole_writes_and_replaces(tmp_path: Path) -> None:
     write_whole(tmp_path / "a.txt", b"1")
     write_whole(tmp_path / "a.txt", b"2")
     assert (tmp_path / "a.txt").read_bytes() == b"2"

@@ -39,7 +39,7 @@ BIT_RATE_PER_CHANNEL = 96_000
 """Bits per second."""
 
 PACKED = "flt"
-"""Interleaved float samples. In planar formats of eight channels PyAV 18 reads past the end of the planes."""
+"""Interleaved float samples, which encoders convert to their own format. With eight planes PyAV 18 reads past their end."""
 
 TOLERANCE_SECONDS = Fraction(1, 50)
 """A smaller difference between a frame's time and the number of samples before it is rounding, not a gap or an overlap."""

@@ -10,7 +10,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from livestyle.media import ATTACHED_PICTURE, is_cover, open_media, videos
+from livestyle.media import ATTACHED_PICTURE, is_cover, open_media, video_streams
 from livestyle.sinks.video.containers import Container
 from livestyle.sinks.video.time_range import TimeRange
 
@@ -71,7 +71,7 @@ def copy_metadata(
     if lost:
         shown = ", ".join(name[:40] for name in lost[:5] if name.isprintable())
         notes.append(f"the output cannot hold {len(lost)} tag{'s' * (len(lost) > 1)} of the input: {shown}")
-    painted = next(iter(videos(source)), None)
+    painted = next(iter(video_streams(source)), None)
     if painted is not None and output.streams.video:
         notes += copy_tags(painted, output.streams.video[0], container)
     if hasattr(source, "chapters"):

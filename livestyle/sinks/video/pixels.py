@@ -11,7 +11,7 @@ from av.video.reformatter import Colorspace
 
 from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.media import matrix_of_untagged, scaling
+from livestyle.media import matrix_of_untagged, scale_graph
 
 
 class YuvConverter:
@@ -63,4 +63,4 @@ def _rgb_to_yuv(layout: VideoFormat, matrix: Colorspace, time_base: Fraction) ->
     # chroma samples lie beside the left one of two pixels, where decoders expect them
     options = "flags=bilinear+full_chroma_inp:in_range=full:out_range=limited:out_chroma_loc=left:"
     options += f"out_color_matrix={'bt709' if matrix == Colorspace.ITU709 else 'bt601'}"
-    return scaling(VideoFormat("rgb24", layout.width, layout.height), time_base, options, layout.name)
+    return scale_graph(VideoFormat("rgb24", layout.width, layout.height), time_base, options, layout.name)

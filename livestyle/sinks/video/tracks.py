@@ -22,7 +22,7 @@ from livestyle.sinks.video.copied import CopiedAacTrack, CopiedTrack
 from livestyle.sinks.video.metadata import Attachments, copy_metadata, copy_tags, is_chapter_track
 from livestyle.sinks.video.subtitles import TEXT_CODECS, ConvertedSubtitleTrack
 from livestyle.sinks.video.time_range import TimeRange
-from livestyle.timeline import Timeline, skip_to
+from livestyle.timeline import Timeline, seek_before
 
 FIRST_PACKET_SECONDS = 1
 """A track that begins later does not go into the fragments."""
@@ -98,7 +98,7 @@ class Tracks:
             wanted = {stream.index for stream in self._input.streams if stream.type in ("audio", "subtitle")}
             self._packets = self._read(self._input, wanted)
             if wanted:
-                skip_to(self._input, time_range.origin_seconds)
+                seek_before(self._input, time_range.origin_seconds)
             included = wanted if late else self._early_audio()
             for stream in self._input.streams:
                 self._add(stream, wanted, included)
@@ -184,7 +184,7 @@ class Tracks:
         """The first frame of a stream that can be decoded, and how many packets before it could not be."""
         undecodable = 0
         with open_media(self._path) as media:
-            skip_to(media, self._time_range.origin_seconds)
+            seek_before(media, self._time_range.origin_seconds)
             decoder = cast(AudioStream, media.streams[index]).codec_context
             for packet in chain(self._read(media, {index}), (None,)):  # None flushes the decoder
                 if packet is not None and _time(packet) < self._time_range.origin_seconds - PREROLL_SECONDS:

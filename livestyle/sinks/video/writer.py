@@ -168,7 +168,7 @@ class VideoWriter:
         try:
             self._video.flush()
             if not self._muxer.packet_count:
-                raise OutputError(f"there was no picture to write to {self.path}")
+                raise OutputError(f"cannot write {self.path}: there was no frame")
             self._muxer.finish()
             if self._container.fragmented:
                 self._commit_rewritten()
@@ -184,7 +184,7 @@ class VideoWriter:
             self.notes += self._tracks.notes
             self.damage += self._tracks.damage
         if corrected := self._times.corrected:
-            self.notes.append(f"times that did not grow: {corrected}; each such picture is shown one tick after the last")
+            self.notes.append(f"times that did not increase: {corrected}; each such frame is shown one tick after the previous one")
 
     def _open(self) -> Muxer:
         url, container = f"file:{self._file.partial}", self._container
@@ -215,7 +215,7 @@ class VideoWriter:
                 count, expected = rewritten.packet_count, self._muxer.packet_count
                 if count != expected:
                     partial = self._file.partial
-                    raise OutputError(f"{partial} holds {count} of {expected} pictures; it is not made into {self.path}")
+                    raise OutputError(f"{partial} holds {count} of {expected} frames; it is not made into {self.path}")
         except OSError as error:
             if error.errno not in DISK_IS_FULL:
                 raise

@@ -18,7 +18,7 @@ from livestyle.errors import InputError
 from livestyle.sources.video.deinterlacing import deinterlaced
 from livestyle.sources.video.header import frame_rate
 from livestyle.sources.video.losses import Losses
-from livestyle.timeline import JUMPING, Timeline
+from livestyle.timeline import DISCONTINUOUS_FORMATS, Timeline
 
 DEINTERLACED = "interlaced frames are deinterlaced"
 
@@ -95,7 +95,7 @@ class Decoding:
 
     def _start_over(self, from_the_beginning: bool) -> None:
         name, rate = self.container.format.name, frame_rate(self.stream)
-        begins_anywhere = not from_the_beginning or name in JUMPING
+        begins_anywhere = not from_the_beginning or name in DISCONTINUOUS_FORMATS
         self._timeline, self.tally = Timeline(name), Tally()
         self.losses = Losses(name, 1 / rate if rate else None, begins_anywhere, self.begin)
         self.last_time = None
@@ -103,7 +103,7 @@ class Decoding:
     def _decode_from(self, begin: Fraction) -> Generator[TimedFrame]:
         """Decode from the last keyframe at or before `begin`."""
         assert self.stream.time_base is not None
-        if self.container.format.name in JUMPING:
+        if self.container.format.name in DISCONTINUOUS_FORMATS:
             yield from self._decode(self._packets_from(begin))
             return
         # containers without an index seek to between keyframes, or after the one that is needed: then seek further back

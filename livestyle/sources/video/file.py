@@ -15,7 +15,7 @@ from livestyle.sources.video.decoding import Decoding, TimedFrame
 from livestyle.sources.video.header import beginning, choose_stream, declared_end, declared_stream_end, frame_rate
 from livestyle.sources.video.options import VideoOptions
 from livestyle.sources.video.upright import UprightFrames
-from livestyle.timeline import JUMPING
+from livestyle.timeline import DISCONTINUOUS_FORMATS
 
 LONGEST_SKIP_SECONDS = Fraction(1, 10)
 """If the first frame after the start comes later than this, the frame on the screen at the start is shown before it."""
@@ -86,7 +86,7 @@ class VideoFile:
             self._stream_end = declared_stream_end(self._container, stream)
             self._end = None if duration_seconds is None else first.time + duration_seconds
             # a recording of a broadcast begins with frames that cannot be decoded; without audio, begin at the first that can
-            video_alone = self._container.format.name in JUMPING and not self._container.streams.audio
+            video_alone = self._container.format.name in DISCONTINUOUS_FORMATS and not self._container.streams.audio
             origin = first.time if self._begin is not None or video_alone else min(file_begin, first.time)
             self._upright = UprightFrames(
                 first.frame,

@@ -6,7 +6,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from livestyle.media import videos
+from livestyle.media import video_streams
 
 DECLARE_DURATION = ("mov", "matroska", "avi", "flv")
 """Containers whose header gives the duration. That of others is an estimate, from the file's size or its last packets."""
@@ -20,7 +20,7 @@ LEAST_DELAY_SECONDS = Fraction(1, 100)
 
 def choose_stream(container: InputContainer) -> tuple[VideoStream | None, list[str]]:
     """The video stream to paint, None if there is none, and a note for every other one."""
-    streams = videos(container)
+    streams = video_streams(container)
     if not streams:
         return None, []
     chosen = streams[0]

@@ -13,11 +13,18 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from livestyle.frame import Image
-from livestyle.media import EXACT, EXACT_16_BIT, matrix_of_untagged, scaling
+from livestyle.media import matrix_of_untagged, scale_graph
 from livestyle.sources.video.tone_mapping import ToneMapper
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """Matrix coefficients as ISO 23091-2 numbers them -> as swscale does."""
+
+EXACT_BILINEAR = 0x2 | 0x40000 | 0x2000
+"""swscale's bilinear + accurate_rnd + full_chroma_int. Without these its shortcuts darken every frame by a grey level or more.
+Numbers, because PyAV names the flags only from 17 on."""
+
+EXACT_BICUBIC = 0x4 | 0x40000 | 0x2000
+"""The same with bicubic, for 16 bits: there FFmpeg 8's bilinear makes noise of 4:2:0 frames that keep their height."""
 
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics, numbered as in ISO 23091-2."""
@@ -95,7 +102,7 @@ class UprightFrames:
                 dst_colorspace=None if frame.format.is_rgb else matrix,
                 src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
                 dst_color_range=ColorRange.JPEG,
-                interpolation=EXACT_16_BIT if self._tone_mapper else EXACT,
+                interpolation=EXACT_BICUBIC if self._tone_mapper else EXACT_BILINEAR,
             )
         else:  # PyAV's reformatter has no BT.2020 before version 18, and takes full range for limited before 17
             reformatted = self._filtered(frame, None if frame.format.is_rgb else matrix, full, pix_fmt)
@@ -124,7 +131,7 @@ class UprightFrames:
         options += f"in_range={'full' if full else 'limited'}" + ("" if matrix is None else f":in_color_matrix={int(matrix)}")
         made_for = (layout.name, layout.width, layout.height, options)
         if self._filter is None or self._filter[0] != made_for:
-            self._filter = made_for, scaling(layout, self._time_base, options, pix_fmt)
+            self._filter = made_for, scale_graph(layout, self._time_base, options, pix_fmt)
         self._filter[1].push(frame)
         return cast(VideoFrame, self._filter[1].pull())
 

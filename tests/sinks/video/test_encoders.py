@@ -1,4 +1,4 @@
-"""The encoders, on the CPU and the GPU."""
+"""Encoders of the CPU and of the GPU; a stand-in replaces the GPU's."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,7 @@ def names(folder: Path) -> list[str]:
     ("container", "codec"),
     [("mp4", "hevc"), ("mp4", "av1"), ("mkv", "vp9"), ("webm", "av1"), ("mov", "libx264")],
 )
-def test_codecs(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> None:
+def test_every_codec_writes_all_frames(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> None:
     if codec == "av1" and "libsvtav1" not in av.codecs_available:
         pytest.skip("this build of FFmpeg, as in PyAV 14.0's wheels, has no libsvtav1")
     clip = make_clip(ticks=range(25))
@@ -33,8 +33,8 @@ def test_codecs(make_clip: Clip, tmp_path: Path, container: str, codec: str) -> 
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "m4v", "mkv"])
-def test_encoded_by_a_gpu(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
-    # NVENC's presets are p1 to p7, which libx264, as its stand-in here, gets to see as little as NVENC sees libx264's
+def test_gpu_encoder_is_used(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
+    # each encoder must get its own preset: the stand-in takes only p4, and libx264, which rewrites the file, refuses p4
     stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": {"p4": "ultrafast"}[preset], "bf": "0"})
     monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
     clip = make_clip(sound="aac")
@@ -44,7 +44,7 @@ def test_encoded_by_a_gpu(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.M
     assert names(tmp_path) == ["clip.mp4", f"out.{container}"]
 
 
-def test_encoded_by_the_gpu_that_paints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encodes_on_the_given_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {encoder.on(3).options(18, "p4", 0)["gpu"] for encoder in GPU_ENCODERS.values()} == {"3"}
     stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": "ultrafast", "bf": "0"})
     monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)

@@ -1,4 +1,4 @@
-"""Videos that were interrupted, killed or left without room."""
+"""What an interrupt, a kill and a full disk leave of a video, and the complete file."""
 
 import contextlib
 import re
@@ -23,7 +23,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_index_is_in_front(make_clip: Clip, tmp_path: Path) -> None:
+def test_complete_mp4_has_its_index_in_front(make_clip: Clip, tmp_path: Path) -> None:
     repaint(make_clip(sound="aac"), tmp_path / "out.mp4")
     data = (tmp_path / "out.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
@@ -31,7 +31,7 @@ def test_the_index_is_in_front(make_clip: Clip, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_interrupted_keeps_every_frame(make_clip: Clip, tmp_path: Path, container: str) -> None:
+def test_interrupt_keeps_every_frame(make_clip: Clip, tmp_path: Path, container: str) -> None:
     clip = make_clip(sound="aac")
     sink = VideoWriter(tmp_path / f"out.{container}", INFO, sound_from=clip)
     for frame in read(clip)[1]:
@@ -43,12 +43,12 @@ def test_interrupted_keeps_every_frame(make_clip: Clip, tmp_path: Path, containe
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals")
 @pytest.mark.parametrize("container", ["mp4", "mkv"])
-def test_an_interrupt_at_any_moment_of_the_completion_leaves_a_video(make_clip: Clip, tmp_path: Path, container: str) -> None:
+def test_interrupt_at_any_moment_of_closing_leaves_a_video(make_clip: Clip, tmp_path: Path, container: str) -> None:
     clip = make_clip(ticks=range(20), sound="aac", sound_seconds=(0, 2))
     frames = read(clip)[1]
 
     def complete(seconds: float) -> float:
-        """Close a file with an interrupt after so long; how long it took."""
+        """Close a file, with an interrupt after that time. Returns how long closing took."""
         sink = VideoWriter(tmp_path / f"out.{container}", INFO, sound_from=clip)
         for frame in frames:
             sink.write(frame)
@@ -66,7 +66,7 @@ def test_an_interrupt_at_any_moment_of_the_completion_leaves_a_video(make_clip: 
         whole = complete(60)
         for part in range(1, 25):
             left = names(tmp_path)[1:]
-            assert left, f"nothing was left after {part - 1}/24 of the completion"
+            assert left, f"nothing was left after {part - 1}/24 of closing"
             for name in left:
                 assert len(times(tmp_path / name)) >= 16  # the rest was inside the encoder
                 (tmp_path / name).unlink()
@@ -98,7 +98,7 @@ sys.stdin.read()
     ("container", "preset", "rate"),
     [("mp4", "veryfast", 30), ("mp4", "medium", 10), ("mp4", "veryslow", 30), ("mkv", "slow", 25), ("mov", "slow", 5)],
 )
-def test_killed_plays_up_to_the_last_second(make_clip: Clip, tmp_path: Path, container: str, preset: str, rate: int) -> None:
+def test_killed_writer_loses_less_than_a_second(make_clip: Clip, tmp_path: Path, container: str, preset: str, rate: int) -> None:
     sound = make_clip(sound="aac", sound_seconds=(0, 4))
     arguments = [str(tmp_path / f"out.{container}"), preset, str(rate), str(sound)]
     process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -121,7 +121,7 @@ from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.sinks.video.writer import VideoWriter
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))  # no room left, as far as this process sees
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))  # as on a full disk
 sink = VideoWriter(Path(sys.argv[1]), StreamInfo(320, 240, rate=Fraction(10), time_base=Fraction(1, 10)))
 rng = np.random.default_rng(0)
 try:
@@ -147,6 +147,6 @@ def test_full_disk_keeps_what_was_written(tmp_path: Path, container: str) -> Non
             for _ in left.decode(video=0):
                 count += 1
     assert count >= 5
-    said = re.search(rf"; ([\d.]+) s that were painted are in {re.escape(str(partial))}", done.stdout)
-    assert said
-    assert float(said[1]) == pytest.approx(count / 10, abs=0.2)  # pictures between two others are encoded after both
+    reported = re.search(rf"; ([\d.]+) s that were painted are in {re.escape(str(partial))}", done.stdout)
+    assert reported
+    assert float(reported[1]) == pytest.approx(count / 10, abs=0.2)  # B-frames are written after the frames that they lie between

@@ -13,7 +13,7 @@ from livestyle.sinks.video.writer import VideoWriter
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(48, 6), (720, 1)])
-def test_colors_come_back_and_are_tagged(tmp_path: Path, height: int, matrix: int) -> None:
+def test_colors_survive_and_are_tagged(tmp_path: Path, height: int, matrix: int) -> None:
     y, x = np.mgrid[0:height, 0:64]
     image = np.stack([x * 4, y * 255 / height, 255 - x * 2 - y * 100 / height], axis=-1).astype(np.uint8)
     sink = VideoWriter(tmp_path / "out.mp4", StreamInfo(64, height, rate=Fraction(10), time_base=Fraction(1, 10)), crf=0)
@@ -25,7 +25,7 @@ def test_colors_come_back_and_are_tagged(tmp_path: Path, height: int, matrix: in
         assert (tags.colorspace, tags.color_range, tags.color_primaries, tags.color_trc) == (matrix, 1, 1, 1)
 
 
-def test_odd_sizes_become_even(tmp_path: Path) -> None:
+def test_odd_sizes_are_padded_where_the_pixel_format_needs_it(tmp_path: Path) -> None:
     image: Image = np.full((7, 5, 3), 60, np.uint8)
     image[:, 4] = 200
     info = StreamInfo(5, 7, rate=Fraction(10), time_base=Fraction(1, 10))

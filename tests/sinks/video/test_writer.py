@@ -1,4 +1,4 @@
-"""The video writer: times, what cannot be written, the output under its name."""
+"""The video writer: times of frames, settings that are refused, and the file at its final path."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_times_are_written_exactly(tmp_path: Path, container: str, first: int, t
     assert sorted(time for time, _ in packets(path, "video")) == expected
 
 
-def test_matroska_rounds_to_milliseconds(tmp_path: Path) -> None:
+def test_matroska_rounds_times_to_milliseconds(tmp_path: Path) -> None:
     expected = [Fraction(number, 30) for number in range(1, 20)]
     sink = VideoWriter(tmp_path / "out.mkv", StreamInfo(64, 48, rate=Fraction(30), time_base=Fraction(1, 30)))
     for time in expected:
@@ -56,13 +56,13 @@ def test_camera_times_without_rate_or_time_base(tmp_path: Path) -> None:
     assert max(abs(a - b) for a, b in zip(times(tmp_path / "out.mp4"), given, strict=True)) <= Fraction(1, 180_000)
 
 
-def test_times_that_do_not_grow_lose_no_frame(tmp_path: Path) -> None:
+def test_frames_whose_times_do_not_increase_are_kept(tmp_path: Path) -> None:
     sink = VideoWriter(tmp_path / "out.mp4", StreamInfo(64, 48, rate=Fraction(10), time_base=Fraction(1, 1000)))
     for tick in (0, 100, 100, 50, 200):
         sink.write(Frame(np.zeros((48, 64, 3), np.uint8), Fraction(tick, 1000)))
     sink.close()
     assert [time * 1000 for time in times(tmp_path / "out.mp4")] == [0, 100, 101, 102, 200]
-    assert any(note.startswith("times that did not grow: 2") for note in sink.notes)
+    assert any(note.startswith("times that did not increase: 2") for note in sink.notes)
 
 
 def test_pixel_aspect_is_kept(make_clip: Clip, tmp_path: Path) -> None:
@@ -82,19 +82,19 @@ def test_pixel_aspect_is_kept(make_clip: Clip, tmp_path: Path) -> None:
         ("nowhere/out.mp4", {}, "no folder"),
     ],
 )
-def test_what_cannot_be_written(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused_and_leave_no_file(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(OutputError, match=message):
         VideoWriter(tmp_path / name, INFO, **options)
     assert names(tmp_path) == []
 
 
-def test_a_folder_is_no_output(tmp_path: Path) -> None:
+def test_folder_as_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out.mp4").mkdir()
     with pytest.raises(OutputError, match="folder"):
         VideoWriter(tmp_path / "out.mp4", INFO)
 
 
-def test_an_existing_file_stays_until_the_new_one_is_complete(make_clip: Clip, tmp_path: Path) -> None:
+def test_existing_file_stays_until_the_new_one_is_complete(make_clip: Clip, tmp_path: Path) -> None:
     clip = make_clip()
     (tmp_path / "out.mp4").write_bytes(b"old")
     sink = VideoWriter(tmp_path / "out.mp4", INFO)
@@ -110,7 +110,7 @@ def sound_times(path: Path) -> list[Fraction]:
 
 @pytest.mark.parametrize("container", ["ts", "m2ts", "mkv", "mp4", "mov", "flv", "mpg"])
 @pytest.mark.parametrize("late", [0, 7])
-def test_a_file_that_starts_late_begins_at_0(make_clip: Clip, tmp_path: Path, container: str, late: int) -> None:
+def test_input_that_starts_late_begins_at_0(make_clip: Clip, tmp_path: Path, container: str, late: int) -> None:
     codecs = {"codec": "mpeg2video", "sound": "mp2"} if container == "mpg" else {"sound": "aac"}
     ticks = range(25 * late, 25 * late + 25)
     clip = make_clip(f"clip.{container}", ticks, Fraction(1, 25), rate=25, sound_seconds=(late, late + 1), **codecs)
@@ -125,18 +125,18 @@ def test_a_file_that_starts_late_begins_at_0(make_clip: Clip, tmp_path: Path, co
 
 
 @pytest.mark.parametrize("container", ["ts", "mkv", "mp4"])
-@pytest.mark.parametrize("sound_seconds", [(0.5, 1), (2.5, 3)], ids=["sound first", "picture first"])
-def test_an_offset_between_sound_and_picture_is_kept(
+@pytest.mark.parametrize("sound_seconds", [(0.5, 1), (2.5, 3)], ids=["audio first", "video first"])
+def test_offset_between_audio_and_video_is_kept(
     make_clip: Clip, tmp_path: Path, container: str, sound_seconds: tuple[float, float]
 ) -> None:
-    clip = make_clip(f"clip.{container}", range(20, 40), sound="aac", sound_seconds=sound_seconds)  # the picture at 2 s
+    clip = make_clip(f"clip.{container}", range(20, 40), sound="aac", sound_seconds=sound_seconds)  # the video begins at 2 s
     repaint(clip, tmp_path / "out.mp4")
     first, first_sound = times(tmp_path / "out.mp4")[0], sound_times(tmp_path / "out.mp4")[0]
     assert first - first_sound == pytest.approx(2 - sound_seconds[0], abs=0.05)
     assert min(first, first_sound) == pytest.approx(0, abs=0.05)
 
 
-def test_a_negative_time_is_no_time_before_0_in_the_output(make_clip: Clip, tmp_path: Path) -> None:
+def test_negative_times_are_shifted_to_0(make_clip: Clip, tmp_path: Path) -> None:
     clip = make_clip("clip.mkv", range(-5, 15), options={"bf": "0"})
     repaint(clip, tmp_path / "out.mp4")
     assert times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(20)]
@@ -145,7 +145,7 @@ def test_a_negative_time_is_no_time_before_0_in_the_output(make_clip: Clip, tmp_
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
 @pytest.mark.parametrize("sound", [None, "aac"])
 @pytest.mark.parametrize("options", [{}, {"preset": "medium"}], ids=["default", "with B-frames"])
-def test_the_last_picture_keeps_its_duration(
+def test_last_frame_keeps_its_duration(
     make_clip: Clip, tmp_path: Path, container: str, sound: str | None, options: dict[str, Any]
 ) -> None:
     if container == "webm":
