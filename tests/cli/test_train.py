@@ -68,9 +68,9 @@ def test_several_pictures_become_a_style_each(run: Run, paintings: Path) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "name a picture to learn"),
+        ((), "name a style picture"),
         (("tiles.png", "autumn leaves.v2.png", "--name", "both"), "--name is for one picture"),
-        (("tiles.png", "tiles.png"), "several pictures would be called tiles"),
+        (("tiles.png", "tiles.png"), "several pictures would have the name tiles"),
         (("tiles.png", "--name", "a.b"), "--name: 'a.b' cannot be a name"),
         (("tiles.png", "--name", "a\x1bb"), "cannot be a name"),
         (("missing.png",), "there is no picture "),
@@ -119,7 +119,7 @@ def test_a_training_that_ran_out_of_time_is_called_unfinished(run: Run, painting
     result = run(*words, "-y")
     assert result.code == 0, result.err
     lines = result.err.splitlines()
-    (steps,) = (line for line in lines if " of 100000 steps, " in line and "unfinished, as the time was up" in line)
+    (steps,) = (line for line in lines if " of 100000 steps, " in line and "unfinished, time limit reached" in line)
     more = "livestyle train 'autumn leaves.v2.png' --steps 100000 --seconds 1 --device cpu --resume"
     assert lines[lines.index(steps) + 1] == f"continue with: {more}"
     assert lines[-1] == "try it: livestyle image photo.jpg --style 'autumn leaves_v2'"
@@ -157,7 +157,7 @@ def test_the_command_to_try_paints_with_what_was_trained(run: Run, paintings: Pa
     *_, bundled, shadows, where, command = result.err.splitlines()
     assert bundled.startswith(f"wave exists for lite too ({bundled_folder()}/wave.lite.safetensors); --model full selects")
     assert shadows == f"wave: from models; other files of this name are in {bundled_folder()}"
-    assert where == f"to use it by its name in every folder, copy the files to {user_data}"
+    assert where == f"to use it by name in every folder, copy the files to {user_data}"
     assert command == "try it: livestyle image photo.jpg --style wave --model full"
     with Stylizer("wave", "full", "cpu") as stylizer:
         assert np.array_equal(stylizer.default_look.rows, load_rows(read_header(Path("models/wave.full.safetensors"))))
@@ -165,6 +165,6 @@ def test_the_command_to_try_paints_with_what_was_trained(run: Run, paintings: Pa
     shutil.copy(bundled_folder() / "udnie.full.safetensors", "models/wave.full.safetensors")
     words = ("--model-path", "other models", "--loss-model", "random", "--steps", "2", "--device", "cpu")
     result = run("train", "-c", "conf/wave.yml", *words)
-    assert "the name wave stands for models/wave.full.safetensors (full); to use the new style, write its path" in result.err
+    assert "the name wave selects models/wave.full.safetensors (full); to use the new style, name its path" in result.err
     path = paintings / "other models/wave.full.safetensors"
     assert result.err.endswith(f"try it: livestyle image photo.jpg --style '{path}'\n")

@@ -20,7 +20,7 @@ from livestyle.pictures.writing import write_picture
 from livestyle.train.content import drawn
 from livestyle.train.content.crops import to_tensor
 from livestyle.train.losses.perceptual import total_variation_loss
-from livestyle.train.measure.optimize import Weights, check_memory, descend, iterations_to_reach, noise_like, total_loss
+from livestyle.train.measure.optimize import Weights, check_memory, iterations_to_reach, noise_like, optimize_picture, total_loss
 from livestyle.train.measure.yardstick import Yardstick, open_yardstick, style_tensor
 
 WEIGHTS = Weights(content=1, style=2, tv=0.001)
@@ -51,7 +51,7 @@ def test_the_total_is_the_weighted_sum(yardstick: Yardstick, photo: torch.Tensor
 def test_the_start_is_the_photo_and_the_total_falls(
     yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]
 ) -> None:
-    steps = list(itertools.islice(descend(yardstick, photo, style, WEIGHTS), 16))
+    steps = list(itertools.islice(optimize_picture(yardstick, photo, style, WEIGHTS), 16))
     assert [step.iteration for step in steps] == list(range(16))
     assert torch.equal(steps[0].picture, photo)
     assert steps[0].content == 0
@@ -64,7 +64,7 @@ def test_the_start_is_the_photo_and_the_total_falls(
 def test_the_first_iteration_goes_down_the_gradient(
     yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]
 ) -> None:
-    first, second = itertools.islice(descend(yardstick, photo, style, Weights(1, 2, 0)), 2)
+    first, second = itertools.islice(optimize_picture(yardstick, photo, style, Weights(1, 2, 0)), 2)
     x = photo.clone().requires_grad_()
     by_layer, content = yardstick.losses(x, yardstick.content(photo), style)
     (gradient,) = torch.autograd.grad((content + 2 * sum(by_layer.values(), torch.zeros(1))).sum(), x)
@@ -76,7 +76,7 @@ def test_the_first_iteration_goes_down_the_gradient(
 def test_iterations_are_counted_from_the_photo(
     yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]
 ) -> None:
-    totals = [step.total for step in itertools.islice(descend(yardstick, photo, style, WEIGHTS), 13)]
+    totals = [step.total for step in itertools.islice(optimize_picture(yardstick, photo, style, WEIGHTS), 13)]
     least = list(itertools.accumulate(totals, min))
     wanted = next(n for n, total in enumerate(least) if total <= least[-1])
     assert wanted > 8
@@ -88,13 +88,13 @@ def test_iterations_are_counted_from_the_photo(
 def test_noise_ends_where_the_photo_is_kept(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
     noise = noise_like(photo)
     assert torch.equal(noise, noise_like(photo))
-    *_, last = itertools.islice(descend(yardstick, photo, style, Weights(1, 0, 0), noise), 40)
+    *_, last = itertools.islice(optimize_picture(yardstick, photo, style, Weights(1, 0, 0), noise), 40)
     assert last.content < 0.25 * yardstick.measure(noise, photo, style).content
 
 
 def test_losses_that_are_not_finite_end_it(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
     with pytest.raises(TrainingError, match="no longer finite at iteration 0; lower --style-weight"):
-        next(descend(yardstick, photo, style, Weights(style=float("inf"))))
+        next(optimize_picture(yardstick, photo, style, Weights(style=float("inf"))))
 
 
 def test_a_picture_too_large_for_the_memory_is_refused_with_a_size_that_fits(yardstick: Yardstick) -> None:
@@ -176,6 +176,6 @@ def test_bad_input_is_told_in_a_line(folder: Path) -> None:
         with pytest.raises(error, match=message):
             cli.main(words, standalone_mode=False)
     words = ["optimize", str(good), "--style-image", str(stripes), "-o", str(out), "--loss-model", "vgg"]
-    with pytest.raises(TrainingError, match="no loss network 'vgg'; there are own, vgg_16"):
+    with pytest.raises(TrainingError, match="no loss network 'vgg'; choose from own, vgg_16"):
         cli.main(words, standalone_mode=False)
     assert not out.exists()
