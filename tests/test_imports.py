@@ -40,7 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "sources": {"errors", "frame", "media", "opencv", "timeline"},
     "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "train": {
-        *("errors", "frame", "interrupt", "memory", "networks", "output_file", "pictures", "sources", "streaming", "style_files"),
+        *("errors", "frame", "interrupt", "memory", "networks", "output_file", "pictures", "size", "sources", "streaming"),
+        "style_files",
     },
     "conf": set(),
     "models": set(),

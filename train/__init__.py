@@ -1,1 +1,1 @@
-"""The trainer. Read in this order: config, content, loss_network, objective, loop; the rest are their parts."""
+"""The trainer. Read in this order: config, content/crops, losses/, objective, painter, setup, step, loop."""

@@ -108,7 +108,7 @@ def _train(
         warn(note)
     training = Training(setup, interrupted, warn, sample_every=CHECKPOINT_EVERY if preview == "none" else BAR_EVERY)
     if setup.first_step < setup.total_steps:
-        training.run(overwrite and not setup.first_step, quiet, preview == "window")
+        training.run(overwrite and not setup.is_resumed, quiet, preview == "window")
     skipped = processes.union(training.skipped)
     if not processes.is_first:
         return None

@@ -38,6 +38,8 @@ class Setup:
     optimizers: list[Optimizer]
     first_step: int
     """The number of steps done before, from the checkpoint; 0 without one."""
+    is_resumed: bool
+    """Whether a checkpoint was loaded."""
     total_steps: int
     bf16: bool
     """Whether to compute in bf16."""
@@ -99,8 +101,19 @@ def prepare(config: Config, processes: SingleProcess, resume: bool) -> Setup:
     if saved_steps:
         load_checkpoint(folder, saved_steps[-1], painter, optimizers, config.styles)
     first_step = saved_steps[-1] if saved_steps else 0
-    bf16 = uses_bf16(config.precision, device)
-    return Setup(config, processes, crops, sample, objective, painter, optimizers, first_step, total_steps, bf16)
+    return Setup(
+        config=config,
+        processes=processes,
+        crops=crops,
+        sample=sample,
+        objective=objective,
+        painter=painter,
+        optimizers=optimizers,
+        first_step=first_step,
+        is_resumed=bool(saved_steps),
+        total_steps=total_steps,
+        bf16=uses_bf16(config.precision, device),
+    )
 
 
 def run_folder(config: Config) -> Path:

@@ -2,11 +2,10 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,19 +24,16 @@ from livestyle.cli.options import (
     tell,
     torch_device,
 )
-from livestyle.errors import InputError, LivestyleError, OutputError, TrainingError
-from livestyle.size import Size, fit_size
+from livestyle.errors import LivestyleError, OutputError
+from livestyle.size import Size
 
 if TYPE_CHECKING:
     from livestyle.frame import Image
-    from livestyle.stylizer import Stylizer
-    from livestyle.train.measure.evaluate import Reading, Subject
+    from livestyle.train.measure.evaluate import Reading
     from livestyle.train.measure.steadiness import Clip, Steadiness
-    from livestyle.train.measure.yardstick import Yardstick
 
-Row = tuple[str, list["Image"]]  # a photo's name; the photo and its paintings
-CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # of what steadiness is measured on
-SHEET_PHOTOS = 10  # at most on a sheet, whose pictures are as large as they were painted: it is for looking at strokes
+CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # of the clips for --steady
+SHEET_PHOTOS = 10  # at most on a contact sheet, whose pictures are shown in their painted size, so that strokes are visible
 
 
 @click.command(
@@ -89,7 +85,7 @@ def evaluate(
 ) -> int:
     """Paint PHOTOS, files or folders, in each style, and print the style and content loss.
 
-    The total loss of --iterations has the weights that a style was trained with, unless others are given.
+    The total loss for --iterations has the weights that a style was trained with, unless others are given.
     After Ctrl-C or an error, the tables cover the photos that are done.
     """
     from tqdm import tqdm
@@ -97,40 +93,57 @@ def evaluate(
     from livestyle.output_file import write_whole
     from livestyle.pictures.finding import find_pictures
     from livestyle.pictures.reading import read_picture
-    from livestyle.train.measure.evaluate import iterations_table, losses_table, steadiness_table
-    from livestyle.train.measure.steadiness import measure
+    from livestyle.pictures.writing import write_picture
+    from livestyle.style_files.gallery import Gallery
+    from livestyle.train.measure.evaluate import (
+        evaluate_photo,
+        override_weights,
+        prepare_style,
+        read_style_pictures,
+        size_label,
+        trained_weights,
+        usable_photos,
+    )
+    from livestyle.train.measure.report import iterations_table, losses_table, make_paintings_sheet, report, steadiness_table
+    from livestyle.train.measure.steadiness import measure_steadiness
     from livestyle.train.measure.yardstick import DEFAULT_LOSS_MODEL, open_yardstick
 
-    asked: list[Size | None] = [*((None, height) for height in heights), *sizes]
-    asked = list(dict.fromkeys(asked or [None]))
-    sheets = {size: f"sheet{'' if len(asked) == 1 else '_' + label(size)}.jpg" for size in asked}
+    all_sizes: list[Size | None] = [*((None, height) for height in heights), *sizes]
+    all_sizes = list(dict.fromkeys(all_sizes or [None]))
+    sheets = {size: f"sheet{'' if len(all_sizes) == 1 else '_' + size_label(size)}.jpg" for size in all_sizes}
     if output is not None:
-        prepare(output, ["table.txt", "table.json", *sheets.values()], overwrite)
+        make_output_folder(output, ["table.txt", "table.json", *sheets.values()], overwrite)
     paths = list(dict.fromkeys(find_pictures(list(photos))))
-    style_images = read_style_pictures(pictures, names, quiet)
+    style_pictures, notes = read_style_pictures(pictures, names, Gallery().names)
+    tell(notes, quiet)
     yardstick = open_yardstick(loss_model, loss_model_file, torch_device(device))
-    paths, skipped = usable_photos(paths, asked, yardstick, iterations)
+    paths, skipped = usable_photos(paths, all_sizes, yardstick, iterations)
     tell([f"skipped: {note}" for note in skipped], quiet)
     moving = steadiness_clips(paths[0], clips) if steady or clips else []
 
     readings: list[Reading] = []
     steadiness: dict[str, list[Steadiness]] = {}
-    rows: dict[Size | None, list[Row]] = {size: [] for size in asked}
+    rows: dict[Size | None, list[tuple[str, list[Image]]]] = {size: [] for size in all_sizes}  # of the contact sheets
     ended: KeyboardInterrupt | LivestyleError | None = None
-    with open_stylizer(next(iter(style_images)), model, device, 1.0, False, quiet, also=style_images) as stylizer:
-        subjects = [subject(yardstick, stylizer, name, image, weights) for name, image in style_images.items()]
-        total = len(asked) * len(paths) * len(subjects)
+    with open_stylizer(next(iter(style_pictures)), model, device, 1.0, False, quiet, also=style_pictures) as stylizer:
+        styles = []
+        for name, picture in style_pictures.items():
+            look = stylizer.look(name)
+            info = stylizer.gallery.models(name)[look.body.architecture.name].info
+            each_weights = override_weights(trained_weights(info), weights)
+            styles.append(prepare_style(yardstick, name, picture, partial(stylizer, look=look), each_weights))
+        total = len(all_sizes) * len(paths) * len(styles)
         with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
             try:
-                for size, path in itertools.product(asked, paths):  # read again, as a folder of photos may fill the memory
-                    photo = path.name, resized(read_picture(path).image, size)
-                    row, found = paint(yardstick, stylizer, subjects, photo, size, limit if iterations else None)
+                for size, path in itertools.product(all_sizes, paths):  # read again: together they may not fit the memory
+                    photo = read_picture(path).image
+                    row, found = evaluate_photo(yardstick, styles, path.name, photo, size, limit if iterations else None)
                     readings += found
                     rows[size] += [(path.name, row)] if len(rows[size]) < SHEET_PHOTOS else []
                     bar.update(len(found))
-                for name in style_images if moving else ():
-                    paint_clip = partial(stylizer, look=stylizer.look(name))
-                    steadiness[name] = [measure(paint_clip, clip) for clip in moving]
+                if moving:
+                    for style in styles:
+                        steadiness[style.name] = [measure_steadiness(style.paint, clip) for clip in moving]
             except KeyboardInterrupt:
                 if not readings:
                     raise
@@ -141,145 +154,29 @@ def evaluate(
                 ended = error
         tell(stylizer.engine.notes, quiet)
     tables = [losses_table(readings, loss_model or DEFAULT_LOSS_MODEL)]
-    tables += [iterations_table(readings, subjects, limit)] if iterations else []
-    tables += [steadiness_table(steadiness)] if steadiness else []
+    if iterations:
+        tables.append(iterations_table(readings, {style.name: style.weights for style in styles}, limit))
+    if steadiness:
+        tables.append(steadiness_table(steadiness))
     text = "\n\n".join(map(str, tables))
-    report: dict[str, Any] = {
-        "tables": [table.as_dict() for table in tables],
-        "readings": [asdict(reading) for reading in readings],
-    }
-    report["skipped"] = skipped
+    summary = report(tables, readings, skipped)
     if as_json:
-        print_json(report)
+        print_json(summary)
     else:
         for line in text.split("\n"):
             print_line(line)
     if output is not None:
         write_whole(output / "table.txt", f"{text}\n".encode())
-        write_whole(output / "table.json", f"{json.dumps(report, ensure_ascii=False, indent=1)}\n".encode())
-        for size in (size for size in asked if rows[size]):
-            write_sheet(output / sheets[size], style_images, rows[size])
+        write_whole(output / "table.json", f"{json.dumps(summary, ensure_ascii=False, indent=1)}\n".encode())
+        for size in (size for size in all_sizes if rows[size]):
+            write_picture(output / sheets[size], make_paintings_sheet(style_pictures, rows[size]))
     if ended is not None:
         raise ended
     return 1 if skipped else 0
 
 
-def label(size: Size | None) -> str:
-    """480, 712x476, or own."""
-    if size is None:
-        return "own"
-    return str(size[1]) if size[0] is None else f"{size[0]}x{size[1]}"
-
-
-def usable_photos(
-    paths: Sequence[Path], sizes: "Sequence[Size | None]", yardstick: "Yardstick", optimised: bool
-) -> tuple[list[Path], list[str]]:
-    """The photos that can be measured, and a line on each other. Raises what `check_photo` raises if there is none."""
-    usable: list[Path] = []
-    errors: list[LivestyleError] = []
-    for path in paths:
-        try:
-            check_photo(path, sizes, yardstick, optimised)
-            usable.append(path)
-        except LivestyleError as error:
-            errors.append(error)
-    if not usable:
-        raise errors[0]
-    return usable, [str(error) for error in errors]
-
-
-def check_photo(path: Path, sizes: "Sequence[Size | None]", yardstick: "Yardstick", optimised: bool) -> None:
-    """Raises InputError, TrainingError or TooLargeError before anything is measured."""
-    from livestyle.pictures.reading import read_picture
-    from livestyle.train.measure.optimize import check_memory
-    from livestyle.train.measure.yardstick import LEAST_SIDE, check_picture
-
-    image = read_picture(path).image
-    check_picture(image, str(path))
-    for width, height in (painted_size(image, size) for size in sizes):
-        if min(width, height) < LEAST_SIDE:
-            raise TrainingError(f"{path} would be painted at {width}x{height}; it takes {LEAST_SIDE} pixels each way")
-        check_memory(yardstick, height, width, optimised)
-
-
-def resized(image: "Image", size: Size | None) -> "Image":
-    """To its painted size."""
-    from livestyle.pictures.pixels import resize
-
-    return resize(image, *painted_size(image, size))
-
-
-def painted_size(image: "Image", size: Size | None) -> tuple[int, int]:
-    """(width, height): exactly WxH, or of a height, aspect kept, or the image's own."""
-    if size is not None and size[0] is not None:
-        return size[0], size[1]
-    return fit_size(image.shape[1], image.shape[0], size)
-
-
-def read_style_pictures(folder: Path, names: Sequence[str], quiet: bool) -> "dict[str, Image]":
-    """Style -> its picture, (H, W, 3) uint8. No names: all styles that have one in the folder. Raises InputError."""
-    from livestyle.pictures.formats import READ_SUFFIXES
-    from livestyle.pictures.reading import read_picture
-    from livestyle.style_files.gallery import Gallery
-    from livestyle.train.measure.yardstick import check_picture
-
-    if not folder.is_dir():
-        raise InputError(f"--pictures {folder} is not a folder; name the one that holds the style pictures, wave.jpg ...")
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise InputError(f"cannot read the folder {folder}: {error.strerror}") from error
-    found: dict[str, Image] = {}
-    for name in names or Gallery().names:
-        stem = Path(name).name.split(".")[0]
-        path = next((path for path in files if path.stem == stem and path.suffix.lower() in READ_SUFFIXES), None)
-        if path is not None:
-            found[name] = read_picture(path).image
-            check_picture(found[name], str(path))
-        elif names:
-            suffixes = ", ".join(READ_SUFFIXES[1:])
-            raise InputError(f"no picture of the style {stem} in {folder}; put {stem}.jpg there (or {suffixes})")
-        else:
-            tell([f"{stem} is left out: {folder} has no picture of it"], quiet)
-    if not found:
-        raise InputError(f"no picture of any style in {folder}; put wave.jpg and so on there")
-    return found
-
-
-def subject(
-    yardstick: "Yardstick", stylizer: "Stylizer", name: str, image: "Image", weights: Mapping[str, float | None]
-) -> "Subject":
-    """A style as it is measured, once the stylizer is seen to have it."""
-    from livestyle.train.measure.evaluate import Subject, trained_weights, with_given
-    from livestyle.train.measure.yardstick import style_tensor
-
-    model = stylizer.look(name).body.architecture.name
-    trained = trained_weights(stylizer.gallery.models(name)[model].info)
-    device = next(yardstick.network.parameters()).device
-    return Subject(name, yardstick.grams(style_tensor(image).to(device)), with_given(trained, weights))
-
-
-def paint(
-    yardstick: "Yardstick",
-    stylizer: "Stylizer",
-    subjects: "Sequence[Subject]",
-    photo: "tuple[str, Image]",
-    size: Size | None,
-    limit: int | None,
-) -> "tuple[list[Image], list[Reading]]":
-    """The photo and what each style makes of it, and the readings."""
-    from livestyle.train.measure.evaluate import measured
-
-    name, image = photo
-    row, readings = [image], []
-    for each in subjects:
-        row.append(stylizer(image, stylizer.look(each.name)))
-        readings.append(measured(yardstick, each, name, label(size), image, row[-1], limit))
-    return row, readings
-
-
 def steadiness_clips(photo: Path, videos: Sequence[Path]) -> "list[Clip]":
-    """What steadiness is measured on: drawn clips, the given videos, and the photo as a noisy sensor sees it."""
+    """The clips for --steady: drawn clips, the given videos, and the photo with sensor noise. Raises InputError."""
     from livestyle.train.measure.steadiness import drawn_clips, read_clip, read_still
 
     clips: list[Clip] = [*drawn_clips(CLIP_FRAMES, CLIP_HEIGHT * 16 // 9, CLIP_HEIGHT)]
@@ -287,26 +184,11 @@ def steadiness_clips(photo: Path, videos: Sequence[Path]) -> "list[Clip]":
     return [*clips, read_still(photo, CLIP_FRAMES, CLIP_HEIGHT)]
 
 
-def prepare(folder: Path, names: Sequence[str], overwrite: bool | None) -> None:
-    """Everything that can be refused before it is measured. Raises OutputError."""
+def make_output_folder(folder: Path, names: Sequence[str], overwrite: bool | None) -> None:
+    """Make the folder, and ask before files of these names are overwritten. Raises OutputError before anything is measured."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
     for name in names:
         may_write(folder / name, overwrite)
-
-
-def write_sheet(path: Path, style_images: "Mapping[str, Image]", rows: Sequence[Row]) -> None:
-    """The style pictures, and below them a row a photo, a column a style."""
-    import numpy as np
-
-    from livestyle.pictures.contact_sheet import PAPER, make_sheet
-    from livestyle.pictures.pixels import resize
-    from livestyle.pictures.writing import write_picture
-
-    room = rows[0][1][0].shape[1], rows[0][1][0].shape[0]
-    top = [resize(image, *fit_size(image.shape[1], image.shape[0], room)) for image in style_images.values()]
-    empty = np.full((1, 1, 3), PAPER, np.uint8)
-    headings = ["", *(Path(name).name.split(".")[0] for name in style_images)]
-    write_picture(path, make_sheet(headings, [("", [empty, *top]), *rows]))

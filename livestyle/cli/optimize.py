@@ -24,9 +24,9 @@ from livestyle.errors import OutputError
 from livestyle.size import Size, fit_size
 
 if TYPE_CHECKING:
-    from livestyle.train.measure.optimize import Step
+    from livestyle.train.measure.optimize import OptimizationStep
 
-MOST_SIDE = 512  # pixels, unless told: it is slow
+DEFAULT_MAX_SIDE = 512  # pixels; larger pictures take long
 
 
 @click.command(
@@ -68,7 +68,7 @@ def optimize(
     debug: bool,
     **weights: float | None,
 ) -> None:
-    """Paint PHOTO in the style of any picture, slowly: by optimising the pixels themselves (Gatys et al. 2016).
+    """Paint PHOTO in the style of any picture by optimising its pixels, which is slow (Gatys et al. 2016).
 
     Larger photos are scaled down to fit 512x512 unless --size is given. Ctrl-C writes the best picture so far.
     """
@@ -79,7 +79,7 @@ def optimize(
     from livestyle.pictures.reading import read_picture
     from livestyle.pictures.writing import write_picture
     from livestyle.train.content.crops import to_tensor
-    from livestyle.train.measure.optimize import Weights, check_memory, descend, noise_like
+    from livestyle.train.measure.optimize import Weights, check_memory, noise_like, optimize_picture
     from livestyle.train.measure.yardstick import check_picture, open_yardstick, style_tensor
 
     started = time.monotonic()
@@ -87,21 +87,22 @@ def optimize(
         raise OutputError("cannot write -: name a file, such as painted.png")
     confirm_targets([(photo, output), (style_image, output)], overwrite)
     picture, style_picture = read_picture(photo), read_picture(style_image).image
-    width, height = shrunk(picture.image.shape[1], picture.image.shape[0], size)
+    width, height = painted_size(picture.image.shape[1], picture.image.shape[0], size)
     check_picture(style_picture, str(style_image))
-    where = torch_device(device)
-    yardstick = open_yardstick(loss_model, loss_model_file, where)
+    compute_device = torch_device(device)
+    yardstick = open_yardstick(loss_model, loss_model_file, compute_device)
     check_memory(yardstick, height, width)
     pixels = resize(picture.image, width, height)
     check_picture(pixels, str(photo))
-    tell([f"painted at {width}x{height}; --size takes another"] if pixels is not picture.image and size is None else [], quiet)
+    if pixels is not picture.image and size is None:
+        tell([f"painted at {width}x{height}; use --size for another size"], quiet)
 
-    content = to_tensor(pixels)[None].to(where)  # (1, 3, H, W)
-    style = yardstick.grams(style_tensor(style_picture, style_size).to(where))
-    given = {name.removesuffix("_weight"): weight for name, weight in weights.items() if weight is not None}
+    content = to_tensor(pixels)[None].to(compute_device)  # (1, 3, H, W)
+    style = yardstick.grams(style_tensor(style_picture, style_size).to(compute_device))
+    overrides = {name.removesuffix("_weight"): weight for name, weight in weights.items() if weight is not None}
     first = noise_like(content) if start == "noise" else None
-    steps = itertools.islice(descend(yardstick, content, style, Weights(**given), first), iterations + 1)
-    best: Step | None = None
+    steps = itertools.islice(optimize_picture(yardstick, content, style, Weights(**overrides), first), iterations + 1)
+    best: OptimizationStep | None = None
     with ctrl_c_noted() as interrupted, tqdm(total=iterations, unit="iteration", disable=quiet, dynamic_ncols=True) as bar:
         for step in steps:
             best = step if best is None or step.total < best.total else best
@@ -109,7 +110,7 @@ def optimize(
             bar.set_postfix({"total": f"{best.total:.3g}", "style": f"{best.style:.3g}", "content": f"{best.content:.3g}"})
             if interrupted():
                 break
-    assert best is not None  # islice gives one at least
+    assert best is not None  # islice yields at least one step
     painted = (best.picture[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()  # (H, W, 3)
     alpha = None if picture.alpha is None else resize(picture.alpha, width, height)
     write_picture(output, painted, alpha, picture.exif)
@@ -120,12 +121,12 @@ def optimize(
     if step.iteration < iterations:
         raise KeyboardInterrupt(f"stopped after iteration {step.iteration} of {iterations}; {output} is the best so far")
     if not (as_json or quiet):
-        shown = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        print_line(f"{output}: {shown} after {counted(step.iteration, 'iteration')}, {seconds:.0f} s", err=True)
+        line = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        print_line(f"{output}: {line} after {counted(step.iteration, 'iteration')}, {seconds:.0f} s", err=True)
 
 
-def shrunk(width: int, height: int, size: Size | None) -> tuple[int, int]:
-    """(width, height) as asked, else at most MOST_SIDE."""
-    if size is None and max(width, height) <= MOST_SIDE:
+def painted_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
+    """(width, height) scaled to fit `size`; without one, scaled down to at most DEFAULT_MAX_SIDE."""
+    if size is None and max(width, height) <= DEFAULT_MAX_SIDE:
         return width, height
-    return fit_size(width, height, size or (MOST_SIDE, MOST_SIDE))
+    return fit_size(width, height, size or (DEFAULT_MAX_SIDE, DEFAULT_MAX_SIDE))

@@ -1,7 +1,5 @@
 """livestyle styles [show|rename|remove|export]"""
 
-import json
-import math
 import os
 import sys
 import textwrap
@@ -25,10 +23,9 @@ from livestyle.output_file import refuse_same_file
 
 if TYPE_CHECKING:
     from livestyle.style_files.file_format import StyleHeader
-    from livestyle.style_files.gallery import Gallery
 
-LINE = 300  # characters at most of what a file says of itself
-TITLE = 80  # the same, in the list
+MAX_VALUE = 300  # characters of a value from a style file
+MAX_TITLE = 80  # characters of a title in the list
 
 style_argument = click.argument("style", metavar="STYLE", shell_complete=complete_style)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
@@ -46,6 +43,7 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
     ~/Library/Application Support/livestyle/models, Windows: %LOCALAPPDATA%\\livestyle\\livestyle\\models) and the bundled
     ones. If several have the same name and network, the first is used.
     """
+    from livestyle.style_files.description import list_files
     from livestyle.style_files.gallery import Gallery
 
     if context.invoked_subcommand is not None:
@@ -55,20 +53,15 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
     gallery = Gallery()
     notes = gallery.notes + gallery.shadowed(gallery.names)
     if as_json:
-        rows = [
-            header.info
-            | {"style": name, "model": model, "file": str(header.path), "training": settings(header.info.get("training", "{}"))}
-            for name in gallery.names
-            for model, header in sorted(gallery.models(name).items())
-        ]
-        print_json({"styles": rows, "folders": [str(folder) for folder in gallery.folders], "notes": notes})
+        folders = [str(folder) for folder in gallery.folders]
+        print_json({"styles": list_files(gallery), "folders": folders, "notes": notes})
         return
     tell(notes, quiet=False)
     width = max((len(printable(name)) for name in gallery.names), default=0)
     for name in gallery.names:
         models = dict(sorted(gallery.models(name).items()))
         titles = dict.fromkeys(header.info.get("origin") or header.info.get("picture", "") for header in models.values())
-        title = in_one_line(" / ".join(filter(None, titles)), TITLE)
+        title = in_one_line(" / ".join(filter(None, titles)), MAX_TITLE)
         print_line(f"{printable(name):{width}}  {' '.join(models):9}  {title}".rstrip())
 
 
@@ -88,6 +81,7 @@ def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool,
 
     Networks, files, picture, licence, and how it was trained. STYLE is a name or a file.
     """
+    from livestyle.style_files.description import describe_file
     from livestyle.style_files.gallery import Gallery
 
     gallery = Gallery()
@@ -95,7 +89,7 @@ def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool,
     if output is not None:
         write_thumbnail(list(models.values()), output, overwrite)
     name = next(iter(models.values())).name
-    files = [describe(gallery, header) for header in models.values()]
+    files = [describe_file(gallery, header) for header in models.values()]
     if as_json:
         print_json({"style": name, "networks": list(models), "files": files, "thumbnail": str(output) if output else None})
         return
@@ -103,7 +97,7 @@ def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool,
     for file in files:
         print_line("")
         for key, value in file.items():
-            if line := readable(key, value):
+            if line := format_value(key, value):
                 print_line(f"{'size' if key == 'bytes' else key:9}  {line}")
 
 
@@ -123,15 +117,15 @@ def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
     OLD is a name or a file. Bundled styles cannot be renamed.
     """
     from livestyle.style_files.gallery import Gallery
-    from livestyle.style_files.management import rename_style as rename_files
+    from livestyle.style_files.management import rename_style
 
-    renamed = rename_files(Gallery(), old, new)
+    renamed = rename_style(Gallery(), old, new)
     if as_json:
         print_json({"renamed": {str(path): str(target) for path, target in renamed.items()}})
         return
     for path, target in renamed.items():
         print_line(f"{path} is now {target}", err=True)
-    tell(still_there(old), quiet=False)
+    tell(remaining_files(old), quiet=False)
 
 
 @styles.command(
@@ -153,19 +147,19 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
     from livestyle.style_files.management import plan_removal
 
     removal = plan_removal(Gallery(), style)
-    doomed = ", ".join(str(path) for path in removal.files)
-    if not yes and not (sys.stdin.isatty() and click.confirm(f"Delete {printable(doomed)}?", err=True)):
-        raise OutputError(f"nothing was deleted; use -y to delete {doomed}")
+    files = ", ".join(str(path) for path in removal.files)
+    if not yes and not (sys.stdin.isatty() and click.confirm(f"Delete {printable(files)}?", err=True)):
+        raise OutputError(f"nothing was deleted; use -y to delete {files}")
     removal.apply()
     if as_json:
         kept = {str(path): needed_by for path, needed_by in removal.kept.items()}
         print_json({"deleted": [str(path) for path in removal.files], "kept": kept})
         return
-    print_line(f"deleted {doomed}", err=True)
+    print_line(f"deleted {files}", err=True)
     for path, needed_by in removal.kept.items():
         reason = f", used by {', '.join(needed_by)}" if needed_by else ""
         print_line(f"kept the body {path}{reason}", err=True)
-    tell(still_there(style), quiet=False)
+    tell(remaining_files(style), quiet=False)
 
 
 @styles.command(
@@ -187,105 +181,57 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
     """
     from livestyle.style_files.file_format import STYLE_SUFFIX, check_name
     from livestyle.style_files.gallery import Gallery
-    from livestyle.style_files.management import export_style as export_file
+    from livestyle.style_files.management import choose_file, export_style
 
     gallery = Gallery()
-    header = choose_model(gallery.models(style), style, model)
-    target = Path(os.path.expanduser(output or ""))  # noqa: PTH111 (Path.expanduser raises where there is no such user)
+    header = choose_file(gallery, style, None if model == "auto" else model)
+    target = Path(os.path.expanduser(output or ""))  # noqa: PTH111 (Path.expanduser raises if there is no such user)
     if target.is_dir() or (output or "").endswith("/"):
         target = target / f"{header.name}.{header.architecture}{STYLE_SUFFIX}"
     if target.suffix != STYLE_SUFFIX:
-        raise OutputError(f"cannot write {target}: a style's file ends in {STYLE_SUFFIX}")
-    check_name(target.name.split(".")[0])  # what the style is called there
+        raise OutputError(f"cannot write {target}: the name of a style file ends in {STYLE_SUFFIX}")
+    check_name(target.name.split(".")[0])  # the style's name in the new file
     for source in (header.path, gallery.body(header).path):
         refuse_same_file(source, target)
     may_write(target, overwrite)
-    export_file(gallery, header, target)
+    export_style(gallery, header, target)
     if as_json:
         print_json({"written": str(target), "model": header.architecture, "bytes": target.stat().st_size})
         return
     print_line(f"{target}, {target.stat().st_size / 1000:.0f} kB", err=True)
 
 
-def choose_model(models: "dict[str, StyleHeader]", style: str, model: str) -> "StyleHeader":
-    """The file of the asked network. Raises StyleError if it is not there, or if there are several and none was asked for."""
-    there = " and ".join(sorted(models))
-    if model == "auto" and len(models) > 1:
-        raise StyleError(f"{style} exists for {there}; choose one with --model")
-    if model != "auto" and model not in models:
-        raise StyleError(f"{style} exists for {there}, not for {model}")
-    return next(iter(models.values())) if model == "auto" else models[model]
-
-
-def describe(gallery: "Gallery", header: "StyleHeader") -> dict[str, Any]:
-    """What is known of one file, without reading its numbers."""
-    try:
-        body: Path | None = gallery.body(header).path
-    except StyleError:
-        body = None
-    training = settings(header.info.get("training", "{}"))
-    return {
-        "network": header.architecture,
-        "file": str(header.path),
-        "bytes": header.path.stat().st_size,
-        "body": None if body is None else str(body),
-        **{key: header.info.get(key, "") for key in ("picture", "origin", "licence")},
-        "steps": training.pop("steps", None),
-        "training": training,
-        "thumbnail": header.has_thumbnail,
-    }
-
-
-def settings(text: str) -> dict[str, Any]:
-    """Training settings as the trainer writes them, numbers, words and layers with weights; anything else is left out."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):  # another program's, or spoilt on purpose
-        return {}
-    entries = found.items() if isinstance(found, dict) else ()
-    return {
-        key: value
-        for key, value in entries
-        if is_setting(value) or (isinstance(value, dict) and all(is_setting(weight) for weight in value.values()))
-    }
-
-
-def is_setting(value: Any) -> bool:
-    """Whether it is text, or a number that JSON has: NaN and infinities are none."""
-    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
-
-
-def readable(key: str, value: Any) -> str:
-    """A described value as a person reads it."""
+def format_value(key: str, value: Any) -> str:
+    """A value of `describe_file` as text; empty if there is nothing to show."""
     if key == "bytes":
         return f"{value / 1000:.1f} kB"
     if key == "body" and value is None:
-        return "not found; put its file beside this one"
+        return "not found; copy its file into this folder"
     if key == "training":
-        line = in_one_line(", ".join(f"{name} {listed(setting)}" for name, setting in value.items()), 5 * LINE)
+        line = in_one_line(", ".join(f"{name} {format_setting(setting)}" for name, setting in value.items()), 5 * MAX_VALUE)
         indent = " " * 11
         wrapped = textwrap.fill(line, 110, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
-        return wrapped.removeprefix(indent)  # the key stands there
+        return wrapped.removeprefix(indent)  # the key is printed there
     if key == "thumbnail":
         return "yes; -o writes it" if value else "none"
     return "" if value is None else in_one_line(str(value))
 
 
-def listed(setting: Any) -> str:
+def format_setting(setting: Any) -> str:
     """{conv1_2: 1.0, conv2_2: 0.5} -> (conv1_2 1, conv2_2 0.5)."""
     if isinstance(setting, dict):
-        return f"({', '.join(f'{name} {listed(value)}' for name, value in setting.items())})"
+        return f"({', '.join(f'{name} {format_setting(value)}' for name, value in setting.items())})"
     return f"{setting:g}" if isinstance(setting, float) else str(setting)
 
 
-def in_one_line(text: str, length: int = LINE) -> str:
-    """What a file says of itself, in one line and without what a terminal would obey."""
+def in_one_line(text: str, length: int = MAX_VALUE) -> str:
+    """Text from a style file in one line, without control characters, which a terminal would interpret."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: length + 1])
     return line if len(line) <= length else f"{line[: length - 4]} ..."
 
 
 def write_thumbnail(headers: "list[StyleHeader]", output: Path, overwrite: bool | None) -> None:
-    """The first thumbnail that there is. Raises StyleError if there is none, OutputError if it cannot be written."""
+    """Write the first thumbnail found. Raises StyleError if there is none, OutputError if it cannot be written."""
     from livestyle.pictures.writing import write_picture
     from livestyle.style_files.thumbnail import load_thumbnail
 
@@ -297,8 +243,8 @@ def write_thumbnail(headers: "list[StyleHeader]", output: Path, overwrite: bool 
     write_picture(output, picture)
 
 
-def still_there(name: str) -> list[str]:
-    """Notes on files of that name that were not touched: bundled ones, or ones that were shadowed."""
+def remaining_files(name: str) -> list[str]:
+    """Notes on files of that name that remain: bundled files, or files that were shadowed before."""
     from livestyle.style_files.gallery import Gallery
 
     gallery = Gallery()

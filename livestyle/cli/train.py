@@ -16,8 +16,9 @@ from livestyle.networks import ARCHITECTURES
 if TYPE_CHECKING:
     from livestyle.train.loop import Summary
 
-MINUTE = Path("minute.yml")  # the bundled conf file for pictures without one
-NAMED_FILES = 3  # of skipped content pictures
+DEFAULT_CONF = Path("minute.yml")  # bundled; used without --conf
+MADE_FOR = ", ".join(f"{each.name} for {each.made_for.upper()}s" for each in ARCHITECTURES.values())
+MAX_NAMED_FILES = 3  # skipped content pictures that the summary names
 
 
 @click.command(
@@ -43,7 +44,7 @@ NAMED_FILES = 3  # of skipped content pictures
     metavar="TIME",
     help="Time limit of the training: 600, 10m or 2h.",
 )
-@click.option("--model", type=click.Choice(list(ARCHITECTURES)), help="The network to train: lite for CPUs, full for GPUs.")
+@click.option("--model", type=click.Choice(list(ARCHITECTURES)), help=f"The network to train: {MADE_FOR}.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.")
 @click.option(
     "--model-path",
@@ -74,11 +75,11 @@ def train(
     debug: bool,
     **overrides: Any,
 ) -> None:
-    """Train new styles, from PICTURES in a minute, or as a conf file says.
+    """Train new styles, from PICTURES in a minute, or with a conf file.
 
-    With PICTURES alone, one style each, the bundled body learns them with the bundled loss network: no conf file,
-    photos or download needed. Options replace the keys of the conf file. Conf files of the original TensorFlow
-    program work unchanged. Ctrl-C saves the best so far; --resume continues.
+    With PICTURES only, one style is trained from each, on the bundled body and with the bundled loss network: no conf
+    file, photos or download needed. Options replace the keys of the conf file. Conf files of the original TensorFlow
+    program work unchanged. Ctrl-C writes the best result so far; --resume continues.
 
     The loss curves go to log.txt in the folder that the command prints, and to TensorBoard if that is installed
     (pip install 'livestyle[tensorboard]'): tensorboard --logdir FOLDER
@@ -86,22 +87,22 @@ def train(
     Several GPUs: torchrun --nproc-per-node N -m livestyle train -c CONF
     """
     if not pictures and conf is None:
-        raise click.UsageError("name a picture to learn: livestyle train painting.jpg --name autumn; or a conf file with -c")
+        raise click.UsageError("name a style picture: livestyle train painting.jpg --name autumn; or a conf file with -c")
     if pictures:
-        overrides |= styles_of(pictures, overrides["naming"])
+        overrides |= styles_from_pictures(pictures, overrides["naming"])
     if preview == "window":
         from livestyle.sinks.window import check_display
 
-        check_display("use --preview file, which renews the run's sample.jpg")
+        check_display("use --preview file, which updates the run's sample.jpg")
     from livestyle.train.config import read_config
     from livestyle.train.loop import train as run
 
-    config = read_config(conf or MINUTE, overrides)
+    config = read_config(conf or DEFAULT_CONF, overrides)
     try:
         summary = run(config, torch_device(device), resume=resume, overwrite=overwrite, quiet=quiet, preview=preview)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"{stop}: {resume_command()}" if str(stop) else "") from stop
-    if summary is None:  # one of several processes, and not the first
+    if summary is None:  # not the first of several processes
         return
     if as_json:
         print_json(
@@ -118,69 +119,69 @@ def train(
             }
         )
     elif not quiet:
-        for line in [*outcome(summary), *next_steps(summary)]:
+        for line in [*describe_result(summary), *next_steps(summary)]:
             print_line(line, err=True)
 
 
 def resume_command() -> str:
-    """What was typed, with --resume."""
+    """The command line with --resume, and without --overwrite."""
     words = [word for word in sys.argv[1:] if word not in ("-y", "--overwrite", "--resume")]
     return shlex.join(["livestyle", *words, "--resume"])
 
 
-def outcome(summary: "Summary") -> list[str]:
-    """What a training came to."""
+def describe_result(summary: "Summary") -> list[str]:
+    """Lines on the result of a training, for the terminal."""
     lines = [f"{name}: {path}" for name, path in summary.styles.items()]
     time = f"{summary.seconds:.0f} s" if summary.seconds < 100 else f"{summary.seconds / 60:.1f} minutes"
     if summary.steps < summary.planned_steps:
-        lines.append(f"{summary.steps} of {counted(summary.planned_steps, 'step')}, {time}; unfinished, as the time was up")
+        lines.append(f"{summary.steps} of {counted(summary.planned_steps, 'step')}, {time}; unfinished, time limit reached")
         lines.append(f"continue with: {resume_command()}")
     else:
         lines.append(f"{counted(summary.steps, 'step')}, {time}")
     if skipped := summary.skipped_pictures:
-        more = f" and {len(skipped) - NAMED_FILES} more" if len(skipped) > NAMED_FILES else ""
+        more = f" and {len(skipped) - MAX_NAMED_FILES} more" if len(skipped) > MAX_NAMED_FILES else ""
         lines.append(
             f"skipped {len(skipped)} of {counted(summary.content_pictures, 'content picture')}, unreadable, of one colour or "
-            f"far too narrow: {', '.join(skipped[:NAMED_FILES])}{more}"
+            f"too narrow: {', '.join(skipped[:MAX_NAMED_FILES])}{more}"
         )
     return lines
 
 
 def next_steps(summary: "Summary") -> list[str]:
-    """How to paint with what was trained, and which other styles of the same names are there."""
+    """Lines on how to paint with the new styles, and on other styles of the same names."""
     from livestyle.style_files.gallery import Gallery, user_folder
 
     gallery, model = Gallery(), summary.model
     lines: list[str] = []
     commands: list[str] = []
     for name, path in summary.styles.items():
-        there = gallery.models(name) if name in gallery.names else {}
-        found = there.get(model)
+        headers = gallery.models(name) if name in gallery.names else {}
+        found = headers.get(model)
         if found is None or not found.path.samefile(path):
             if found is not None:
-                lines.append(f"the name {name} stands for {found.path} ({model}); to use the new style, write its path")
+                lines.append(f"the name {name} selects {found.path} ({model}); to use the new style, name its path")
             commands.append(shlex.quote(str(path)))
             continue
-        others = {other: header.path for other, header in there.items() if other != model}
+        others = {other: header.path for other, header in headers.items() if other != model}
         for other, other_path in others.items():
             lines.append(f"{name} exists for {other} too ({other_path}); --model {model} selects the new one")
         lines += gallery.shadowed([name], model)
         commands.append(f"{shlex.quote(name)} --model {model}" if others else shlex.quote(name))
     if next(iter(summary.styles.values())).parent.resolve() != user_folder().resolve():
-        lines.append(f"to use it by its name in every folder, copy the files to {user_folder()}")
+        lines.append(f"to use it by name in every folder, copy the files to {user_folder()}")
     return [*lines, f"try it: livestyle image photo.jpg --style {commands[0]}"]
 
 
-def styles_of(pictures: tuple[Path, ...], name: str | None) -> dict[str, Any]:
-    """The conf file's keys for pictures given by hand: a style each, called as asked or as their files are."""
+def styles_from_pictures(pictures: tuple[Path, ...], name: str | None) -> dict[str, Any]:
+    """The conf file's keys for pictures from the command line: one style each, with the given name or the name of its file."""
     if name is not None and len(pictures) > 1:
-        raise click.UsageError("--name is for one picture; leave it out, and each style is called as its picture is")
+        raise click.UsageError("--name is for one picture; without it, each style has the name of its picture")
     names = [name or re.sub(r"[^\w()+~ -]+", "_", picture.stem).strip("-_ ") or "style" for picture in pictures]
     for given, picture in zip(names, pictures, strict=True):
         if names.count(given) > 1:
-            raise TrainingError(f"several pictures would be called {given}; rename {picture}")
+            raise TrainingError(f"several pictures would have the name {given}; rename {picture}")
         if picture.is_dir():
             raise TrainingError(f"{picture} is a folder; name the pictures in it")
-    unknown = {"origin": "", "licence": ""}  # the conf file's are of its own picture
+    unknown = {"origin": "", "licence": ""}  # those of the conf file belong to its own picture
     styles = {given: {"picture": str(picture.absolute())} | unknown for given, picture in zip(names, pictures, strict=True)}
     return {"styles": styles, "naming": "+".join(names)[:100]}

@@ -102,6 +102,17 @@ def _plan_body(removal: Removal, header: StyleHeader, body: StyleHeader, others:
         removal.files.append(body.path)
 
 
+def choose_file(gallery: Gallery, name: str, model: str | None) -> StyleHeader:
+    """A style's file for a network; with None, its only file. Raises StyleError if there is none, or several with None."""
+    models = gallery.models(name)
+    available = " and ".join(sorted(models))
+    if model is None and len(models) > 1:
+        raise StyleError(f"{name} exists for {available}", advice="choose one with --model")
+    if model is not None and model not in models:
+        raise StyleError(f"{name} exists for {available}, not for {model}")
+    return next(iter(models.values())) if model is None else models[model]
+
+
 def export_style(gallery: Gallery, header: StyleHeader, target: Path) -> None:
     """Write rows, body, info and thumbnail into one file that needs no other file.
 

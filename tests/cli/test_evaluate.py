@@ -1,4 +1,4 @@
-"""livestyle evaluate: its tables against the yardstick itself, its sheets, and what it refuses."""
+"""livestyle evaluate: tables checked against the yardstick, contact sheets, and errors."""
 
 import json
 import os
@@ -21,16 +21,9 @@ from livestyle.style_files.gallery import bundled_folder
 from livestyle.stylizer import Stylizer
 from livestyle.train.content import drawn
 from livestyle.train.content.crops import to_tensor
-from livestyle.train.measure.evaluate import (
-    Descent,
-    Reading,
-    Subject,
-    iterations_table,
-    losses_table,
-    trained_weights,
-    with_given,
-)
+from livestyle.train.measure.evaluate import Descent, Reading, override_weights, trained_weights
 from livestyle.train.measure.optimize import Weights, iterations_to_reach, total_loss
+from livestyle.train.measure.report import iterations_table, losses_table
 from livestyle.train.measure.table import Table
 from livestyle.train.measure.yardstick import Measure, open_yardstick, style_tensor
 
@@ -39,7 +32,7 @@ Evaluate = Callable[..., str]
 
 @pytest.fixture
 def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evaluate:
-    """evaluate("photos", ...) -> stdout, in a folder with photos/a.png, photos/b.png and styles/ of two of the bundled names."""
+    """evaluate("photos", ...) -> stdout. The folder has photos/a.png, photos/b.png, and styles/ with two pictures."""
     monkeypatch.chdir(tmp_path)
     for name in ("photos", "styles"):
         Path(name).mkdir()
@@ -57,7 +50,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return call
 
 
-def test_the_figures_are_the_yardsticks_means_and_worst(evaluate: Evaluate) -> None:
+def test_table_has_mean_and_worst_of_the_yardstick(evaluate: Evaluate) -> None:
     report = json.loads(evaluate("photos", "-s", "wave", "--json", "--quiet"))
     yardstick = open_yardstick("random", None, torch.device("cpu"))
     grams = yardstick.grams(style_tensor(drawn.draw_style("drawn:stripes")))
@@ -76,7 +69,7 @@ def test_the_figures_are_the_yardsticks_means_and_worst(evaluate: Evaluate) -> N
     assert row["worst content"] == pytest.approx(max(m.content for m in measures))
 
 
-def test_all_styles_with_pictures_at_several_sizes_with_sheets_beside_the_tables(evaluate: Evaluate) -> None:
+def test_all_styles_at_several_sizes_with_one_sheet_per_size(evaluate: Evaluate) -> None:
     out = evaluate("photos/a.png", "photos/b.png", "--height", "24", "--height", "48", "--size", "40x40", "-o", "figures")
     lines = out.splitlines()
     assert [line.split()[:2] for line in lines[2:8]] == [
@@ -92,7 +85,7 @@ def test_all_styles_with_pictures_at_several_sizes_with_sheets_beside_the_tables
     assert (height, width) == (CAPTION + 3 * (48 + CAPTION) + GAP, GAP + 3 * (64 + GAP))
 
 
-def test_iterations_are_those_from_the_photo(evaluate: Evaluate) -> None:
+def test_iterations_are_counted_from_the_photo(evaluate: Evaluate) -> None:
     words = ("photos/a.png", "-s", "wave", "--iterations", "--limit", "30", "--style-weight", "3", "--json", "--quiet")
     report = json.loads(evaluate(*words))
     yardstick = open_yardstick("random", None, torch.device("cpu"))
@@ -108,7 +101,7 @@ def test_iterations_are_those_from_the_photo(evaluate: Evaluate) -> None:
     assert report["tables"][1]["rows"][0]["weights"] == "1 3 0.0001"
 
 
-def test_ctrl_c_gives_tables_of_the_photos_that_are_done(evaluate: Evaluate) -> None:
+def test_tables_after_ctrl_c_cover_the_photos_that_are_done(evaluate: Evaluate) -> None:
     rng = np.random.default_rng(0)
     for name, height, width in (("a", 300, 400), ("b", 1600, 1200)):  # the second takes many seconds
         write_picture(Path(f"photos/{name}.png"), rng.integers(0, 256, (height, width, 3)).astype(np.uint8))
@@ -130,7 +123,7 @@ def test_ctrl_c_gives_tables_of_the_photos_that_are_done(evaluate: Evaluate) -> 
     assert Path("out/table.txt").read_text() == out
 
 
-def test_tables_are_not_lost_with_a_sheet(evaluate: Evaluate, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_are_written_although_a_sheet_is_too_large(evaluate: Evaluate, capsys: pytest.CaptureFixture[str]) -> None:
     Path("styles/wave.png").rename("styles/wave.PNG")
     size = ("--size", "33000x32")  # two side by side are more than a JPEG holds
     with pytest.raises(OutputError, match="the picture has 660"):
@@ -139,7 +132,7 @@ def test_tables_are_not_lost_with_a_sheet(evaluate: Evaluate, capsys: pytest.Cap
     assert Path("figures/table.txt").read_text() == out
 
 
-def test_what_is_refused(evaluate: Evaluate) -> None:
+def test_invalid_arguments_are_refused(evaluate: Evaluate) -> None:
     write_picture(Path("photos/grey.png"), np.full((40, 40, 3), 90, np.uint8))
     lite_only = str(bundled_folder() / "wave.lite.safetensors")
     cases: list[tuple[tuple[str, ...], type[Exception], str]] = [
@@ -148,11 +141,11 @@ def test_what_is_refused(evaluate: Evaluate) -> None:
         (("photos/a.png", "-s", "scream"), InputError, "no picture of the style scream in styles; put scream.jpg there"),
         (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
         (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "the model full does not fit"),
-        (("photos/a.png", "-s", lite_only, "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),  # seen first
+        (("photos/a.png", "-s", lite_only, "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),
         (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
         (("photos/a.png", "--iterations", "--size", "65535x65535"), TooLargeError, "needs about .* to be optimised"),
         (("photos/a.png", "--size", "65535x65535"), TooLargeError, "needs about .* to be measured"),
-        (("photos/a.png", "--height", "48", "--size", "8x8"), TrainingError, "would be painted at 8x8; it takes 16"),
+        (("photos/a.png", "--height", "48", "--size", "8x8"), TrainingError, "would be painted at 8x8; the minimum is 16"),
     ]
     for words, error, message in cases:
         with pytest.raises(error, match=message):
@@ -162,7 +155,7 @@ def test_what_is_refused(evaluate: Evaluate) -> None:
         evaluate("photos/a.png", "-s", "wave", "-o", "figures", "-n")
 
 
-def test_one_photo_that_cannot_be_measured_does_not_end_the_batch(
+def test_photo_that_cannot_be_measured_is_skipped(
     evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("photos/broken.png").write_text("no picture")
@@ -179,7 +172,7 @@ def reading(style: str, missed: float, lost: float, iterations: int | None = Non
     return Reading(style, photo, "own", Measure(missed, lost, {}), Descent(8.0, 2.0, iterations))
 
 
-def test_ratios_to_the_original_are_given_where_they_mean_something() -> None:
+def test_ratios_to_the_original_are_given_for_vgg_19_only() -> None:
     readings = [reading("wave", 0.64, 2.018), reading("ash", 1.0, 1.0)]
     table = losses_table(readings, "vgg_19")
     assert [row[-2:] for row in table.rows] == [pytest.approx([2.0, 2.0]), [None, None]]  # its wave: .320, 1.009
@@ -187,26 +180,26 @@ def test_ratios_to_the_original_are_given_where_they_mean_something() -> None:
     assert losses_table(readings, "random").notes == ()
 
 
-def test_iterations_that_reach_nothing_are_counted_apart() -> None:
-    subjects = [Subject("wave", {}, Weights(1, 5, 0))]
+def test_iterations_above_the_limit_are_counted_separately() -> None:
+    weights = {"wave": Weights(1, 5, 0)}
     readings = [reading("wave", 1, 1, count, photo=str(count)) for count in (40, None, 60)]
-    (row,) = iterations_table(readings, subjects, 99).rows
+    (row,) = iterations_table(readings, weights, 99).rows
     assert row == ["wave", "own", "1 5 0", 8.0, 2.0, 60, 40, None, 1]
-    (row,) = iterations_table(readings[1:], subjects, 99).rows
+    (row,) = iterations_table(readings[1:], weights, 99).rows
     assert row[5] is None
 
 
-def test_weights_of_a_file_from_anywhere() -> None:
+def test_weights_of_untrusted_files_default_to_the_usual_ones() -> None:
     good = {"weighting": "relative", "content_weight": 2, "style_weight": 1.75, "tv_weight": 0}
     assert trained_weights({"training": json.dumps(good)}) == Weights(2, 1.75, 0)
     bad = [{}, [], 3, good | {"weighting": "absolute"}, good | {"tv_weight": float("nan")}, good | {"style_weight": [1]}]
     for training in [*map(json.dumps, bad), "{", "[" * 100_000]:
         assert trained_weights({"training": training}) == Weights()
     assert trained_weights({}) == Weights()
-    assert with_given(Weights(2, 3, 4), {"style_weight": 0.0, "tv_weight": None}) == Weights(2, 0, 4)
+    assert override_weights(Weights(2, 3, 4), {"style_weight": 0.0, "tv_weight": None}) == Weights(2, 0, 4)
 
 
-def test_a_table_as_text() -> None:
+def test_table_as_text_and_as_dict() -> None:
     table = Table("Title", ("name", "loss", "count"), [["a", 0.5, 3], ["long name", None, 12]], ("a note",))
     assert str(table).splitlines() == [
         "Title",
@@ -218,8 +211,8 @@ def test_a_table_as_text() -> None:
     assert table.as_dict()["rows"][1] == {"name": "long name", "loss": None, "count": 12}
 
 
-def test_steadiness_table_has_a_column_a_clip_and_the_clips_own_line(evaluate: Evaluate) -> None:
-    Path("photos/a.png").rename("photos/pan.png")  # as one of the drawn clips is called
+def test_steadiness_table_has_a_column_per_clip_and_a_line_for_the_clips_themselves(evaluate: Evaluate) -> None:
+    Path("photos/a.png").rename("photos/pan.png")  # the name of a drawn clip
     report = json.loads(evaluate("photos/pan.png", "-s", "wave", "--steady", "--json", "--quiet"))
     painted, clip = report["tables"][1]["rows"]
     assert list(painted) == ["style", "pan", "zoom", "rotation", "passing", "pan 2"]

@@ -1,4 +1,4 @@
-"""livestyle styles: what a style says of itself, and how it is renamed, removed and handed on."""
+"""livestyle styles: list, show, rename, remove and export."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def files(folder: Path) -> list[str]:
 
 
 def write(path: Path, like: Path, body_file: Path, thumbnail: bytes | None = None, **info: object) -> StyleHeader:
-    """A style on a body that is there."""
+    """Write a style for an existing body."""
     body = load_body(read_header(body_file))
     write_style_file(path, body, load_rows(read_header(like)) * 2, info, include_body=False, thumbnail=thumbnail)
     return read_header(path)
@@ -56,7 +56,7 @@ def write(path: Path, like: Path, body_file: Path, thumbnail: bytes | None = Non
 
 @pytest.fixture
 def moss(models: Path) -> StyleHeader:
-    """One that says much of itself."""
+    """A style with all metadata."""
     training = {"steps": 2700, "style_weight": 1.75, "content_layers": {"conv3_3": 1.0}, "loss_model": "vgg_19"}
     info = {"picture": "moss.jpg", "origin": "a wood", "licence": "CC BY 4.0, A. Nobody", "training": training}
     return write(models / "moss.lite.safetensors", models / BIRCH, models / BODY, make_thumbnail(PICTURE), **info)
@@ -98,12 +98,12 @@ def test_a_bundled_style_is_shown(run: Run, models: Path) -> None:
     assert "seven.lite-body.safetensors" in out
 
 
-def test_a_missing_body_is_said(run: Run, models: Path) -> None:
+def test_show_reports_a_missing_body(run: Run, models: Path) -> None:
     (models / BODY).unlink()
     assert "not found" in run("styles", "show", "birch").out
 
 
-def test_thumbnail_to_a_picture(run: Run, moss: StyleHeader, tmp_path: Path) -> None:
+def test_show_writes_the_thumbnail(run: Run, moss: StyleHeader, tmp_path: Path) -> None:
     assert run("styles", "show", "moss", "-o", "moss.png").code == 0
     written = read_picture(tmp_path / "moss.png").image
     assert written.shape == (120, 90, 3)
@@ -112,7 +112,7 @@ def test_thumbnail_to_a_picture(run: Run, moss: StyleHeader, tmp_path: Path) -> 
     assert run("styles", "show", "moss", "-o", "moss.png", "-y").code == 0
 
 
-def test_no_thumbnail_to_write(run: Run, models: Path, tmp_path: Path) -> None:
+def test_show_without_a_thumbnail_to_write_is_an_error(run: Run, models: Path, tmp_path: Path) -> None:
     assert "coal.lite.safetensors has no thumbnail" in run("styles", "show", "coal", "-o", "coal.png").error
     assert not (tmp_path / "coal.png").exists()
 
@@ -130,7 +130,7 @@ def test_no_thumbnail_to_write(run: Run, models: Path, tmp_path: Path) -> None:
         '{"steps": NaN, "x": {"y": 1e999}}',
     ],
 )
-def test_what_a_file_says_of_itself_is_not_obeyed(run: Run, models: Path, training: str) -> None:
+def test_info_of_an_untrusted_file_is_escaped_and_shortened(run: Run, models: Path, training: str) -> None:
     info = {"origin": "\x1b[2Jgone\x07\nfile  x\u202e", "licence": "l" * 10**6, "training": training, "file": "elsewhere"}
     write(models / "sly.lite.safetensors", models / BIRCH, models / BODY, None, **info)
     for words in (("styles", "show", "sly"), ("styles",)):
@@ -140,12 +140,12 @@ def test_what_a_file_says_of_itself_is_not_obeyed(run: Run, models: Path, traini
         assert max(map(len, result.out.splitlines())) < 600
     shown = run("styles", "show", "sly", "--json")
     assert shown.code == 0
-    json.loads(shown.out, parse_constant=pytest.fail)  # NaN is none of JSON's
+    json.loads(shown.out, parse_constant=pytest.fail)  # JSON has no NaN
     listed = json.loads(run("styles", "--json").out)["styles"]
     assert "models/sly.lite.safetensors" in [row["file"] for row in listed]
 
 
-def test_the_list_has_a_line_a_style(run: Run, models: Path) -> None:
+def test_list_has_one_line_per_style(run: Run, models: Path) -> None:
     lines = run("styles").out.splitlines()
     assert [line.split("  ")[0].rstrip() for line in lines] == Gallery().names
     assert next(line for line in lines if line.startswith("ash ")).split(maxsplit=3) == [
@@ -156,14 +156,14 @@ def test_the_list_has_a_line_a_style(run: Run, models: Path) -> None:
     ]
 
 
-def test_the_list_as_json_nests_the_training(run: Run, moss: StyleHeader) -> None:
+def test_list_as_json_has_the_training_as_an_object(run: Run, moss: StyleHeader) -> None:
     listed = json.loads(run("styles", "--json").out)
     row = next(row for row in listed["styles"] if row["style"] == "moss")
     assert row["training"] == {"steps": 2700, "style_weight": 1.75, "content_layers": {"conv3_3": 1.0}, "loss_model": "vgg_19"}
     assert (row["model"], row["file"]) == ("lite", "models/moss.lite.safetensors")
 
 
-def test_names_that_a_terminal_would_obey_are_escaped(run: Run, models: Path) -> None:
+def test_control_characters_in_names_are_escaped(run: Run, models: Path) -> None:
     (models / COAL).rename(models / "co\x1b[2Jal.lite.safetensors")
     listed = run("styles")
     assert "co\\x1b[2Jal" in listed.out
@@ -172,7 +172,7 @@ def test_names_that_a_terminal_would_obey_are_escaped(run: Run, models: Path) ->
     assert "\x1b" not in listed.out + removed.err
 
 
-def test_a_style_of_the_same_name_in_two_folders(run: Run, models: Path, user_data: Path, tmp_path: Path) -> None:
+def test_style_of_the_same_name_in_two_folders(run: Run, models: Path, user_data: Path, tmp_path: Path) -> None:
     home = tmp_path / "home/livestyle/models"
     home.mkdir(parents=True)
     shutil.copy(models / COAL, home / COAL)
@@ -209,7 +209,7 @@ def test_rename_one_file(run: Run, models: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         ("ash", "coal", "the name coal is taken"),
         ("ash", "wave", "the name wave is taken"),
@@ -229,20 +229,20 @@ def test_rename_one_file(run: Run, models: Path) -> None:
         ("other/twig.lite.safetensors", "leaf", "the name leaf is taken"),
     ],
 )
-def test_names_that_cannot_be_given(run: Run, models: Path, tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_invalid_new_names_are_refused(run: Run, models: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
     (models / "broken.lite.safetensors").write_text("somebody's")
     (tmp_path / "other").mkdir()
     shutil.copy(models / COAL, tmp_path / "other/twig.lite.safetensors")
     shutil.copy(models / ASH_FULL, tmp_path / "other/leaf.full.safetensors")
     result = run("styles", "rename", old, new)
     assert result.code == 2
-    assert says in result.error
+    assert message in result.error
     assert files(models) == sorted([*ALL, "broken.lite.safetensors"])
     assert files(tmp_path / "other") == ["leaf.full.safetensors", "twig.lite.safetensors"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names of 255 bytes")
-def test_all_networks_are_renamed_or_none(run: Run, models: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of at most 255 bytes")
+def test_rename_is_undone_if_one_file_fails(run: Run, models: Path) -> None:
     (models / ASH_FULL).rename(models / "ash.safetensors")  # renamed first, and its name stays short enough
     result = run("styles", "rename", "ash", "灰" * 80)
     assert result.code == 2
@@ -250,7 +250,7 @@ def test_all_networks_are_renamed_or_none(run: Run, models: Path) -> None:
     assert files(models) == sorted(["ash.safetensors", *ALL[1:]])
 
 
-def test_what_is_still_there_is_said(run: Run, models: Path) -> None:
+def test_rename_notes_remaining_files_of_the_old_name(run: Run, models: Path) -> None:
     (models / COAL).rename(models / "wave.lite.safetensors")
     result = run("styles", "rename", "wave", "soot")
     assert f"note: wave (lite) still exists: {bundled_folder()}" in result.err
@@ -260,7 +260,7 @@ def test_what_is_still_there_is_said(run: Run, models: Path) -> None:
 # remove
 
 
-def test_a_link_goes_alone(run: Run, models: Path) -> None:
+def test_removing_a_link_keeps_its_target(run: Run, models: Path) -> None:
     (models / ASH_FULL).unlink()
     (models / BIRCH).unlink()  # ash alone needs the body
     (models / "alder.lite.safetensors").symlink_to(models / ASH)  # found before ash, which it stands for
@@ -268,7 +268,7 @@ def test_a_link_goes_alone(run: Run, models: Path) -> None:
     assert files(models) == sorted([ASH, COAL, BODY])
 
 
-def test_a_shared_body_stays_until_nobody_needs_it(run: Run, models: Path) -> None:
+def test_shared_body_is_removed_with_its_last_style(run: Run, models: Path) -> None:
     result = run("styles", "remove", "ash", "-y")
     assert result.code == 0
     assert f"kept the body models/{BODY}, used by birch" in result.err
@@ -278,7 +278,7 @@ def test_a_shared_body_stays_until_nobody_needs_it(run: Run, models: Path) -> No
     assert files(models) == [COAL]
 
 
-def test_a_body_that_a_shadowed_style_needs_stays(run: Run, models: Path, tmp_path: Path) -> None:
+def test_body_used_by_a_shadowed_style_is_kept(run: Run, models: Path, tmp_path: Path) -> None:
     home = tmp_path / "home/livestyle/models"
     home.mkdir(parents=True)
     shutil.copy(models / BIRCH, home)
@@ -289,7 +289,7 @@ def test_a_body_that_a_shadowed_style_needs_stays(run: Run, models: Path, tmp_pa
     Gallery().body(Gallery().models("birch")["lite"])
 
 
-def test_a_body_inside_a_style_that_others_need_stays(run: Run, models: Path) -> None:
+def test_body_in_a_removed_style_file_is_moved_if_others_use_it(run: Run, models: Path) -> None:
     twig = write(models / "twig.lite.safetensors", models / COAL, models / COAL)
     kept = f"models/coal-{twig.body_hash[:8]}.lite-body.safetensors"
     result = run("styles", "remove", "coal", "-y", "--json")
@@ -299,13 +299,13 @@ def test_a_body_inside_a_style_that_others_need_stays(run: Run, models: Path) ->
     load_body(body)
 
 
-def test_a_body_that_is_elsewhere_too_is_not_kept_twice(run: Run, models: Path) -> None:
+def test_body_with_another_copy_is_not_moved(run: Run, models: Path) -> None:
     run("styles", "export", "birch", "-o", "models/elm.safetensors")
     assert run("styles", "remove", "elm", "-y").code == 0
     assert files(models) == ALL
 
 
-def test_a_body_in_another_folder_stays(run: Run, models: Path, tmp_path: Path) -> None:
+def test_body_in_another_folder_is_kept(run: Run, models: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     for name in (ASH, BIRCH):
         (models / name).rename(tmp_path / "other" / name)
@@ -314,14 +314,14 @@ def test_a_body_in_another_folder_stays(run: Run, models: Path, tmp_path: Path) 
     assert files(models) == [ASH_FULL, COAL, BODY]
 
 
-def test_a_style_without_its_body_can_be_removed(run: Run, models: Path) -> None:
+def test_style_without_its_body_can_be_removed(run: Run, models: Path) -> None:
     (models / BODY).unlink()
     assert run("styles", "remove", "birch", "-y").code == 0
     assert not (models / BIRCH).exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["coal"], f"nothing was deleted; use -y to delete models/{COAL}"),
         (["wave", "-y"], "wave.full.safetensors is bundled"),
@@ -332,18 +332,18 @@ def test_a_style_without_its_body_can_be_removed(run: Run, models: Path) -> None
         (["models/none.safetensors", "-y"], "cannot read the style file"),
     ],
 )
-def test_what_is_not_removed(run: Run, models: Path, tmp_path: Path, words: list[str], says: str) -> None:
+def test_invalid_removals_are_refused(run: Run, models: Path, tmp_path: Path, words: list[str], message: str) -> None:
     (tmp_path / "link").symlink_to(bundled_folder())
     result = run("styles", "remove", *words)
     assert result.code == 2
-    assert says in result.error
+    assert message in result.error
     assert files(models) == ALL
     assert (bundled_folder() / "wave.lite.safetensors").exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs os.openpty")
 @pytest.mark.parametrize(("answer", "left"), [(b"y\n", [ASH_FULL, ASH, BIRCH, BODY]), (b"n\n", ALL)])
-def test_a_terminal_is_asked(models: Path, tmp_path: Path, answer: bytes, left: list[str]) -> None:
+def test_remove_asks_on_a_terminal(models: Path, tmp_path: Path, answer: bytes, left: list[str]) -> None:
     person, terminal = os.openpty()
     try:
         os.write(person, answer)
@@ -384,7 +384,7 @@ def test_export_needs_no_other_file(run: Run, moss: StyleHeader, tmp_path: Path)
         ([f"models/{COAL}", "-o", "c.safetensors"], "c.safetensors"),
     ],
 )
-def test_where_an_export_goes(run: Run, models: Path, tmp_path: Path, words: list[str], target: str) -> None:
+def test_export_target(run: Run, models: Path, tmp_path: Path, words: list[str], target: str) -> None:
     written = json.loads(run("styles", "export", *words, "--json").out)
     assert Path(written["written"]).resolve() == tmp_path / target
     header = read_header(tmp_path / target)
@@ -392,7 +392,7 @@ def test_where_an_export_goes(run: Run, models: Path, tmp_path: Path, words: lis
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["ash"], "ash exists for full and lite; choose one with --model"),
         (["coal", "--model", "full"], "coal exists for lite, not for full"),
@@ -410,26 +410,26 @@ def test_where_an_export_goes(run: Run, models: Path, tmp_path: Path, words: lis
         (["cole"], "did you mean coal"),
     ],
 )
-def test_what_is_not_exported(run: Run, models: Path, tmp_path: Path, words: list[str], says: str) -> None:
+def test_invalid_exports_are_refused(run: Run, models: Path, tmp_path: Path, words: list[str], message: str) -> None:
     lonely = write(tmp_path / "lonely.lite.safetensors", models / COAL, models / COAL)
     if words[0] == lonely.path.name:
         (models / COAL).unlink()
     before = sorted(tmp_path.rglob("*"))
     result = run("styles", "export", *words)
     assert result.code == 2
-    assert says in result.error
+    assert message in result.error
     assert sorted(tmp_path.rglob("*")) == before
 
 
 # the rest
 
 
-def test_json_belongs_to_the_last_word(run: Run, models: Path) -> None:
+def test_json_option_before_the_subcommand_is_refused(run: Run, models: Path) -> None:
     assert "write --json after show" in run("styles", "--json", "show", "ash").error
 
 
 @pytest.mark.parametrize("command", ["show", "rename", "remove", "export"])
-def test_completion_knows_the_styles(models: Path, tmp_path: Path, command: str) -> None:
+def test_completion_lists_styles(models: Path, tmp_path: Path, command: str) -> None:
     words = {"COMP_WORDS": f"livestyle styles {command} bi", "COMP_CWORD": "3", "_LIVESTYLE_COMPLETE": "bash_complete"}
     program = [sys.executable, "-m", "livestyle"]
     done = subprocess.run(program, env=os.environ | words, capture_output=True, text=True, check=False, cwd=tmp_path)

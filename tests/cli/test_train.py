@@ -1,4 +1,4 @@
-"""livestyle train: from pictures without a conf file, and what it refuses."""
+"""livestyle train: pictures without a conf file, and errors."""
 
 import json
 import shutil
@@ -30,13 +30,13 @@ def paintings(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", ["lite", "full"])
-def test_a_picture_becomes_a_style_on_the_bundled_body(
+def test_style_from_a_picture_on_the_bundled_body(
     run: Run, paintings: Path, model: str, user_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run("train", "tiles.png", "--name", "autumn", "--model", model, *FAST, "--quiet")
     assert (result.code, result.out) == (0, ""), result.err
     (paintings / "elsewhere").mkdir()
-    monkeypatch.chdir(paintings / "elsewhere")  # it is found from everywhere
+    monkeypatch.chdir(paintings / "elsewhere")  # it is found from any folder
     header = Gallery().models("autumn")[model]
     assert header.path == user_data / f"autumn.{model}.safetensors"
     assert header.has_thumbnail
@@ -48,7 +48,7 @@ def test_a_picture_becomes_a_style_on_the_bundled_body(
     assert run("image", "tiles.png", "-o", "blend.png", "--style", "autumn:.5,wave:.5", "--quiet").code == 0
 
 
-def test_pictures_take_nothing_over_from_the_conf_file_s_own(run: Run, paintings: Path) -> None:
+def test_picture_does_not_get_the_origin_in_the_conf_file(run: Run, paintings: Path) -> None:
     words = ("-c", "wave", "--content", "drawn:scenes", "--model", "lite", "--loss-model", "random")
     result = run("train", "tiles.png", *words, *FAST, "--quiet")
     assert result.code == 0, result.err
@@ -56,7 +56,7 @@ def test_pictures_take_nothing_over_from_the_conf_file_s_own(run: Run, paintings
     assert (info["origin"], info["licence"]) == ("", "")
 
 
-def test_several_pictures_become_a_style_each(run: Run, paintings: Path) -> None:
+def test_one_style_from_each_picture(run: Run, paintings: Path) -> None:
     result = run("train", "autumn leaves.v2.png", "tiles.png", *FAST)
     assert result.code == 0, result.err
     assert {"autumn leaves_v2", "tiles"} <= set(Gallery().names)
@@ -68,9 +68,9 @@ def test_several_pictures_become_a_style_each(run: Run, paintings: Path) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "name a picture to learn"),
+        ((), "name a style picture"),
         (("tiles.png", "autumn leaves.v2.png", "--name", "both"), "--name is for one picture"),
-        (("tiles.png", "tiles.png"), "several pictures would be called tiles"),
+        (("tiles.png", "tiles.png"), "several pictures would have the name tiles"),
         (("tiles.png", "--name", "a.b"), "--name: 'a.b' cannot be a name"),
         (("tiles.png", "--name", "a\x1bb"), "cannot be a name"),
         (("missing.png",), "there is no picture "),
@@ -85,7 +85,7 @@ def test_several_pictures_become_a_style_each(run: Run, paintings: Path) -> None
         (("tiles.png", "--preview", "window"), "no display to open a window on; use --preview file"),
     ],
 )
-def test_what_cannot_be_learned_is_said_in_a_line(
+def test_invalid_arguments_are_refused_in_one_line(
     run: Run, paintings: Path, user_data: Path, words: tuple[str, ...], message: str
 ) -> None:
     cv2.imwrite("one.png", drawn.tiles() * 0 + 90)
@@ -95,17 +95,19 @@ def test_what_cannot_be_learned_is_said_in_a_line(
     result = run("train", *words, *FAST)
     assert result.code == 2
     assert message in result.err
-    assert "minute" not in result.err  # nobody typed that
+    assert "minute" not in result.err  # minute.yml was not named by the user
     assert "Traceback" not in result.err
     assert not list(user_data.glob("*.safetensors"))
 
 
-def test_stopped_early_the_style_is_there(paintings: Path, user_data: Path, interrupt: Callable[..., tuple[str, str]]) -> None:
+def test_interrupted_training_writes_its_style(
+    paintings: Path, user_data: Path, interrupt: Callable[..., tuple[str, str]]
+) -> None:
     endless = ("--steps", "100000", "--seconds", "500", "--device", "cpu")
     command = [sys.executable, "-m", "livestyle", "train", "tiles.png", *endless]
     process = subprocess.Popen(command, cwd=paintings, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        _, errors = interrupt(process, signal.SIGTERM)  # as systemd and `timeout` send it: to the loader's process too
+        _, errors = interrupt(process, signal.SIGTERM)  # as systemd and `timeout` send it, to the loader's process too
     finally:
         process.kill()
     assert process.returncode == 130
@@ -114,12 +116,12 @@ def test_stopped_early_the_style_is_there(paintings: Path, user_data: Path, inte
     assert read_header(user_data / "tiles.lite.safetensors").has_rows
 
 
-def test_a_training_that_ran_out_of_time_is_called_unfinished(run: Run, paintings: Path, user_data: Path) -> None:
+def test_training_that_reaches_the_time_limit_is_reported_as_unfinished(run: Run, paintings: Path, user_data: Path) -> None:
     words = ("train", "autumn leaves.v2.png", "--steps", "100000", "--seconds", "1", "--device", "cpu")
     result = run(*words, "-y")
     assert result.code == 0, result.err
     lines = result.err.splitlines()
-    (steps,) = (line for line in lines if " of 100000 steps, " in line and "unfinished, as the time was up" in line)
+    (steps,) = (line for line in lines if " of 100000 steps, " in line and "unfinished, time limit reached" in line)
     more = "livestyle train 'autumn leaves.v2.png' --steps 100000 --seconds 1 --device cpu --resume"
     assert lines[lines.index(steps) + 1] == f"continue with: {more}"
     assert lines[-1] == "try it: livestyle image photo.jpg --style 'autumn leaves_v2'"
@@ -145,8 +147,8 @@ loss_model_file: "pretrained/vgg_16.ckpt"
 """
 
 
-def test_the_command_to_try_paints_with_what_was_trained(run: Run, paintings: Path, user_data: Path) -> None:
-    """The original's conf file trains `full`, and on a CPU the name alone would mean the bundled `lite`."""
+def test_suggested_command_selects_the_new_style(run: Run, paintings: Path, user_data: Path) -> None:
+    """The original's conf file trains `full`; on a CPU, the name alone would select the bundled `lite`."""
     for folder in ("conf", "img", "train2014"):
         (paintings / folder).mkdir()
     cv2.imwrite("img/wave.jpg", drawn.tiles())
@@ -157,7 +159,7 @@ def test_the_command_to_try_paints_with_what_was_trained(run: Run, paintings: Pa
     *_, bundled, shadows, where, command = result.err.splitlines()
     assert bundled.startswith(f"wave exists for lite too ({bundled_folder()}/wave.lite.safetensors); --model full selects")
     assert shadows == f"wave: from models; other files of this name are in {bundled_folder()}"
-    assert where == f"to use it by its name in every folder, copy the files to {user_data}"
+    assert where == f"to use it by name in every folder, copy the files to {user_data}"
     assert command == "try it: livestyle image photo.jpg --style wave --model full"
     with Stylizer("wave", "full", "cpu") as stylizer:
         assert np.array_equal(stylizer.default_look.rows, load_rows(read_header(Path("models/wave.full.safetensors"))))
@@ -165,6 +167,6 @@ def test_the_command_to_try_paints_with_what_was_trained(run: Run, paintings: Pa
     shutil.copy(bundled_folder() / "udnie.full.safetensors", "models/wave.full.safetensors")
     words = ("--model-path", "other models", "--loss-model", "random", "--steps", "2", "--device", "cpu")
     result = run("train", "-c", "conf/wave.yml", *words)
-    assert "the name wave stands for models/wave.full.safetensors (full); to use the new style, write its path" in result.err
+    assert "the name wave selects models/wave.full.safetensors (full); to use the new style, name its path" in result.err
     path = paintings / "other models/wave.full.safetensors"
     assert result.err.endswith(f"try it: livestyle image photo.jpg --style '{path}'\n")

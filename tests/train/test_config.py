@@ -1,4 +1,4 @@
-"""Conf files: the original program's, ours, and every line that says what is wrong with one."""
+"""Conf files: the original program's, ours, and the error messages for invalid ones."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ loss_model_file: "pretrained/vgg_16.ckpt"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder as the original's users have it: conf/, img/ and train2014/."""
+    """A project folder of the original program: conf/, img/ and train2014/."""
     for folder in ("conf", "img", "train2014"):
         (tmp_path / folder).mkdir()
     cv2.imwrite(str(tmp_path / "img/wave.jpg"), np.full((40, 60, 3), 128, np.uint8))
@@ -48,13 +48,13 @@ def project(tmp_path: Path) -> Path:
 
 
 def write(project: Path, **keys: Any) -> Path:
-    """A conf file of ours with these keys in place of, or beside, what it needs at least."""
+    """A minimal conf file, with these keys added or replaced."""
     path = project / "conf/mine.yml"
     path.write_text(yaml.safe_dump({"style_image": "img/wave.jpg"} | keys), encoding="utf-8")
     return path
 
 
-def test_original_conf_is_read_unchanged_from_anywhere(
+def test_original_conf_is_read_unchanged_from_any_folder(
     project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
@@ -72,9 +72,9 @@ def test_original_conf_is_read_unchanged_from_anywhere(
     assert config.style_layers == {"conv1_2": 1, "conv2_2": 1, "conv3_3": 1, "conv4_3": 1}
 
 
-def test_overrides_take_the_place_of_keys(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overrides_replace_keys(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "here/photos").mkdir(parents=True)
-    (project / "photos").mkdir()  # beside the conf folder too: what is typed counts from where one stands
+    (project / "photos").mkdir()  # also beside the conf folder; overrides are relative to the working directory
     (project / "here/vgg.safetensors").touch()
     monkeypatch.chdir(project / "here")
     overrides = {"content": "photos", "loss_model": "vgg_19", "loss_model_file": "vgg.safetensors", "steps": 7, "model": None}
@@ -87,11 +87,11 @@ def test_overrides_take_the_place_of_keys(project: Path, monkeypatch: pytest.Mon
     assert config.style_layers.keys() == {"conv1_2", "conv2_2", "conv3_3", "conv4_3"}
 
 
-def test_ours_are_relative_and_lite(project: Path) -> None:
+def test_our_conf_files_default_to_relative_weighting_and_lite(project: Path) -> None:
     config = read_config(write(project, style_layers={"conv1_2": 1, "conv4_3": 1.5}, learning_rate="3e-3", origin="Hokusai"))
     assert (config.naming, config.model, config.weighting) == ("mine", "lite", "relative")
     assert config.style_layers == {"conv1_2": 1, "conv4_3": 1.5}
-    assert config.learning_rate == 0.003  # which YAML reads as text
+    assert config.learning_rate == 0.003  # text in YAML
     assert config.styles["mine"].origin == "Hokusai"
 
 
@@ -103,7 +103,7 @@ def test_several_styles(project: Path) -> None:
     assert [(source.weight, source.origin) for source in weighed.values()] == [(7, ""), (7, "x")]
 
 
-def test_style_weights_of_each_network(project: Path) -> None:
+def test_style_weight_may_depend_on_the_network(project: Path) -> None:
     path = write(project, styles={"a": {"picture": "img/wave.jpg", "style_weight": {"lite": 3, "full": 4.5}}})
     assert [read_config(path, {"model": model}).styles["a"].weight for model in ("lite", "full")] == [3, 4.5]
     assert read_config(path).styles["a"].weight == 3
@@ -111,7 +111,7 @@ def test_style_weights_of_each_network(project: Path) -> None:
         read_config(write(project, styles={"a": {"picture": "img/wave.jpg", "style_weight": {"full": 4}}}))
 
 
-def test_licence_of_all_or_of_one(project: Path) -> None:
+def test_licence_applies_to_all_styles_or_to_one(project: Path) -> None:
     entries = {"a": "img/wave.jpg", "b": {"picture": "img/wave.jpg", "licence": "CC0"}}
     config = read_config(write(project, style_image=None, styles=entries, licence="public domain", content="train2014"))
     assert {name: source.licence for name, source in config.styles.items()} == {"a": "public domain", "b": "CC0"}
@@ -125,7 +125,7 @@ def test_bundled_conf_is_found_by_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ["wave", "cubist", "denoised_starry", "feathers", "mosaic", "scream", "udnie", "seven"])
-def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundled_confs_name_the_missing_picture(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     picture = "wave" if name == "seven" else name
     with pytest.raises(TrainingError, match=f"there is no .*img/{picture}.jpg; put a picture there"):
@@ -158,7 +158,7 @@ def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypa
         ({"model": "fast"}, "model: 'fast' is not one of full, lite"),
         ({"loss_model": "inception"}, "loss_model: 'inception' is not one of own, vgg_16"),
         ({"style_layers": ["conv9_9"]}, "style_layers: no layer 'conv9_9'; choose from conv1_1"),
-        ({"loss_model": "vgg_16", "style_layers": ["conv3_4"]}, "no layer 'conv3_4'"),  # vgg_16 has three there
+        ({"loss_model": "vgg_16", "style_layers": ["conv3_4"]}, "no layer 'conv3_4'"),  # vgg_16 has three layers there
         ({"content_layers": []}, "content_layers: at least one layer"),
         ({"naming": "a.b"}, "naming: 'a.b' cannot be a name"),
         ({"naming": "a:b"}, "cannot be a name"),
@@ -192,13 +192,13 @@ def test_bundled_confs_ask_for_their_picture(name: str, tmp_path: Path, monkeypa
         ({"style_layers": 3.5}, "no layer '3.5'"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(project: Path, keys: dict[str, Any], message: str) -> None:
+def test_error_message_is_one_line_with_the_key(project: Path, keys: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainingError, match=message) as caught:
         read_config(write(project, **keys) if "content" in keys else write(project, **{"content": "train2014"} | keys))
     assert "\n" not in str(caught.value)
 
 
-def test_names_may_hold_spaces_and_chinese(project: Path) -> None:
+def test_names_may_contain_spaces_and_chinese_characters(project: Path) -> None:
     assert read_config(write(project, naming="神奈川 wave", content="train2014")).naming == "神奈川 wave"
 
 
@@ -239,7 +239,7 @@ def test_names_may_hold_spaces_and_chinese(project: Path) -> None:
         (b"a: 1\n" + b"#" * 200_000, "is larger than 128 KiB"),
     ],
 )
-def test_files_that_are_no_conf_files(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_not_conf_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.yml"
     path.write_bytes(content)
     with pytest.raises(TrainingError, match=message) as caught:
@@ -263,7 +263,7 @@ def test_aliases_are_refused_before_anything_is_built(tmp_path: Path, text: str)
         read_config(tmp_path / "bomb.yml")
 
 
-def test_dates_and_words_are_text_as_they_are_written(project: Path) -> None:
+def test_dates_are_kept_as_text(project: Path) -> None:
     path = project / "conf/mine.yml"
     path.write_text("style_image: img/wave.jpg\nnaming: 2024-13-45\norigin: 1831-02-30\nlicence: =\n", encoding="utf-8-sig")
     config = read_config(path)
@@ -274,8 +274,8 @@ def test_dates_and_words_are_text_as_they_are_written(project: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
-def test_conf_files_that_would_block_or_cannot_be_followed(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this platform")
+def test_pipes_folders_and_broken_links_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yml")
     (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
     (tmp_path / "folder.yml").mkdir()
@@ -287,7 +287,7 @@ def test_conf_files_that_would_block_or_cannot_be_followed(tmp_path: Path) -> No
             read_config(tmp_path / word)
 
 
-def test_errors_name_what_was_typed_rather_than_the_conf_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_in_overrides_name_the_option(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     cases: list[tuple[dict[str, Any], str]] = [
         ({"naming": "a.b"}, r"^--name: 'a.b' cannot be a name"),
@@ -303,10 +303,10 @@ def test_errors_name_what_was_typed_rather_than_the_conf_file(project: Path, mon
             read_config(Path("conf/wave.yml"), overrides)
 
 
-def test_styles_go_to_the_users_folder_unless_a_place_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_path_defaults_to_the_user_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_config(write(project, content="train2014")).model_path == user_folder()
     monkeypatch.chdir(project)
-    assert read_config(project / "conf/wave.yml").model_path == Path("models")  # the original's says so
+    assert read_config(project / "conf/wave.yml").model_path == Path("models")  # from the original's conf file
     assert read_config(project / "conf/wave.yml", {"model_path": "here"}).model_path == project / "here"
 
 
@@ -315,12 +315,12 @@ def test_missing_conf_file_names_the_bundled_ones(tmp_path: Path) -> None:
         read_config(tmp_path / "none.yml")
 
 
-def test_weights_named_on_the_command_line_have_to_be_there(project: Path) -> None:
+def test_missing_weights_file_of_an_override_is_an_error(project: Path) -> None:
     with pytest.raises(TrainingError, match=r"no loss network weights: .*none\.safetensors does not exist"):
         read_config(project / "conf/wave.yml", {"loss_model_file": "none.safetensors"})
 
 
-def test_a_copy_of_the_minute_s_conf_file_finds_the_bundled_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copy_of_minute_yml_finds_the_bundled_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yml").write_text((Path(__file__).parents[2] / "conf/minute.yml").read_text())
     for model in ("lite", "full"):
@@ -331,7 +331,7 @@ def test_a_copy_of_the_minute_s_conf_file_finds_the_bundled_body(tmp_path: Path,
         read_config(Path("mine.yml"), {"styles": {"autumn": "drawn:tiles"}, "start": "other.safetensors"})
 
 
-def test_rows_alone_need_a_start(tmp_path: Path) -> None:
+def test_training_rows_only_needs_a_start(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text("styles: {a: drawn:tiles}\ncontent: drawn:scenes\nfinetune: rows\n")
     with pytest.raises(TrainingError, match="to train rows only, name a body's file as start"):
         read_config(tmp_path / "mine.yml")

@@ -1,4 +1,4 @@
-"""Where the crops come from: folders, videos, drawn scenes; what cannot be read; the same crops every time."""
+"""Content crops from folders, videos and drawn scenes: reproducible, and without unusable pictures."""
 
 import os
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Clip = Callable[..., Path]
 
 
 def write_pictures(folder: Path, count: int = 4) -> None:
-    """Pictures of a grey level each, 20, 40 ..., give or take 5, some in a folder below."""
+    """Pictures of grey levels 20, 40 ..., each with stripes of +-5, some in a subfolder."""
     for number in range(count):
         path = folder / ("deep/er" if number % 2 else ".") / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def level(crop: torch.Tensor) -> int:
     return round(crop.mean().item() * 255)
 
 
-def test_every_epoch_shows_every_picture_once_in_a_new_order(tmp_path: Path) -> None:
+def test_every_epoch_has_every_picture_once_in_a_new_order(tmp_path: Path) -> None:
     write_pictures(tmp_path, 8)
     crops = ContentCrops(tmp_path, 32, 1.0, seed=0)
     assert len(crops) == 8
@@ -41,7 +41,7 @@ def test_every_epoch_shows_every_picture_once_in_a_new_order(tmp_path: Path) -> 
     assert epochs[0] != epochs[1]
 
 
-def test_a_crop_depends_on_seed_and_number_alone() -> None:
+def test_crop_depends_on_seed_and_number_only() -> None:
     first, again, other = (ContentCrops(Path("drawn:scenes"), 48, 1.6, seed) for seed in (3, 3, 4))
     backwards = [again[i][0] for i in reversed(range(6))]
     assert all(torch.equal(first[i][0], crop) for i, crop in zip(reversed(range(6)), backwards, strict=True))
@@ -50,13 +50,13 @@ def test_a_crop_depends_on_seed_and_number_alone() -> None:
     assert 0 <= first[0][0].min() < first[0][0].max() <= 1
 
 
-def test_every_epoch_crops_anew(tmp_path: Path) -> None:
+def test_every_epoch_has_new_crops(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), drawn.stripes())
     crops = ContentCrops(tmp_path, 32, 2.0, seed=0)
     assert not torch.equal(crops[0][0], crops[1][0])
 
 
-def test_zoom_of_one_takes_the_middle_as_the_original_does(tmp_path: Path) -> None:
+def test_zoom_1_crops_the_centre_as_the_original_does(tmp_path: Path) -> None:
     picture = np.zeros((32, 96, 3), np.uint8)
     picture[:, 32:64] = (0, 0, 255)  # the middle third is red, in OpenCV's order
     picture[:16, 32:64] = (0, 255, 0)
@@ -66,14 +66,14 @@ def test_zoom_of_one_takes_the_middle_as_the_original_does(tmp_path: Path) -> No
     assert torch.equal(crop[:, :16], torch.tensor([0, 1.0, 0])[:, None, None].expand(3, 16, 32))
 
 
-def test_unusable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
+def test_unreadable_pictures_are_skipped_and_reported(tmp_path: Path) -> None:
     write_pictures(tmp_path, 2)
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "notes.txt").touch()
     crops = ContentCrops(tmp_path, 32, 1.0, seed=0)
-    assert len(crops) == 4  # the folder and the notes were never pictures
+    assert len(crops) == 4  # the folder and the notes are not counted as pictures
     batch, unusable = collate([crops[i] for i in range(4)])
     assert {level(crop) for crop in batch} == {20, 40}
     paths = [path for path in crops.pictures if isinstance(path, Path)]
@@ -81,8 +81,8 @@ def test_unusable_pictures_are_passed_over_and_named(tmp_path: Path) -> None:
     assert len(unusable) == 2
 
 
-def test_a_crop_of_one_colour_is_drawn_again(tmp_path: Path) -> None:
-    """Such crops blow gradients up; white backgrounds are full of them."""
+def test_crops_of_one_colour_are_replaced(tmp_path: Path) -> None:
+    """Such crops make gradients explode, and pictures with a white background have many of them."""
     picture = np.full((64, 64, 3), 255, np.uint8)
     picture[24:40, 24:40] = 0  # a quarter of the crops at the largest zoom are white
     cv2.imwrite(str(tmp_path / "a.png"), picture)
@@ -90,25 +90,25 @@ def test_a_crop_of_one_colour_is_drawn_again(tmp_path: Path) -> None:
     crops = ContentCrops(tmp_path, 32, 3.0, seed=0)
     found = [crops[number] for number in range(60)]
     assert all(255 * crop.std() >= 1 for crop, _ in found)
-    assert set().union(*(unusable for _, unusable in found)) == {1}  # the second in order of names: all of it is white
+    assert set().union(*(unusable for _, unusable in found)) == {1}  # white.png, the second by name
     (tmp_path / "a.png").unlink()
     with pytest.raises(TrainingError, match="none of the 1 content pictures can be read and has more than one colour"):
         ContentCrops(tmp_path, 32, 3.0, seed=0)[0]
 
 
-def test_nothing_readable(tmp_path: Path) -> None:
+def test_folder_of_unreadable_pictures_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(TrainingError, match="none of the 1 content pictures can be read"):
         ContentCrops(tmp_path, 32, 1.0, seed=0)[0]
 
 
-def test_a_folder_without_pictures(tmp_path: Path) -> None:
+def test_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no content pictures in .* \(.*\.jpg.*\); name a folder"):
         ContentCrops(tmp_path, 32, 1.0, seed=0)
 
 
 def write_video(path: Path, frames: int) -> None:
-    """Frames of a grey level each, give or take 5, rising, without loss."""
+    """A lossless video whose frames have rising grey levels, with stripes of +-5."""
     import av  # after cv2, or windows hang on Linux
 
     with av.open(str(path), "w") as container:
@@ -121,7 +121,7 @@ def write_video(path: Path, frames: int) -> None:
         container.mux(stream.encode(None))
 
 
-def test_a_video_is_content(tmp_path: Path) -> None:
+def test_video_as_content(tmp_path: Path) -> None:
     write_video(tmp_path / "film.mkv", 12)
     crops = ContentCrops(tmp_path / "film.mkv", 32, 1.5, seed=0)
     assert len(crops) == 12
@@ -129,7 +129,7 @@ def test_a_video_is_content(tmp_path: Path) -> None:
     assert crops[5][0].shape == (3, 32, 32)
 
 
-def test_a_long_video_is_thinned_evenly(tmp_path: Path) -> None:
+def test_frames_of_a_long_video_are_evenly_spaced(tmp_path: Path) -> None:
     write_video(tmp_path / "film.mkv", 900)
     crops = ContentCrops(tmp_path / "film.mkv", 32, 1.0, seed=0)
     assert len(crops) == 225  # every fourth: 900 is more than twice 400
@@ -137,7 +137,7 @@ def test_a_long_video_is_thinned_evenly(tmp_path: Path) -> None:
     assert set(np.diff(levels)) == {4}
 
 
-def test_a_video_is_seen_as_the_command_video_sees_it(make_clip: Clip) -> None:
+def test_video_content_is_rotated_as_in_painting(make_clip: Clip) -> None:
     path = make_clip("turned.mp4", range(4), rotation=90)  # 64x48, lying on its side
     crops = ContentCrops(path, 32, 1.0, seed=0)
     video = VideoFile(path, size=lambda width, height: (32, 43))
@@ -149,12 +149,12 @@ def test_a_video_is_seen_as_the_command_video_sees_it(make_clip: Clip) -> None:
     assert np.asarray(crops.pictures[0]).shape == (43, 32, 3)
 
 
-def test_high_dynamic_range_is_tone_mapped_and_said(make_clip: Clip) -> None:
+def test_high_dynamic_range_is_tone_mapped_with_a_note(make_clip: Clip) -> None:
     path = make_clip("hdr.mkv", range(3), color_trc=16, color_primaries=9, colorspace=9)
     assert [note for note in ContentCrops(path, 32, 1.0, seed=0).notes if "tone-mapped" in note]
 
 
-def test_a_small_video_is_not_enlarged_and_a_damaged_one_is_said(make_clip: Clip) -> None:
+def test_small_video_is_not_enlarged_and_damage_is_noted(make_clip: Clip) -> None:
     path = make_clip("clip.mkv", range(40), options={"x264-params": "keyint=5"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     crops = ContentCrops(path, 256, 2.0, seed=0)
@@ -164,8 +164,8 @@ def test_a_small_video_is_not_enlarged_and_a_damaged_one_is_said(make_clip: Clip
     assert crops[0][0].shape == (3, 256, 256)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files cannot be listed here")
-def test_a_video_that_cannot_be_used_is_closed(make_clip: Clip, tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc/self/fd")
+def test_unusable_video_is_closed(make_clip: Clip, tmp_path: Path) -> None:
     path = make_clip("clip.mkv", range(10))
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 8])
@@ -175,8 +175,8 @@ def test_a_video_that_cannot_be_used_is_closed(make_clip: Clip, tmp_path: Path) 
     assert str(path) not in opened
 
 
-def test_strips_and_closed_files_are_skipped(tmp_path: Path) -> None:
-    """A strip of a pixel's width would be enlarged to gigabytes."""
+def test_strips_and_broken_links_are_skipped(tmp_path: Path) -> None:
+    """A strip one pixel wide would be enlarged to gigabytes."""
     write_pictures(tmp_path, 2)
     rng = np.random.default_rng(0)
     cv2.imwrite(str(tmp_path / "strip.png"), rng.integers(0, 256, (1, 30_000, 3), np.uint8))
@@ -190,19 +190,19 @@ PLAYLISTS = [b"ffconcat version 1.0\nfile film.mkv\n", b"#EXTM3U\n#EXTINF:1,\nfi
 
 
 @pytest.mark.parametrize("content", [b"no video", b"", *PLAYLISTS])
-def test_files_that_are_no_video_and_playlists_are_refused(tmp_path: Path, content: bytes) -> None:
+def test_playlists_and_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     write_video(tmp_path / "film.mkv", 5)
     (tmp_path / "bad.mkv").write_bytes(content)
     with pytest.raises(TrainingError, match=r"bad\.mkv is neither a folder of pictures nor a video"):
         ContentCrops(tmp_path / "bad.mkv", 32, 1.0, seed=0)
 
 
-def test_drawn_pictures() -> None:
+def test_drawn_pictures_are_reproducible() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(drawn.scenes(), drawn.scenes(), strict=True))
     for name in drawn.STYLES:
         picture = drawn.draw_style(f"drawn:{name}")
         assert picture.shape == (256, 256, 3)
         assert picture.dtype == np.uint8
-        assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 6  # five inks and the outlines
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 6  # five colours and the outlines
     with pytest.raises(TrainingError, match="no drawn picture drawn:cats; choose one of drawn:stripes, drawn:tiles"):
         drawn.draw_style("drawn:cats")

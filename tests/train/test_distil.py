@@ -1,4 +1,4 @@
-"""The distillation of the bundled loss network, and how far that agrees with its teacher."""
+"""The distillation of the bundled loss network, and its agreement with the teacher."""
 
 from pathlib import Path
 
@@ -30,15 +30,15 @@ def noise(seed: int) -> Tensor:
     return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
 
 
-def test_components_by_hand() -> None:
+def test_principal_components_by_hand() -> None:
     a, b = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 2.0, 0.0])
-    x = torch.stack([a, a, b])[None, :, None]  # three channels of 1 x 3: the first two the same
+    x = torch.stack([a, a, b])[None, :, None]  # three channels of 1 x 3: the first two are equal
     expected = torch.tensor([[0.0, 0.5**0.5], [0.0, 0.5**0.5], [1.0, 0.0]])  # the strongest comes last
     assert torch.allclose(principal_components(x, 2).abs(), expected, atol=1e-6)
 
 
-def test_cut_to_all_its_components_a_network_is_the_teacher() -> None:
-    """Where activations have no more directions than the narrow convolutions keep, nothing is lost."""
+def test_student_equals_the_teacher_if_no_component_is_dropped() -> None:
+    """If activations have no more components than the factored convolutions keep, nothing is lost."""
     teacher, student = random_teacher(), LossNetwork("own", LAYERS)
     with torch.no_grad():
         for name, convolution in teacher.convolutions.items():
@@ -53,14 +53,14 @@ def test_cut_to_all_its_components_a_network_is_the_teacher() -> None:
             assert torch.allclose(student(noise(1), LAYERS)[layer], activations, atol=1e-3 * float(activations.abs().max()))
 
 
-def test_lesson_is_nothing_for_the_teacher_itself_and_all_for_one_that_sees_nothing() -> None:
+def test_student_losses_are_0_for_the_teacher_and_1_for_a_zero_network() -> None:
     teacher, blind = random_teacher(), LossNetwork("vgg_19", LAYERS)
     for parameter in blind.parameters():
         torch.nn.init.zeros_(parameter)
     assert max(student_losses(teacher, teacher, noise(0)).values()) < 1e-9
     parts = student_losses(blind, teacher, noise(0))
     assert all(parts[f"gram/{layer}"].item() == pytest.approx(1) for layer in LAYERS)  # |0 - G|^2 / |G|^2
-    assert all(parts[f"activations/{layer}"] >= 1 for layer in LAYERS)  # the mean is missed too
+    assert all(parts[f"activations/{layer}"] >= 1 for layer in LAYERS)  # the mean counts too
 
 
 def test_distils_into_a_file_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,21 +83,21 @@ def test_distils_into_a_file_that_loads(tmp_path: Path, monkeypatch: pytest.Monk
     further = tmp_path / "further.safetensors"
     distil(tmp_path / "photos", tmp_path / "paintings", tmp_path / "vgg.safetensors", further, steps=1, seed=1, start=output)
     before, after = load_file(output), load_file(further)
-    assert all(torch.allclose(after[name], before[name], atol=2e-3) for name in before)  # a step from there, not a new cut
+    assert all(torch.allclose(after[name], before[name], atol=2e-3) for name in before)  # one step from there
     assert any(not torch.equal(after[name], before[name]) for name in before)
 
 
-def test_the_bundled_network_is_there_and_small() -> None:
+def test_bundled_network_has_the_expected_layers() -> None:
     network = load_loss_network("own", None, LAYERS)
     found = network(torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0)), LAYERS)
     assert [tuple(found[layer].shape[1:]) for layer in LAYERS] == [(64, 40, 56), (128, 20, 28), (256, 10, 14), (512, 5, 7)]
     assert all(torch.isfinite(each).all() for each in found.values())
 
 
-@pytest.mark.skipif(not TEACHER.is_file(), reason="../shared with VGG-19's weights is not there")
-def test_the_bundled_network_agrees_with_its_teacher() -> None:
-    """Which style pictures are alike, and how much: the relative style loss of each for each other."""
-    found = (try_read_picture(path) for path in sorted((SHARED / "styles").glob("*.jpg")))  # candy, too, which it has never seen
+@pytest.mark.skipif(not TEACHER.is_file(), reason="needs VGG-19's weights in ../shared")
+def test_bundled_network_agrees_with_its_teacher() -> None:
+    """Distances between style pictures: the relative style losses of pairs."""
+    found = (try_read_picture(path) for path in sorted((SHARED / "styles").glob("*.jpg")))  # with candy, an unseen one
     pictures = [cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA) for picture in found if picture is not None]
     small = [style_tensor(picture, 96) for picture in pictures]
     distances = []

@@ -1,4 +1,4 @@
-"""The real trainer on a tiny set: pictures drawn by code, a loss network drawn at random, crops of 32 pixels."""
+"""The real trainer on a tiny set: pictures drawn by code, the random loss network, crops of 32 pixels."""
 
 import dataclasses
 import json
@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from livestyle.errors import OutputError, TrainingError
 from livestyle.networks import ARCHITECTURES
+from livestyle.networks.architecture import Architecture
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.style_files.file_format import load_body, load_rows, read_header
@@ -83,7 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts processes that do not outlive the test."""
+    """Start processes that are terminated at the end of the test."""
     started: list[subprocess.Popen[str]] = []
 
     def popen(command: list[str]) -> subprocess.Popen[str]:
@@ -93,12 +94,12 @@ def start() -> Iterator[Start]:
 
     yield popen
     for process in started:
-        process.terminate()  # torchrun takes its processes with it
+        process.terminate()  # torchrun terminates its own processes too
         process.communicate()
 
 
 def run(resume: bool = False, overwrite: bool = False, **keys: Any) -> Summary:
-    """Train with these keys beside the tiny ones."""
+    """Train with the keys of TINY and these."""
     summary = train(tiny(**keys), CPU, resume, overwrite, quiet=True, warn=lambda message: None)
     assert summary is not None
     return summary
@@ -115,7 +116,7 @@ def weights(models: str, step: int, naming: str = "run") -> dict[str, torch.Tens
 
 
 def painted(models: str, step: int, photo: torch.Tensor) -> torch.Tensor:
-    """What the second style makes of a photo."""
+    """A photo painted in the second style."""
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 2)
     painter.load_state_dict(weights(models, step))
     with torch.no_grad():
@@ -139,14 +140,14 @@ def test_training_lowers_the_losses() -> None:
 
 
 @pytest.mark.parametrize(("architecture", "halved"), [("full", 1), ("lite", 2)])
-def test_the_painter_tells_how_far_it_goes_past_black_and_white(architecture: str, halved: int) -> None:
+def test_painter_measures_the_overshoot_of_each_picture(architecture: str, halved: int) -> None:
     torch.manual_seed(0)
     painter = Painter(TransformerNetwork(ARCHITECTURES[architecture]), 2).requires_grad_(False)
     photo = torch.rand(2, 3, 32, 40)
     painted, before = painter(photo, torch.tensor([0, 1]))
     torch.testing.assert_close(painted, painter.network(photo, painter.rows))
-    assert before.max() < 0.5  # of single pixels
-    if architecture == "full":  # whose last norm undoes a bias
+    assert before.max() < 0.5  # from single pixels only
+    if architecture == "full":  # a bias would be cancelled by its last norm
         painter.rows[1, 1, -3:] = 20
     else:
         painter.network.convolutions["out"].bias += 20 * torch.ones(48)
@@ -154,7 +155,23 @@ def test_the_painter_tells_how_far_it_goes_past_black_and_white(architecture: st
     assert after[1].item() == pytest.approx((20 / halved - 3) ** 2, rel=0.2)
 
 
-def test_one_style_brings_its_body_and_loads_by_name() -> None:
+def forward_tiny(ops: Any, photo: Any) -> Any:
+    """One convolution with a norm, without tanh or sigmoid at the end."""
+    return ops.painted(ops.norm(ops.conv("only", ops.centre(photo), 3, 3)))
+
+
+def test_a_registered_architecture_is_trained_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    third = Architecture("third", "is for this test", made_for="cpu", forward=forward_tiny, bytes_per_pixel=100, strips=None)
+    monkeypatch.setitem(ARCHITECTURES, "third", third)
+    summary = run(model="third", steps=2, overshoot_weight=1)
+    assert summary.styles["one"] == Path("models/one.third.safetensors")
+    gallery = Gallery()
+    header = gallery.models("one")["third"]
+    assert load_rows(header).shape == (2, 3)
+    assert load_body(gallery.body(header)).parameters["only.weight"].shape == (3, 3, 3, 3)
+
+
+def test_file_of_a_single_style_includes_its_body_and_loads_by_name() -> None:
     summary = run(**ONE, origin="drawn here", licence="CC0")
     path = Path("models/stripes.lite.safetensors")
     assert summary.styles == {"stripes": path}
@@ -197,11 +214,11 @@ def test_style_files_hold_a_thumbnail_of_their_picture() -> None:
     assert two is not None
     assert (one.shape, two.shape) == ((96, 144, 3), (96, 96, 3))
     expected = cv2.resize(painting, (144, 96), interpolation=cv2.INTER_AREA)
-    assert np.abs(one.astype(int) - expected).mean() < 3  # JPEG, and not another order of colours
+    assert np.abs(one.astype(int) - expected).mean() < 3  # JPEG; a wrong order of channels would differ more
     assert not gallery.body(gallery.models("one")["lite"]).has_thumbnail
 
 
-def test_a_picture_that_has_gone_does_not_cost_the_run() -> None:
+def test_missing_style_picture_at_export_leaves_out_the_thumbnail() -> None:
     cv2.imwrite("painting.png", drawn.stripes())
     config = tiny(styles={"one": "painting.png"}, naming="one")
     Path("painting.png").unlink()
@@ -210,7 +227,7 @@ def test_a_picture_that_has_gone_does_not_cost_the_run() -> None:
 
 
 @pytest.mark.parametrize("model", ["full", "lite"])
-def test_weights_that_have_grown_are_written_small_and_paint_the_same(model: str) -> None:
+def test_rescaled_weights_paint_the_same(model: str) -> None:
     torch.manual_seed(0)
     network = TransformerNetwork(ARCHITECTURES[model])
     first = network.body()
@@ -221,7 +238,7 @@ def test_weights_that_have_grown_are_written_small_and_paint_the_same(model: str
     with torch.no_grad():
         bodies = (Body(first.architecture, each) for each in (grown, small.parameters))
         one, other = (TransformerNetwork.of(body)(photo, network.plain_rows()) for body in bodies)
-    assert (one - other).abs().max() < 0.02  # eps counts more where there is little to see
+    assert (one - other).abs().max() < 0.02  # the norms' eps has a larger share at low contrast
     assert all(np.array_equal(value, first.parameters[name]) for name, value in small.parameters.items())  # powers of two
     again = with_rescaled_weights(small).parameters
     assert all(np.array_equal(value, again[name]) for name, value in small.parameters.items())
@@ -230,7 +247,7 @@ def test_weights_that_have_grown_are_written_small_and_paint_the_same(model: str
 def test_fixed_seed_gives_the_same_run() -> None:
     state = torch.random.get_rng_state()
     run(model_path="a")
-    torch.manual_seed(99)  # the program's own numbers count for nothing
+    torch.manual_seed(99)  # the global generator must not matter
     run(model_path="b")
     run(model_path="c", seed=1)
     assert_equal(weights("a", 4), weights("b", 4))
@@ -238,7 +255,7 @@ def test_fixed_seed_gives_the_same_run() -> None:
     torch.random.set_rng_state(state)
 
 
-def test_resumed_run_equals_one_never_stopped() -> None:
+def test_resumed_run_equals_an_uninterrupted_one() -> None:
     run(model_path="straight", steps=7)
     run(model_path="stopped", steps=3)
     run(model_path="stopped", steps=7, resume=True)
@@ -251,7 +268,7 @@ def test_resumed_run_equals_one_never_stopped() -> None:
     ]
 
 
-def test_resume_with_nothing_left_writes_the_styles_out() -> None:
+def test_resume_of_a_finished_run_writes_the_style_files_again() -> None:
     run(steps=4)
     trained = weights("models", 4)
     for path in Path("models").glob("*.safetensors"):
@@ -262,7 +279,7 @@ def test_resume_with_nothing_left_writes_the_styles_out() -> None:
     assert_equal(weights("models", 4), trained)
 
 
-def test_resume_without_a_checkpoint_starts_but_over_no_finished_style() -> None:
+def test_resume_without_a_checkpoint_starts_but_overwrites_no_style() -> None:
     assert run(resume=True).steps == 4
     for path in Path("models/run.lite").glob("step-*"):
         path.unlink()
@@ -270,14 +287,14 @@ def test_resume_without_a_checkpoint_starts_but_over_no_finished_style() -> None
         run(resume=True)
 
 
-def test_resume_with_overwrite_keeps_what_it_goes_on_from() -> None:
+def test_resume_with_overwrite_keeps_the_checkpoint() -> None:
     run(steps=3)
     with pytest.raises(TrainingError, match="the checkpoint of step 3 is kept"):
         run(steps=30, learning_rate=1e11, resume=True, overwrite=True)
     assert weights("models", 3)
 
 
-def test_optimizers_that_are_not_finite_are_no_checkpoint() -> None:
+def test_is_finite_checks_the_optimizer_state() -> None:
     model = torch.nn.Linear(2, 1)
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.ones(2)).backward()
@@ -287,7 +304,7 @@ def test_optimizers_that_are_not_finite_are_no_checkpoint() -> None:
     assert not is_finite(model, [optimizer])
 
 
-def test_checkpoint_before_the_first_step_is_a_start() -> None:
+def test_checkpoint_of_step_0_has_no_optimizer_state() -> None:
     run(steps=3)
     Path("from/run.lite").mkdir(parents=True)
     save_file(weights("models", 3), "from/run.lite/step-0000000.weights.safetensors")
@@ -295,7 +312,7 @@ def test_checkpoint_before_the_first_step_is_a_start() -> None:
     assert run(steps=3, model_path="from", resume=True).losses["total"] < run(steps=3, model_path="new").losses["total"]
 
 
-def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start, interrupt: Interrupt) -> None:
+def test_run_resumed_after_ctrl_c_equals_an_uninterrupted_one(start: Start, interrupt: Interrupt) -> None:
     tiny(steps=100_000)
     command = [sys.executable, "train_tiny.py", str(torch.get_num_threads())]
     process = start(command)
@@ -304,7 +321,7 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start, inter
     assert "Traceback" not in errors
     assert "continue with --resume" in output
     with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)  # nobody is left
+        os.killpg(process.pid, 0)  # no process of the group is left
     (stopped,) = Path("models/run.lite").glob("step-*.weights.safetensors")
     step = int(stopped.name[5:12])
     assert "the best so far is in models/one.lite.safetensors and 1 more" in output
@@ -314,7 +331,7 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_numbers(start: Start, inter
     assert_equal(weights("models", step + 3), weights("straight", step + 3))
 
 
-def test_run_interrupted_at_its_first_step_falls_along_the_same_cosine() -> None:
+def test_learning_rate_after_resume_follows_the_same_cosine() -> None:
     config = tiny(steps=5, learning_rate_decay="cosine")
     with pytest.raises(KeyboardInterrupt, match=r"after step 1 of 5: the best so far is in models/one\.lite.* continue with -"):
         train(config, CPU, quiet=True, warn=lambda message: signal.raise_signal(signal.SIGINT))
@@ -323,7 +340,7 @@ def test_run_interrupted_at_its_first_step_falls_along_the_same_cosine() -> None
     assert_equal(weights("models", 5), weights("straight", 5))
 
 
-def test_ctrl_c_twice_keeps_the_best_as_once() -> None:
+def test_second_ctrl_c_changes_nothing() -> None:
     def press_twice(_message: str) -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -334,16 +351,16 @@ def test_ctrl_c_twice_keeps_the_best_as_once() -> None:
     assert run(steps=5, resume=True, overwrite=True).steps == 5
 
 
-def test_two_processes_train_as_one_with_twice_the_batch(start: Start) -> None:
+def test_two_processes_train_as_one_with_twice_the_batch_size(start: Start) -> None:
     tiny(steps=2)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train_tiny.py", "1"]
     process = start(command)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    assert errors.count("warning: only 2 steps are planned") == 1  # only the first process speaks
+    assert errors.count("warning: only 2 steps are planned") == 1  # only the first process prints
     run(steps=2, batch_size=4, model_path="alone")
-    run(steps=2, batch_size=2, model_path="half")  # what the first process sees
-    # not number for number: where a gradient is nothing but rounding errors, Adam turns them into steps
+    run(steps=2, batch_size=2, model_path="half")  # the crops of the first process only
+    # not bit for bit: if a gradient has only rounding errors, Adam turns them into steps
     photo = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     together, alone, half = (painted(models, 2, photo) for models in ("models", "alone", "half"))
     assert (together - alone).abs().mean() < 0.1 * (half - alone).abs().mean()
@@ -363,12 +380,12 @@ def test_losses_that_are_not_finite_stop_the_run_and_keep_the_checkpoint() -> No
     assert len(list(Path("models/run.lite").glob("step-*"))) == 2
 
 
-def test_the_weight_to_lower_is_the_one_that_is_too_large() -> None:
+def test_error_names_the_weight_with_the_largest_share() -> None:
     with pytest.raises(TrainingError, match=r"lower tv_weight, or learning_rate; there is no checkpoint yet"):
         run(steps=12, learning_rate=1e11, tv_weight=1e11)
 
 
-def test_unusable_content_is_counted() -> None:
+def test_summary_names_skipped_content_pictures() -> None:
     Path("photos").mkdir()
     for number in range(2):
         cv2.imwrite(f"photos/{number}.jpg", drawn.draw_content("drawn:scenes")[number])
@@ -379,11 +396,11 @@ def test_unusable_content_is_counted() -> None:
     assert summary.skipped_pictures == (str(Path("photos/broken.jpg").absolute()), str(Path("photos/white.jpg").absolute()))
 
 
-def test_epochs_count_the_pictures() -> None:
+def test_an_epoch_has_every_content_picture_once() -> None:
     assert run(steps=None, epoch=1, batch_size=10).steps == 2  # of 24 scenes
 
 
-def test_earlier_run_is_not_lost_by_mistake() -> None:
+def test_earlier_run_is_not_overwritten_without_overwrite() -> None:
     run()
     with pytest.raises(OutputError, match=r"models/run\.lite holds a run of 4 steps; continue with --resume, or start again"):
         run()
@@ -394,7 +411,7 @@ def test_earlier_run_is_not_lost_by_mistake() -> None:
     assert run(steps=2, overwrite=True).steps == 2
 
 
-def test_overwrite_forgets_later_steps() -> None:
+def test_overwrite_deletes_checkpoints_of_later_steps() -> None:
     run(steps=6)
     run(steps=2, overwrite=True)
     assert len(list(Path("models/run.lite").glob("step-0000002.*"))) == len(list(Path("models/run.lite").glob("step-*"))) == 2
@@ -421,13 +438,13 @@ def test_resume_refuses_a_damaged_checkpoint() -> None:
         run(resume=True)
 
 
-def test_half_written_step_does_not_count() -> None:
+def test_step_with_one_of_two_files_is_ignored() -> None:
     run(steps=3)
-    Path("models/run.lite/step-0000009.weights.safetensors").touch()  # killed before the optimiser's file
+    Path("models/run.lite/step-0000009.weights.safetensors").touch()  # as if killed before the optimizer's file
     assert run(steps=5, resume=True).steps == 5
 
 
-def test_warns_of_few_steps_and_not_of_a_missing_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warns_of_few_steps_but_not_of_a_missing_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
     warnings: list[str] = []
     train(tiny(), CPU, quiet=True, warn=warnings.append)
@@ -449,10 +466,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux has them")
-def test_a_full_disk_costs_the_checkpoint_and_not_the_training() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_FSIZE as on Linux")
+def test_full_disk_loses_the_checkpoint_but_not_the_training() -> None:
     run(**ONE, steps=2)
-    tiny(**ONE, steps=4)  # and the batches, which are files of the shared memory, are smaller than that
+    tiny(**ONE, steps=4)  # the batches, files in shared memory, must be smaller than the limit
     Path("full.py").write_text(FULL_DISK)
     size = Path("models/stripes.lite/step-0000002.weights.safetensors").stat().st_size
     done = subprocess.run([sys.executable, "full.py", str(size - 1)], capture_output=True, text=True, check=False)
@@ -466,14 +483,14 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training() -> None:
     ]
 
 
-def test_styles_that_cannot_be_written_are_kept_in_the_checkpoint() -> None:
+def test_checkpoint_is_kept_if_style_files_cannot_be_written() -> None:
     Path("models/one.lite.safetensors").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"one.lite.*; the checkpoint of step 4 is kept in models/run.lite: .* with --resume"):
         run(overwrite=True)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
-def test_a_log_that_cannot_be_written_ends_and_not_the_training() -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_training_continues_without_a_log_that_cannot_be_written() -> None:
     Path("models/run.lite").mkdir(parents=True)
     Path("models/run.lite/log.txt").symlink_to("/dev/full")
     warnings: list[str] = []
@@ -484,7 +501,7 @@ def test_a_log_that_cannot_be_written_ends_and_not_the_training() -> None:
     assert len(warnings) == 2
 
 
-def test_two_trainings_of_one_name_do_not_mix() -> None:
+def test_second_training_of_the_same_name_is_refused() -> None:
     Path("models/run.lite").mkdir(parents=True)
     other = FolderLog(Path("models/run.lite"), NoLog())
     with pytest.raises(OutputError, match=r"another training is running in models/run.lite; wait for it, or take another"):
@@ -493,12 +510,12 @@ def test_two_trainings_of_one_name_do_not_mix() -> None:
     assert run(overwrite=True).steps == 4
 
 
-def test_content_that_goes_while_it_trains_is_skipped() -> None:
+def test_content_deleted_during_training_is_skipped() -> None:
     Path("photos").mkdir()
     for number in range(3):
         cv2.imwrite(f"photos/{number}.png", drawn.draw_content("drawn:scenes")[number])
 
-    def remove(_message: str) -> None:  # of few steps: after the content was found, before the first step
+    def remove(_message: str) -> None:  # called by the warning of few steps: after the content was listed, before the first step
         Path("photos/0.png").unlink()
         Path("photos/1.png").write_bytes(Path("photos/1.png").read_bytes()[:50])
 
@@ -508,16 +525,17 @@ def test_content_that_goes_while_it_trains_is_skipped() -> None:
     assert [Path(name).name for name in summary.skipped_pictures] == ["0.png", "1.png"]
 
 
-def test_the_time_limit_grows_to_the_least_share_of_the_steps() -> None:
+def test_least_share_of_the_steps_is_made_after_the_time_limit() -> None:
     summary = run(steps=30, seconds=1.0, least_share=1.0, learning_rate_decay="cosine")
     assert (summary.steps, summary.planned_steps) == (30, 30)
     summary = run(steps=100_000, seconds=1.0, least_share=1e-4, overwrite=True)
     assert 10 <= summary.steps < summary.planned_steps == 100_000
     assert read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}}).least_share == 0.1
-    assert read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}, "seconds": 9}).least_share == 0  # who says so means it
+    # a time limit from the command line is exact
+    assert read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}, "seconds": 9}).least_share == 0
 
 
-def test_logs_for_tensorboard_and_for_the_eye() -> None:
+def test_writes_tensorboard_events_and_a_sample() -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run()
     log = events.EventAccumulator("models/run.lite")
@@ -528,7 +546,7 @@ def test_logs_for_tensorboard_and_for_the_eye() -> None:
     assert {"yardstick/one/style", "yardstick/one/content", "yardstick/two/style"} < set(log.Tags()["scalars"])
     sample = cv2.imread("models/run.lite/sample.jpg")
     assert sample is not None
-    assert sample.shape == (32, 3 * 32, 3)  # the photo, and what two styles make of it
+    assert sample.shape == (32, 3 * 32, 3)  # the photo, and its painting in two styles
 
 
 def test_progress_bar_shows_losses(capfd: pytest.CaptureFixture[str]) -> None:
@@ -539,13 +557,13 @@ def test_progress_bar_shows_losses(capfd: pytest.CaptureFixture[str]) -> None:
     assert "step/s" in shown or "s/step" in shown
 
 
-def test_model_path_that_cannot_be_written() -> None:
+def test_unwritable_model_path_is_an_error() -> None:
     Path("file").touch()
     with pytest.raises(OutputError, match=r"cannot make the folder file/run\.lite"):
         run(model_path="file")
 
 
-def test_broken_style_picture() -> None:
+def test_damaged_style_picture_is_an_error() -> None:
     Path("style.jpg").write_text("no picture")
     with pytest.raises(TrainingError, match=r"cannot read the style picture: .*style\.jpg"):
         run(styles={"one": "style.jpg"})
@@ -555,14 +573,14 @@ def test_broken_style_picture() -> None:
     ("picture", "message"),
     [(np.full((64, 64, 3), 90, np.uint8), "is of one colour"), (np.zeros((1, 1, 3), np.uint8), "is too small, 1x1")],
 )
-def test_style_picture_with_nothing_in_it(picture: np.ndarray, message: str) -> None:
+def test_style_picture_of_one_colour_or_pixel_is_an_error(picture: np.ndarray, message: str) -> None:
     cv2.imwrite("style.png", picture)
     with pytest.raises(TrainingError, match=message):
         run(styles={"one": "style.png"})
 
 
-def test_original_conf_trains_full_with_vgg(folder: Path) -> None:
-    """The original's keys as they are, but for fewer steps and smaller crops."""
+def test_original_conf_trains_full_with_vgg_19(folder: Path) -> None:
+    """The original's keys unchanged, with fewer steps and smaller crops."""
     (folder / "img").mkdir()
     (folder / "train2014").mkdir()
     rng = np.random.default_rng(0)
@@ -594,14 +612,14 @@ def test_original_conf_trains_full_with_vgg(folder: Path) -> None:
     assert all(path.stat().st_size < 16 * 2**20 for path in Path("models/wave").glob("step-*"))
 
 
-def test_cosine_falls_from_all_to_nothing() -> None:
+def test_cosine_decay_goes_from_1_to_0() -> None:
     config = dataclasses.replace(tiny(), learning_rate_decay="cosine")
     assert [learning_rate_factor(config, progress) for progress in (0, 0.5, 1, 1.2)] == pytest.approx([1, 0.5, 0, 0])
     assert learning_rate_factor(dataclasses.replace(config, learning_rate_decay="none"), 0.75) == 1
 
 
-def test_rows_may_learn_at_a_rate_of_their_own() -> None:
-    run(steps=1, learning_rate=1e-6)  # Adam's first step is as long as the rate
+def test_rows_may_have_their_own_learning_rate() -> None:
+    run(steps=1, learning_rate=1e-6)  # Adam's first step has the length of the rate
     slow = weights("models", 1)["rows"]
     run(steps=1, learning_rate=1e-6, rows_learning_rate=0.1, model_path="fast")
     fast = weights("fast", 1)
@@ -611,7 +629,7 @@ def test_rows_may_learn_at_a_rate_of_their_own() -> None:
     assert torch.allclose(fast["network.stem.weight"], stem, atol=1e-5)
 
 
-def test_rows_alone_leave_the_body_as_it_is() -> None:
+def test_training_rows_only_leaves_the_body_unchanged() -> None:
     run()
     body = load_body(read_header(Path("models/run.lite-body.safetensors"))).parameters
     keys: dict[str, Any] = {"naming": "new", "styles": {"new": "drawn:tiles"}, "start": "models/run.lite-body.safetensors"}
@@ -620,15 +638,15 @@ def test_rows_alone_leave_the_body_as_it_is() -> None:
     last = run(**keys, model_path="stopped", steps=60, resume=True).losses
     assert last["total"] < 0.9 * first["total"]
     header = read_header(Path("stopped/new.lite.safetensors"))
-    assert header.has_body  # one file, to be sent to somebody
+    assert header.has_body  # a single file, for sharing
     trained = load_body(header).parameters
     assert all(trained[name].tobytes() == body[name].tobytes() for name in body)
-    assert header.body_hash == Gallery().models("one")["lite"].body_hash  # so that they can be blended
+    assert header.body_hash == Gallery().models("one")["lite"].body_hash  # so the styles can be blended
     run(**keys, model_path="straight", steps=60)
     assert_equal(weights("straight", 60, "new"), weights("stopped", 60, "new"))
 
 
-def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> None:
+def test_rows_start_from_the_style_of_the_same_name_or_from_the_mean() -> None:
     run()
     painter = make_painter(tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"}))
     one, two = (load_rows(Gallery().models(name)["lite"]) for name in ("one", "two"))
@@ -640,7 +658,7 @@ def test_starts_from_the_rows_of_the_style_of_its_name_or_from_the_mean() -> Non
         make_painter(tiny(start="models/run.lite/log.txt"))
 
 
-def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:
+def test_extra_styles_and_temporal_loss_train_and_resume() -> None:
     keys = {"extra_styles": 5, "steady_weight": 20.0, "steps": 5}
     losses = run(**keys, model_path="straight").losses
     assert losses["steady_weight"] == pytest.approx(20 * losses["steady"], rel=1e-4)
@@ -649,23 +667,23 @@ def test_extra_styles_and_the_steady_pass_train_and_resume() -> None:
     run(**keys, model_path="stopped", resume=True)
     assert_equal(weights("straight", 5), weights("stopped", 5))
     assert weights("straight", 5)["rows"].shape[0] == 7
-    assert len(list(Path("straight").glob("*.lite.safetensors"))) == 2  # the extra ones are not written
+    assert len(list(Path("straight").glob("*.lite.safetensors"))) == 2  # extra styles are not written
 
 
-def test_every_third_crop_wears_an_extra_style() -> None:
+def test_every_third_crop_has_an_extra_style_in_the_first_half() -> None:
     config = tiny(extra_styles=2)
     assert [style_of_crop(number, config, 18) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
     assert [style_of_crop(number, config, 18) for number in range(9, 13)] == [1, 0, 1, 0]
     assert [style_of_crop(number, tiny(), 8) for number in range(4)] == [0, 1, 0, 1]
 
 
-def test_training_ends_with_its_time() -> None:
+def test_training_ends_at_the_time_limit() -> None:
     summary = run(steps=100_000, seconds=1.0, learning_rate_decay="cosine")
     assert 1 <= summary.steps < 100_000
     assert Gallery().models("one")["lite"].has_rows
 
 
-def test_the_best_is_kept() -> None:
+def test_best_parameters_are_restored() -> None:
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 1)
     best = BestParameters(painter)
     for loss, value in ((3.0, 1.0), (2.0, 2.0), (2.5, 3.0)):

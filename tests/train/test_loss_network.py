@@ -1,4 +1,4 @@
-"""The loss networks: their layers are torchvision's, and every file that is no weights is recognised."""
+"""The loss networks: layers equal to torchvision's, and errors for unusable weights files."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def features() -> dict[str, torch.nn.Sequential]:
 
 
 @pytest.mark.parametrize("model", ["vgg_16", "vgg_19"])
-def test_layers_are_those_of_torchvision(model: str, features: dict[str, torch.nn.Sequential], tmp_path: Path) -> None:
+def test_layers_equal_those_of_torchvision(model: str, features: dict[str, torch.nn.Sequential], tmp_path: Path) -> None:
     file = tmp_path / "vgg.safetensors"
     save_file({f"features.{key}": value for key, value in features[model].state_dict().items()}, file)
     layers = RELUS[model]
@@ -45,7 +45,7 @@ def test_layers_are_those_of_torchvision(model: str, features: dict[str, torch.n
             torch.testing.assert_close(found[layer], features[model][: index + 1](x * 255 - MEAN), rtol=1e-4, atol=1e-3)
 
 
-def test_only_what_is_asked_for_is_built_and_read(features: dict[str, torch.nn.Sequential], tmp_path: Path) -> None:
+def test_only_the_needed_layers_are_built_and_read(features: dict[str, torch.nn.Sequential], tmp_path: Path) -> None:
     file = tmp_path / "vgg.safetensors"
     save_file({f"features.{key}": value for key, value in features["vgg_19"][:10].state_dict().items()}, file)
     network = load_loss_network("vgg_19", file, ["conv2_1"])
@@ -78,7 +78,7 @@ def test_sixteenth_reads_its_own_keys(tmp_path: Path) -> None:
     assert network.convolutions["conv1_1"].padding_mode == "reflect"
 
 
-def test_random_network_is_the_same_every_time_and_neither_grows_nor_fades() -> None:
+def test_random_network_is_reproducible_and_keeps_the_size_of_activations() -> None:
     layers = layer_names("random")
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     first, again = (load_loss_network("random", None, layers)(x, layers) for _ in range(2))
@@ -107,23 +107,23 @@ GRAPH = b"\x0a\x1e\x0a\x05input\x12\x0bPlaceholder"
         ("text.safetensors", b"these are not weights", "not safetensors, or damaged"),
     ],
 )
-def test_files_that_are_no_weights_are_named_with_the_flag_to_use(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
+def test_error_names_the_format_and_the_option_to_use(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(TrainingError, match=f"is {kind}.*use --loss-model-file FILE.safetensors") as caught:
         load_loss_network("vgg_16", tmp_path / name, ["conv1_1"])
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_weights(tmp_path: Path) -> None:
+def test_folder_in_place_of_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="is a folder, which is not read"):
         load_loss_network("vgg_16", tmp_path, ["conv1_1"])
 
 
-def test_missing_weights_say_where_they_were_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_missing_weights_names_the_places_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TrainingError, match=r"vgg_19_sixteenth: .*none\.safetensors does not exist; name a safetensors file"):
         load_loss_network("vgg_19_sixteenth", tmp_path / "none.safetensors", ["conv1_1"])
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # holds no download from before
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # where nothing listens
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # without an earlier download
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # nothing listens there
     with pytest.raises(TrainingError, match=r"vgg_16: .*vgg_16\.ckpt does not exist, and torchvision's download") as caught:
         load_loss_network("vgg_16", tmp_path / "pretrained/vgg_16.ckpt", ["conv1_1"])
     assert "\n" not in str(caught.value)

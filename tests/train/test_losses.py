@@ -1,4 +1,4 @@
-"""The losses against values worked out by hand, and against double precision."""
+"""The losses, compared with values computed by hand and in double precision."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_content_losses_by_hand() -> None:
     assert losses.relative_content_loss(activations, photo).item() == pytest.approx(5 / 8)  # over the variance of 1 and 5
 
 
-def test_flat_photo_does_not_divide_by_nothing() -> None:
+def test_content_loss_of_a_uniform_photo_is_finite() -> None:
     assert torch.isfinite(losses.relative_content_loss(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))).all()
 
 
@@ -46,7 +46,7 @@ def test_total_variation_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("spacing", "variance"), [(8, 256 / 64), (4, 64 / 63 * 256 * (1 / 16 - 1 / 256))])
-def test_grid_loss_sees_a_weave_and_not_a_flat_picture(spacing: int, variance: float) -> None:
+def test_grid_loss_measures_a_weave_and_is_0_for_a_uniform_picture(spacing: int, variance: float) -> None:
     flat = torch.full((1, 3, 48, 52), 0.5)  # its last four columns are left out
     weave = flat.clone()
     weave[:, :, ::spacing, ::spacing] += 16 / 255  # one pixel in 8 x 8, or 4 x 4, is 16 higher

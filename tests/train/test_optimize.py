@@ -1,4 +1,4 @@
-"""Pictures that are optimised: what an iteration is, where it leads, and how it ends; and the command."""
+"""The slow method, iteration by iteration, and `livestyle optimize`."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ from livestyle.pictures.writing import write_picture
 from livestyle.train.content import drawn
 from livestyle.train.content.crops import to_tensor
 from livestyle.train.losses.perceptual import total_variation_loss
-from livestyle.train.measure.optimize import Weights, check_memory, descend, iterations_to_reach, noise_like, total_loss
+from livestyle.train.measure.optimize import Weights, check_memory, iterations_to_reach, noise_like, optimize_picture, total_loss
 from livestyle.train.measure.yardstick import Yardstick, open_yardstick, style_tensor
 
 WEIGHTS = Weights(content=1, style=2, tv=0.001)
@@ -41,30 +41,30 @@ def style(yardstick: Yardstick) -> dict[str, torch.Tensor]:
     return yardstick.grams(style_tensor(drawn.draw_style("drawn:stripes"), 64))
 
 
-def test_the_total_is_the_weighted_sum(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
+def test_total_is_the_weighted_sum(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
     painted = photo.flip(1)
     measure = yardstick.measure(painted, photo, style)
     wanted = measure.content + 2 * measure.style + 0.001 * total_variation_loss(painted).item()
     assert total_loss(yardstick, painted, photo, style, WEIGHTS) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_the_start_is_the_photo_and_the_total_falls(
+def test_starts_from_the_photo_and_lowers_the_total(
     yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]
 ) -> None:
-    steps = list(itertools.islice(descend(yardstick, photo, style, WEIGHTS), 16))
+    steps = list(itertools.islice(optimize_picture(yardstick, photo, style, WEIGHTS), 16))
     assert [step.iteration for step in steps] == list(range(16))
     assert torch.equal(steps[0].picture, photo)
     assert steps[0].content == 0
     assert steps[-1].total < 0.5 * steps[0].total
-    for step in steps[::5]:  # the losses are of the picture that comes with them
+    for step in steps[::5]:  # the losses belong to the picture of the same step
         assert 0 <= step.picture.min() <= step.picture.max() <= 1
         assert step.total == pytest.approx(total_loss(yardstick, step.picture, photo, style, WEIGHTS), rel=1e-4)
 
 
-def test_the_first_iteration_goes_down_the_gradient(
+def test_first_iteration_follows_the_negative_gradient(
     yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]
 ) -> None:
-    first, second = itertools.islice(descend(yardstick, photo, style, Weights(1, 2, 0)), 2)
+    first, second = itertools.islice(optimize_picture(yardstick, photo, style, Weights(1, 2, 0)), 2)
     x = photo.clone().requires_grad_()
     by_layer, content = yardstick.losses(x, yardstick.content(photo), style)
     (gradient,) = torch.autograd.grad((content + 2 * sum(by_layer.values(), torch.zeros(1))).sum(), x)
@@ -76,7 +76,7 @@ def test_the_first_iteration_goes_down_the_gradient(
 def test_iterations_are_counted_from_the_photo(
     yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]
 ) -> None:
-    totals = [step.total for step in itertools.islice(descend(yardstick, photo, style, WEIGHTS), 13)]
+    totals = [step.total for step in itertools.islice(optimize_picture(yardstick, photo, style, WEIGHTS), 13)]
     least = list(itertools.accumulate(totals, min))
     wanted = next(n for n, total in enumerate(least) if total <= least[-1])
     assert wanted > 8
@@ -85,19 +85,19 @@ def test_iterations_are_counted_from_the_photo(
     assert iterations_to_reach(totals[0], yardstick, photo, style, WEIGHTS, 5) == 0
 
 
-def test_noise_ends_where_the_photo_is_kept(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
+def test_from_noise_the_content_loss_falls(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
     noise = noise_like(photo)
     assert torch.equal(noise, noise_like(photo))
-    *_, last = itertools.islice(descend(yardstick, photo, style, Weights(1, 0, 0), noise), 40)
+    *_, last = itertools.islice(optimize_picture(yardstick, photo, style, Weights(1, 0, 0), noise), 40)
     assert last.content < 0.25 * yardstick.measure(noise, photo, style).content
 
 
-def test_losses_that_are_not_finite_end_it(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
+def test_losses_that_are_not_finite_raise(yardstick: Yardstick, photo: torch.Tensor, style: dict[str, torch.Tensor]) -> None:
     with pytest.raises(TrainingError, match="no longer finite at iteration 0; lower --style-weight"):
-        next(descend(yardstick, photo, style, Weights(style=float("inf"))))
+        next(optimize_picture(yardstick, photo, style, Weights(style=float("inf"))))
 
 
-def test_a_picture_too_large_for_the_memory_is_refused_with_a_size_that_fits(yardstick: Yardstick) -> None:
+def test_picture_that_does_not_fit_the_memory_is_refused_with_a_size_that_does(yardstick: Yardstick) -> None:
     check_memory(yardstick, 64, 64)
     with pytest.raises(TooLargeError, match=r"300000x400000 needs about .* GiB to be optimised") as caught:
         check_memory(yardstick, 400_000, 300_000)
@@ -123,7 +123,7 @@ def folder(tmp_path: Path) -> Path:
 WORDS = ("photo.png", "--style-image", "stripes.png", "--style-size", "64", "--loss-model", "random", "--device", "cpu")
 
 
-def test_the_command_paints(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_optimize_command_paints(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(folder)
     words = [*WORDS, "-o", "out.png", "--iterations", "8", "--from", "noise", "--size", "32", "--json"]
     cli.main(["optimize", *words], standalone_mode=False)
@@ -137,7 +137,7 @@ def test_the_command_paints(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd
     assert "style=" in shown.err
 
 
-def test_ctrl_c_writes_what_there_is(folder: Path) -> None:
+def test_ctrl_c_writes_the_best_picture_so_far(folder: Path) -> None:
     run = start(*WORDS, "-o", "out.png", "--iterations", "1000000", cwd=folder)
     assert run.stderr is not None
     shown = b""
@@ -153,7 +153,7 @@ def test_ctrl_c_writes_what_there_is(folder: Path) -> None:
     assert np.abs(painted.astype(int) - original).mean() > 1
 
 
-def test_bad_input_is_told_in_a_line(folder: Path) -> None:
+def test_errors_are_one_line(folder: Path) -> None:
     write_picture(folder / "grey.png", np.full((40, 40, 3), 90, np.uint8))
     write_picture(folder / "dot.png", np.full((1, 1, 3), 90, np.uint8))
     write_picture(folder / "strip.png", np.random.default_rng(0).integers(0, 256, (20, 900, 3)).astype(np.uint8))
@@ -176,6 +176,6 @@ def test_bad_input_is_told_in_a_line(folder: Path) -> None:
         with pytest.raises(error, match=message):
             cli.main(words, standalone_mode=False)
     words = ["optimize", str(good), "--style-image", str(stripes), "-o", str(out), "--loss-model", "vgg"]
-    with pytest.raises(TrainingError, match="no loss network 'vgg'; there are own, vgg_16"):
+    with pytest.raises(TrainingError, match="no loss network 'vgg'; choose from own, vgg_16"):
         cli.main(words, standalone_mode=False)
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""The optimizers, against arithmetic done by hand."""
+"""The optimizers, compared with arithmetic by hand."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def quintic(value: float) -> float:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 40), (40, 5)])
-def test_singular_values_come_near_one_and_the_vectors_stay(shape: tuple[int, int]) -> None:
+def test_orthogonalise_brings_singular_values_near_1_and_keeps_the_vectors(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     u, values, v = torch.linalg.svd(matrix, full_matrices=False)
     expected = u @ torch.diag(torch.tensor([quintic(value) for value in (values / values.norm()).tolist()])).double() @ v
@@ -26,7 +26,7 @@ def test_singular_values_come_near_one_and_the_vectors_stay(shape: tuple[int, in
     assert torch.linalg.svdvals(orthogonalise(torch.diag(torch.tensor([1.0, 2.0, 3.0]))[None])).sub(0.95).abs().max() < 0.27
 
 
-def test_two_steps_of_a_diagonal_convolution() -> None:
+def test_two_steps_of_muon_on_a_diagonal_convolution() -> None:
     weight = nn.Parameter(torch.zeros(2, 2, 1, 1))
     muon = Muon([{"params": [weight], "lr": 0.1}])
     along = torch.zeros(2)  # the two numbers on the diagonal
@@ -41,7 +41,7 @@ def test_two_steps_of_a_diagonal_convolution() -> None:
     torch.testing.assert_close(weight.detach()[:, :, 0, 0], torch.diag(along))
 
 
-def test_convolutions_of_one_shape_step_as_each_would_alone() -> None:
+def test_muon_on_a_group_equals_muon_on_each_parameter() -> None:
     together = [nn.Parameter(torch.zeros(4, 3, 3, 3)) for _ in range(3)]
     alone = [nn.Parameter(torch.zeros(4, 3, 3, 3)) for _ in range(3)]
     optimizers = [Muon([{"params": together, "lr": 0.1}]), *(Muon([{"params": [each], "lr": 0.1}]) for each in alone)]
@@ -56,7 +56,7 @@ def test_convolutions_of_one_shape_step_as_each_would_alone() -> None:
     assert not torch.allclose(together[0], together[1], atol=1e-2)
 
 
-def test_a_frozen_body_has_no_optimizer() -> None:
+def test_frozen_parameters_are_left_out() -> None:
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 2)
     painter.network.requires_grad_(False)
     adam, muon = make_optimizers(painter, 1e-3, 3e-2)
@@ -64,7 +64,7 @@ def test_a_frozen_body_has_no_optimizer() -> None:
     assert [parameter for group in adam.param_groups + muon.param_groups for parameter in group["params"]] == [painter.rows]
 
 
-def test_every_parameter_has_one_optimizer() -> None:
+def test_every_parameter_has_exactly_one_optimizer() -> None:
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 2)
     adam, muon = make_optimizers(painter, 1e-3)
     by_muon = [parameter for group in muon.param_groups for parameter in group["params"]]
@@ -74,7 +74,7 @@ def test_every_parameter_has_one_optimizer() -> None:
     assert all(parameter.dim() == 4 for parameter in by_muon)
 
 
-def test_a_step_is_at_a_share_of_the_initial_rates() -> None:
+def test_step_optimizers_scales_the_initial_learning_rates() -> None:
     moved = []
     for share in (1.0, 0.25):
         layer = nn.Conv2d(1, 1, 1)

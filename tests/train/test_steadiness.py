@@ -1,4 +1,4 @@
-"""Warping error and flicker: by hand, on clips drawn by code, and on real ones."""
+"""Warping error and flicker: values by hand, drawn clips, and real clips."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from livestyle.pictures.pixels import resize
 from livestyle.streaming.optical_flow import EXACT, FAST, find_flow, inside, seen_in_both, warped
 from livestyle.train.content.drawn import scenes
 from livestyle.train.measure.steadiness import (
-    Moving,
+    MovingClip,
     Steadiness,
-    Still,
+    StillClip,
     drawn_clips,
     flicker,
-    follow,
-    measure,
+    measure_steadiness,
     read_clip,
     read_still,
     still,
+    track_motion,
     warping_error,
 )
 
@@ -37,25 +37,25 @@ def constant(height: int, width: int, x: float, y: float) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> list[Moving]:
+def drawn() -> list[MovingClip]:
     return drawn_clips(frames=3, width=160, height=90)
 
 
 # motion
 
 
-def test_a_flow_says_where_a_pixel_is_in_the_other_picture() -> None:
+def test_warped_follows_the_flow() -> None:
     one, other = np.zeros((6, 8), np.float32), np.zeros((6, 8), np.float32)
     one[2, 3], other[3, 5] = 9, 9  # two to the right, one down
     np.testing.assert_array_equal(warped(other, constant(6, 8, 2, 1)), one)
 
 
-def test_what_leaves_the_picture_is_not_inside() -> None:
+def test_pixels_that_leave_the_picture_are_not_inside() -> None:
     np.testing.assert_array_equal(inside(constant(2, 4, 1.5, 0)), [[True, True, False, False]] * 2)
     np.testing.assert_array_equal(inside(constant(3, 2, 0, -1))[:, 0], [False, True, True])
 
 
-def test_an_object_hides_what_it_moves_over() -> None:
+def test_pixels_hidden_by_a_moving_object_are_not_seen_in_both() -> None:
     """Columns 4-7 of 12 go two to the right, over 8 and 9, which are at rest."""
     flow, back = constant(5, 12, 0, 0), constant(5, 12, 0, 0)
     flow[:, 4:8, 0], back[:, 6:10, 0] = 2, -2
@@ -65,14 +65,14 @@ def test_an_object_hides_what_it_moves_over() -> None:
     np.testing.assert_array_equal(seen, [expected] * 5)
 
 
-def test_flows_that_nearly_agree_are_trusted() -> None:
+def test_flows_that_agree_within_the_tolerance_are_trusted() -> None:
     """|.6|^2 = .36 < .5; |.8|^2 = .64 > .5 + .01 (.8^2 + 0)."""
     assert seen_in_both(constant(4, 4, 0.0, 0), constant(4, 4, 0.6, 0)).all()
     assert not seen_in_both(constant(4, 4, 0.0, 0), constant(4, 4, 0.8, 0)).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (11, 11), (40, 31), (13, 97)])
-def test_flow_in_pictures_of_odd_sizes(size: tuple[int, int]) -> None:
+def test_flow_of_pictures_of_any_size(size: tuple[int, int]) -> None:
     one, other = noise(*size)[..., 0], noise(*size, seed=1)[..., 0]
     for preset in (FAST, EXACT):
         assert find_flow(one, other, preset).shape == (*size, 2)
@@ -83,7 +83,7 @@ def test_flow_in_pictures_of_odd_sizes(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(("x", "y"), [(3, 0), (0, -2), (-1, 4)])
-def test_a_whole_shift_has_no_warping_error(x: int, y: int) -> None:
+def test_shift_by_whole_pixels_has_no_warping_error(x: int, y: int) -> None:
     scene = noise(60, 60)
     previous, current = scene[10:40, 10:50], scene[10 - y : 40 - y, 10 - x : 50 - x]
     flow = constant(30, 40, x, y)
@@ -100,19 +100,19 @@ def test_warping_error_by_hand() -> None:
     assert np.isnan(warping_error(previous, current, constant(1, 2, 0, 0), ~seen & seen))
 
 
-def test_warping_error_of_bytes_is_in_units_of_one() -> None:
+def test_warping_error_of_uint8_is_on_a_scale_of_1() -> None:
     previous, current = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 51, np.uint8)
     assert warping_error(previous, current, constant(4, 4, 0, 0), np.ones((4, 4), bool)) == pytest.approx(0.04, abs=1e-7)
 
 
-def test_a_clip_s_error_is_the_mean_of_its_pairs() -> None:
-    """Brightness 0, 51, 51: .04 and 0. A pair of which nothing is seen twice does not count."""
+def test_error_of_a_clip_is_the_mean_over_its_pairs() -> None:
+    """Brightness 0, 51, 51: .04 and 0. A pair without pixels that are seen in both does not count."""
     frames = [np.full((4, 4, 3), value, np.uint8) for value in (0, 51, 51)]
     seen = np.ones((4, 4), bool)
     flows = [constant(4, 4, 0, 0)] * 2
-    assert Moving("steps", frames, flows, [seen, seen]).unsteadiness(frames) == pytest.approx(0.02, abs=1e-7)
-    assert Moving("steps", frames, flows, [seen, ~seen]).unsteadiness(frames) == pytest.approx(0.04, abs=1e-7)
-    assert Moving("steps", frames, flows, [~seen, ~seen]).unsteadiness(frames) == 0
+    assert MovingClip("steps", frames, flows, [seen, seen]).unsteadiness(frames) == pytest.approx(0.02, abs=1e-7)
+    assert MovingClip("steps", frames, flows, [seen, ~seen]).unsteadiness(frames) == pytest.approx(0.04, abs=1e-7)
+    assert MovingClip("steps", frames, flows, [~seen, ~seen]).unsteadiness(frames) == 0
 
 
 # flicker
@@ -124,7 +124,7 @@ def test_flicker_by_hand() -> None:
     assert flicker(pictures) == pytest.approx(1.0, abs=1e-12)
 
 
-def test_the_noise_of_a_still_is_what_it_says() -> None:
+def test_noise_of_a_still_clip_has_the_declared_sigma() -> None:
     """Rounding to whole levels adds a variance of 1/12; nine frames estimate a deviation 3 % too small (c4 = .9693)."""
     clip = still("grey", np.full((60, 80, 3), 128, np.uint8), frames=9)
     assert flicker(clip.frames) == pytest.approx(0.9693 * np.sqrt(4 + 1 / 12), abs=0.02)
@@ -135,17 +135,17 @@ def test_the_noise_of_a_still_is_what_it_says() -> None:
 # drawn clips
 
 
-def test_drawn_motion_is_exact(drawn: list[Moving]) -> None:
+def test_drawn_motion_is_exact(drawn: list[MovingClip]) -> None:
     """What is left are a linear interpolation's blur and 8 bits; where the flow is half a pixel off, much more."""
     for clip in drawn:
         exact = clip.unsteadiness(clip.frames)
-        off = Moving(clip.name, clip.frames, [flow + np.float32(0.5) for flow in clip.flows], clip.seen)
-        rest = Moving(clip.name, clip.frames, [flow * 0 for flow in clip.flows], clip.seen)
+        off = MovingClip(clip.name, clip.frames, [flow + np.float32(0.5) for flow in clip.flows], clip.seen)
+        rest = MovingClip(clip.name, clip.frames, [flow * 0 for flow in clip.flows], clip.seen)
         assert 1.7 * exact < off.unsteadiness(clip.frames), clip.name
         assert 3 * exact < rest.unsteadiness(clip.frames), clip.name
 
 
-def test_drawn_flows_by_hand(drawn: list[Moving]) -> None:
+def test_drawn_flows_by_hand(drawn: list[MovingClip]) -> None:
     """The camera goes 1.7 to the right and .6 up a frame, so the scene the other way; a zoom grows from the middle."""
     flows = {clip.name: clip.flows[0] for clip in drawn}
     np.testing.assert_allclose(flows["pan"], constant(90, 160, -1.7, 0.6), atol=1e-4)
@@ -159,7 +159,7 @@ def test_drawn_flows_by_hand(drawn: list[Moving]) -> None:
     np.testing.assert_allclose(flows["passing"][5, 5], (0.8, -0.3), atol=1e-4)
 
 
-def test_the_disc_s_rim_counts_as_not_seen(drawn: list[Moving]) -> None:
+def test_the_disc_s_rim_counts_as_not_seen(drawn: list[MovingClip]) -> None:
     passing = next(clip for clip in drawn if clip.name == "passing")
     seen = passing.seen[0]
     assert seen[45, 80]  # the disc's middle
@@ -168,14 +168,14 @@ def test_the_disc_s_rim_counts_as_not_seen(drawn: list[Moving]) -> None:
     assert 0.9 < seen.mean() < 0.99
 
 
-def test_dis_finds_what_was_drawn(drawn: list[Moving]) -> None:
+def test_dis_finds_what_was_drawn(drawn: list[MovingClip]) -> None:
     for clip in drawn:
-        followed = follow(clip.name, clip.frames)
+        followed = track_motion(clip.name, clip.frames)
         assert np.median(np.linalg.norm(followed.flows[0] - clip.flows[0], axis=-1)) < 0.3, clip.name
         assert followed.seen[0].mean() > 0.8
 
 
-def test_drawn_clips_are_the_same_each_time(drawn: list[Moving]) -> None:
+def test_drawn_clips_are_the_same_each_time(drawn: list[MovingClip]) -> None:
     again = drawn_clips(frames=3, width=160, height=90)
     for one, other in zip(drawn, again, strict=True):
         np.testing.assert_array_equal(one.frames, other.frames)
@@ -184,64 +184,64 @@ def test_drawn_clips_are_the_same_each_time(drawn: list[Moving]) -> None:
 # a painter's figures
 
 
-def test_measure_puts_the_painting_beside_the_photos(drawn: list[Moving]) -> None:
+def test_measure_puts_the_painting_beside_the_photos(drawn: list[MovingClip]) -> None:
     """A painter who halves all contrasts halves differences: a quarter of the warping error, half of the flicker."""
 
     def halved(photo: Image) -> Image:
         return photo // 2
 
-    figures = measure(halved, drawn[0])
+    figures = measure_steadiness(halved, drawn[0])
     assert (figures.clip, figures.measure, figures.frames) == ("pan", "warping error", 3)
     assert figures.photos == drawn[0].unsteadiness(drawn[0].frames)
     assert figures.ratio == pytest.approx(0.25, abs=0.05)
-    figures = measure(halved, still("grey", np.full((20, 20, 3), 128, np.uint8), 5))
+    figures = measure_steadiness(halved, still("grey", np.full((20, 20, 3), 128, np.uint8), 5))
     assert figures.measure == "flicker"
     assert figures.ratio == pytest.approx(0.5, abs=0.03)
 
 
-def test_a_painter_that_flickers_is_told(drawn: list[Moving]) -> None:
+def test_flickering_painter_has_a_high_ratio(drawn: list[MovingClip]) -> None:
     rng = np.random.default_rng(0)
 
     def restless(photo: Image) -> Image:
         return np.clip(photo + rng.normal(0, 20, photo.shape), 0, 255).astype(np.uint8)
 
-    assert all(measure(restless, clip).ratio > 20 for clip in drawn)
+    assert all(measure_steadiness(restless, clip).ratio > 20 for clip in drawn)
 
 
-def test_a_painter_gets_the_frames_in_order(drawn: list[Moving]) -> None:
+def test_painter_is_called_with_the_frames_in_order(drawn: list[MovingClip]) -> None:
     given: list[Image] = []
-    measure(lambda photo: given.append(photo) or photo, drawn[1])  # type: ignore[func-returns-value]
+    measure_steadiness(lambda photo: given.append(photo) or photo, drawn[1])  # type: ignore[func-returns-value]
     np.testing.assert_array_equal(given, drawn[1].frames)
 
 
-def test_nothing_to_divide_by() -> None:
+def test_ratio_is_infinite_if_the_clip_itself_is_perfectly_steady() -> None:
     assert Steadiness("black", "flicker", 2, painted=0.5, photos=0.0).ratio == float("inf")
 
 
 # files
 
 
-def test_nothing_counts_across_a_cut(drawn: list[Moving]) -> None:
+def test_no_pixel_is_seen_in_both_frames_of_a_cut(drawn: list[MovingClip]) -> None:
     street = resize(scenes()[0], 160, 90)
-    clip = follow("cut", [*drawn[0].frames[:2], street, street])
+    clip = track_motion("cut", [*drawn[0].frames[:2], street, street])
     assert [bool(seen.any()) for seen in clip.seen] == [True, False, True]
 
 
-def test_a_file_that_is_no_video(tmp_path: Path) -> None:
+def test_clip_that_is_not_a_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     with pytest.raises(InputError, match=r"clip\.mp4"):
         read_clip(tmp_path / "clip.mp4", 4, 90)
 
 
-def test_a_clip_that_cannot_be_followed_has_no_figure(tmp_path: Path) -> None:
+def test_clip_without_trackable_motion_is_refused(tmp_path: Path) -> None:
     video = cv2.VideoWriter(str(tmp_path / "one.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (160, 90))
     video.write(noise(90, 160))  # no second frame
     video.release()
-    with pytest.raises(InputError, match=r"nothing in the first 4 frames of .*one\.avi can be followed"):
+    with pytest.raises(InputError, match=r"no motion can be tracked in the first 4 frames of .*one\.avi"):
         read_clip(tmp_path / "one.avi", 4, 90)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not here")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared")
 def test_real_clips_and_photos() -> None:
     clip = read_clip(SHARED / "videos" / "bigbuckbunny.mp4", frames=3, height=90)
     assert [frame.shape for frame in clip.frames] == [(90, 160, 3)] * 3
@@ -249,6 +249,6 @@ def test_real_clips_and_photos() -> None:
     small = read_clip(SHARED / "videos" / "carphone_pristine.mp4", frames=2, height=360)
     assert small.frames[0].shape == (144, 176, 3)  # never enlarged
     photo = read_still(next((SHARED / "photos" / "val").glob("*.jpg")), frames=4, height=90)
-    assert isinstance(photo, Still)
+    assert isinstance(photo, StillClip)
     assert photo.frames[0].shape[0] == 90
     assert 1.6 < flicker(photo.frames) < 2.0

@@ -1,4 +1,4 @@
-"""The yardstick against values worked out by hand, and against the program that defines it."""
+"""The yardstick, compared with values in double precision and with the program that defines it."""
 
 import importlib.util
 from pathlib import Path
@@ -25,14 +25,14 @@ def noise(seed: int, height: int = 40, width: int = 56) -> torch.Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_photo_has_lost_nothing_of_itself_and_a_style_misses_nothing_of_itself(yardstick: Yardstick) -> None:
+def test_losses_of_a_picture_with_itself_are_0(yardstick: Yardstick) -> None:
     photo = noise(0)
     measure = yardstick.measure(photo, photo, yardstick.grams(photo))
     assert measure.content == 0
     assert measure.style == pytest.approx(0, abs=1e-9)
 
 
-def test_the_losses_against_float64(yardstick: Yardstick) -> None:
+def test_losses_against_float64(yardstick: Yardstick) -> None:
     painted, photo, picture = noise(0), noise(1), noise(2, 64, 48)
     layers = ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]
 
@@ -51,7 +51,7 @@ def test_the_losses_against_float64(yardstick: Yardstick) -> None:
     assert measure.content == pytest.approx(content, rel=1e-4)
 
 
-def test_several_pictures_give_their_means(yardstick: Yardstick) -> None:
+def test_measure_of_several_pictures_is_their_mean(yardstick: Yardstick) -> None:
     painted, photo, style = torch.cat([noise(0), noise(1)]), torch.cat([noise(2), noise(3)]), yardstick.grams(noise(4))
     both = yardstick.measure(painted, photo, style)
     each = [yardstick.measure(painted[[n]], photo[[n]], style) for n in (0, 1)]
@@ -59,7 +59,7 @@ def test_several_pictures_give_their_means(yardstick: Yardstick) -> None:
     assert both.content == pytest.approx((each[0].content + each[1].content) / 2, rel=1e-5)
 
 
-def test_only_the_losses_have_gradients(yardstick: Yardstick) -> None:
+def test_losses_have_gradients(yardstick: Yardstick) -> None:
     painted = noise(0).requires_grad_()
     by_layer, content = yardstick.losses(painted, yardstick.content(noise(1)), yardstick.grams(noise(2)))
     (gradient,) = torch.autograd.grad(sum(by_layer.values(), content).sum(), painted)
@@ -68,7 +68,7 @@ def test_only_the_losses_have_gradients(yardstick: Yardstick) -> None:
     assert gradient.abs().max() > 0
 
 
-def test_a_style_pictures_short_side() -> None:
+def test_style_tensor_resizes_the_short_side() -> None:
     assert style_tensor(np.zeros((512, 1024, 3), np.uint8)).shape == (1, 3, 256, 512)
     assert style_tensor(np.zeros((100, 50, 3), np.uint8), 64).shape == (1, 3, 128, 64)
 
@@ -86,7 +86,7 @@ def definition() -> Any:
     return module
 
 
-def test_it_agrees_with_its_definition(definition: Any) -> None:
+def test_yardstick_agrees_with_its_definition(definition: Any) -> None:
     network = load_loss_network("vgg_19", SHARED / "weights/vgg19_conv1_1-conv4_4.safetensors", STYLE_LAYERS)
     yardstick = Yardstick(network)
     pixels = try_read_picture(sorted((SHARED / "photos/val").iterdir())[0])
@@ -94,7 +94,7 @@ def test_it_agrees_with_its_definition(definition: Any) -> None:
     assert pixels is not None
     assert style_pixels is not None
     photo = to_tensor(cv2.resize(pixels, (120, 88), interpolation=cv2.INTER_AREA))[None]
-    painted = photo.flip(1) * 0.8  # other colours will do
+    painted = photo.flip(1) * 0.8  # any change of colours
     wanted = definition.measure(painted, photo, definition.target(SHARED / "styles/wave.jpg"))
 
     def found(picture: torch.Tensor) -> tuple[float, float]:
@@ -107,5 +107,5 @@ def test_it_agrees_with_its_definition(definition: Any) -> None:
     assert found(definition.load(SHARED / "styles/wave.jpg", short=256)) == pytest.approx(wanted, rel=1e-4)
 
 
-def test_the_originals_figures_are_those_of_the_definition(definition: Any) -> None:
+def test_figures_of_the_original_equal_those_of_the_definition(definition: Any) -> None:
     assert definition.ORIGINAL == ORIGINAL

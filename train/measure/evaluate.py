@@ -1,44 +1,48 @@
-"""What painted pictures come to on the yardstick, and the tables of it."""
+"""Measure paintings of photos: style and content loss, and iterations of the slow method to reach the same total loss."""
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import mean, median
+from pathlib import Path
 
-import numpy as np
-
+from livestyle.errors import InputError, LivestyleError, TrainingError
+from livestyle.frame import Image
+from livestyle.pictures.formats import READ_SUFFIXES
+from livestyle.pictures.pixels import resize
+from livestyle.pictures.reading import read_picture
+from livestyle.size import Size, fit_size
 from livestyle.train.content.crops import to_tensor
-from livestyle.train.measure.optimize import Weights, iterations_to_reach, total_loss
-from livestyle.train.measure.steadiness import NOISE_SIGMA, Steadiness
-from livestyle.train.measure.table import Cell, Table
-from livestyle.train.measure.yardstick import ORIGINAL, ORIGINAL_PHOTO, Grams, Measure, Yardstick
+from livestyle.train.measure.optimize import Weights, check_memory, iterations_to_reach, total_loss
+from livestyle.train.measure.yardstick import LEAST_SIDE, Grams, Measure, Yardstick, check_picture, style_tensor
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A style that is measured."""
+class EvaluatedStyle:
+    """A style, ready to be measured."""
 
     name: str
+    paint: Callable[[Image], Image]
+    """(H, W, 3) uint8 RGB -> its painting, the same shape."""
     grams: Grams
     weights: Weights
-    """Of its total loss."""
+    """Of the total loss."""
 
 
 @dataclass(frozen=True)
 class Descent:
-    """The slow method beside a painted picture."""
+    """The slow method (optimize.py), compared with a painting."""
 
     photo_total: float
     """Total loss of the photo itself, where L-BFGS starts."""
     painted_total: float
+    """Total loss of the painting."""
     iterations: int | None
-    """From the photo to a total as low as the painted picture's; None: not within the limit."""
+    """From the photo to a total loss as low as the painting's; None if that takes more than the limit."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One photo in one style at one size."""
+    """The measures of one photo in one style at one size."""
 
     style: str
     photo: str
@@ -47,109 +51,130 @@ class Reading:
     descent: Descent | None = None
 
 
-def measured(
-    yardstick: Yardstick, subject: Subject, name: str, size: str, photo: np.ndarray, painted: np.ndarray, limit: int | None = None
+def prepare_style(
+    yardstick: Yardstick, name: str, picture: Image, paint: Callable[[Image], Image], weights: Weights
+) -> EvaluatedStyle:
+    """A style with the Gram matrices of its picture, (H, W, 3) uint8 RGB."""
+    device = next(yardstick.network.parameters()).device
+    return EvaluatedStyle(name, paint, yardstick.grams(style_tensor(picture).to(device)), weights)
+
+
+def evaluate_photo(
+    yardstick: Yardstick, styles: Sequence[EvaluatedStyle], name: str, photo: Image, size: Size | None, limit: int | None = None
+) -> tuple[list[Image], list[Reading]]:
+    """Paint a photo, (H, W, 3) uint8 RGB, in each style at a size, and measure the paintings.
+
+    limit: the maximum of L-BFGS iterations; None to leave them out. Returns the photo at that size followed by the paintings,
+    and one reading for each style.
+    """
+    photo = resize(photo, *painted_size(photo, size))
+    pictures, readings = [photo], []
+    for style in styles:
+        painted = style.paint(photo)
+        pictures.append(painted)
+        readings.append(_measure(yardstick, style, name, size_label(size), photo, painted, limit))
+    return pictures, readings
+
+
+def _measure(
+    yardstick: Yardstick, style: EvaluatedStyle, name: str, size: str, photo: Image, painted: Image, limit: int | None
 ) -> Reading:
-    """The reading of a painted picture. photo and painted: (H, W, 3) uint8 RGB; limit: of L-BFGS's iterations, None: without."""
     device = next(yardstick.network.parameters()).device
     before, after = (to_tensor(image)[None].to(device) for image in (photo, painted))  # (1, 3, H, W)
-    measure = yardstick.measure(after, before, subject.grams)
+    measure = yardstick.measure(after, before, style.grams)
     if limit is None:
-        return Reading(subject.name, name, size, measure)
-    photo_total, total = (total_loss(yardstick, x, before, subject.grams, subject.weights) for x in (before, after))
-    iterations = iterations_to_reach(total, yardstick, before, subject.grams, subject.weights, limit)
-    return Reading(subject.name, name, size, measure, Descent(photo_total, total, iterations))
+        return Reading(style.name, name, size, measure)
+    photo_total, total = (total_loss(yardstick, x, before, style.grams, style.weights) for x in (before, after))
+    iterations = iterations_to_reach(total, yardstick, before, style.grams, style.weights, limit)
+    return Reading(style.name, name, size, measure, Descent(photo_total, total, iterations))
 
 
-def losses_table(readings: Sequence[Reading], loss_model: str) -> Table:
-    """A line a style and size: style and content loss, means and worst over the photos.
+def painted_size(photo: Image, size: Size | None) -> tuple[int, int]:
+    """(width, height) to paint a photo at: exactly WxH, or a height with the aspect ratio kept; None for the photo's own size."""
+    if size is not None and size[0] is not None:
+        return size[0], size[1]
+    return fit_size(photo.shape[1], photo.shape[0], size)
 
-    In vgg_19, the original's network here, also the means' ratios to the original's published figures.
+
+def size_label(size: Size | None) -> str:
+    """480, 712x476, or own."""
+    if size is None:
+        return "own"
+    return str(size[1]) if size[0] is None else f"{size[0]}x{size[1]}"
+
+
+def usable_photos(
+    paths: Sequence[Path], sizes: Sequence[Size | None], yardstick: Yardstick, optimised: bool
+) -> tuple[list[Path], list[str]]:
+    """The photos that can be measured at all sizes, and one line for each of the others.
+
+    optimised: whether the slow method runs on them too, which takes more memory. If no photo can be measured, raises the first
+    one's error: InputError, TrainingError or TooLargeError.
     """
-    columns = ["style", "size", "style loss", "worst style", "content loss", "worst content"]
-    compared = loss_model == "vgg_19" and any(reading.style in ORIGINAL for reading in readings)
-    rows: list[list[Cell]] = []
-    for (style, size), group in grouped(readings).items():
-        missed, lost = [reading.measure.style for reading in group], [reading.measure.content for reading in group]
-        row: list[Cell] = [style, size, mean(missed), max(missed), mean(lost), max(lost)]
-        if compared:
-            known = ORIGINAL.get(style)
-            row += [mean(missed) / known[0], mean(lost) / known[1]] if known else [None, None]
-        rows.append(row)
-    if compared:
-        columns += ["style/original", "content/original"]
-    count = max(len(group) for group in grouped(readings).values())
-    return Table(
-        f"Style and content loss in {loss_model}: mean and worst of {count} photo{'s' if count != 1 else ''}",
-        tuple(columns),
-        rows,
-        (f"original: the TensorFlow program's published results, which are of {ORIGINAL_PHOTO} alone",) if compared else (),
-    )
+    usable: list[Path] = []
+    errors: list[LivestyleError] = []
+    for path in paths:
+        try:
+            _check_photo(path, sizes, yardstick, optimised)
+            usable.append(path)
+        except LivestyleError as error:
+            errors.append(error)
+    if not usable:
+        raise errors[0]
+    return usable, [str(error) for error in errors]
 
 
-def iterations_table(readings: Sequence[Reading], subjects: Iterable[Subject], limit: int) -> Table:
-    """A line a style and size: iterations of L-BFGS from the photo to the network's total loss (Johnson et al., Fig. 5)."""
-    weights = {subject.name: subject.weights for subject in subjects}
-    rows: list[list[Cell]] = []
-    for (style, size), group in grouped(readings).items():
-        descents = [reading.descent for reading in group if reading.descent is not None]
-        counts = [math.inf if descent.iterations is None else descent.iterations for descent in descents]
-        spread = [None if count == math.inf else round(count) for count in (median(counts), min(counts), max(counts))]
-        totals = mean(descent.photo_total for descent in descents), mean(descent.painted_total for descent in descents)
-        each = weights[style]
-        rows.append([style, size, f"{each.content:g} {each.style:g} {each.tv:g}", *totals, *spread, counts.count(math.inf)])
-    return Table(
-        "Iterations of L-BFGS from the photo to the painted picture's total loss",
-        ("style", "size", "weights", "photo's total", "painted total", "median", "least", "most", f"not in {limit}"),
-        rows,
-        ("weights: of content, style and total variation; totals: means. Johnson et al. report 50 to 100 iterations",),
-    )
+def _check_photo(path: Path, sizes: Sequence[Size | None], yardstick: Yardstick, optimised: bool) -> None:
+    image = read_picture(path).image
+    check_picture(image, str(path))
+    for width, height in (painted_size(image, size) for size in sizes):
+        if min(width, height) < LEAST_SIDE:
+            raise TrainingError(f"{path} would be painted at {width}x{height}; the minimum is {LEAST_SIDE} pixels a side")
+        check_memory(yardstick, height, width, optimised)
 
 
-def steadiness_table(found: Mapping[str, Sequence[Steadiness]]) -> Table:
-    """A line a style: its unsteadiness on each clip, over that of the clip itself, which stands in the last line.
+def read_style_pictures(folder: Path, names: Sequence[str], known: Sequence[str]) -> tuple[dict[str, Image], list[str]]:
+    """The style pictures in a folder -> style: its picture, (H, W, 3) uint8 RGB; and one line for each style without a picture.
 
-    found: style -> the same clips in the same order.
+    names: the styles, by name or path of their file, each of which must have a picture NAME.jpg or of another suffix. If empty,
+    the known styles, as far as they have one. Raises InputError if a picture is missing, or there is none.
     """
-    clips = next(iter(found.values()))
-    moving, still = (sum(clip.measure == measure for clip in clips) for measure in ("warping error", "flicker"))
-    scales = [1000 if clip.measure == "warping error" else 1 for clip in clips]
-    rows: list[list[Cell]] = [
-        [style, *(scale * each.painted for scale, each in zip(scales, steadiness, strict=True))]
-        for style, steadiness in found.items()
-    ]
-    names = [clip.clip for clip in clips]  # of several that are called the same, the second gets a 2
-    columns = [f"{name} {before + 1}" if (before := names[:place].count(name)) else name for place, name in enumerate(names)]
-    rows.append(["(the clip)", *(scale * clip.photos for scale, clip in zip(scales, clips, strict=True))])
-    return Table(
-        f"Steadiness: warping error x 1000 on {moving} moving clips, flicker of {still} still scenes in grey levels",
-        ("style", *columns),
-        rows,
-        (f"flicker: under a sensor's noise of {NOISE_SIGMA:g} grey levels; what paints little is steady too",),
-    )
-
-
-def grouped(readings: Iterable[Reading]) -> dict[tuple[str, str], list[Reading]]:
-    """By style and size: all sizes of a style together."""
-    groups: dict[tuple[str, str], list[Reading]] = {}
-    for reading in readings:
-        groups.setdefault((reading.style, reading.size), []).append(reading)
-    order = list(dict.fromkeys(style for style, _ in groups))
-    return dict(sorted(groups.items(), key=lambda entry: order.index(entry[0][0])))
+    if not folder.is_dir():
+        raise InputError(f"--pictures {folder} is not a folder; name the folder of the style pictures, wave.jpg ...")
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror}") from error
+    pictures: dict[str, Image] = {}
+    notes: list[str] = []
+    for name in names or known:
+        stem = Path(name).name.split(".")[0]
+        path = next((path for path in files if path.stem == stem and path.suffix.lower() in READ_SUFFIXES), None)
+        if path is not None:
+            pictures[name] = read_picture(path).image
+            check_picture(pictures[name], str(path))
+        elif names:
+            suffixes = ", ".join(READ_SUFFIXES[1:])
+            raise InputError(f"no picture of the style {stem} in {folder}; put {stem}.jpg there (or {suffixes})")
+        else:
+            notes.append(f"{stem} is left out: {folder} has no picture of it")
+    if not pictures:
+        raise InputError(f"no picture of any style in {folder}; put wave.jpg and so on there")
+    return pictures, notes
 
 
 def trained_weights(info: Mapping[str, str]) -> Weights:
-    """The weights that a style was trained with, as its file says; the usual ones if it says none, or absolute ones."""
+    """The weights that a style was trained with, from its file's info; the defaults if there are none, or absolute ones."""
     try:
         training = json.loads(info.get("training", "{}"))
         if training["weighting"] != "relative":
             return Weights()
         found = {part: float(training[f"{part}_weight"]) for part in ("content", "style", "tv")}
-    except (ValueError, TypeError, KeyError, RecursionError):  # the file may come from anywhere
+    except (ValueError, TypeError, KeyError, RecursionError):  # the file is not trusted
         return Weights()
     return Weights(**found) if all(0 <= weight <= 1e6 for weight in found.values()) else Weights()
 
 
-def with_given(weights: Weights, given: Mapping[str, float | None]) -> Weights:
-    """The weights, with those that a person gave in their place: {"style_weight": 5.0, "tv_weight": None}."""
-    return replace(weights, **{name.removesuffix("_weight"): weight for name, weight in given.items() if weight is not None})
+def override_weights(weights: Weights, overrides: Mapping[str, float | None]) -> Weights:
+    """Replace the weights that are not None in {"style_weight": 5.0, "tv_weight": None}."""
+    return replace(weights, **{name.removesuffix("_weight"): weight for name, weight in overrides.items() if weight is not None})
