@@ -12,10 +12,9 @@ from livestyle.errors import InputError, LivestyleError, OutputError, TooLargeEr
 from livestyle.frame import Image
 from livestyle.jobs.progress import Progress, ProgressCallback
 from livestyle.output_file import make_folders, refuse_same_file
-from livestyle.pictures import formats, strokes
+from livestyle.pictures import limits, strokes
 from livestyle.pictures.contact_sheet import make_sheet
 from livestyle.pictures.finding import find_pictures
-from livestyle.pictures.limits import check_size
 from livestyle.pictures.pixels import resize
 from livestyle.pictures.reading import Picture, read_picture
 from livestyle.pictures.writing import WITH_ALPHA, WRITTEN_SUFFIXES, check_format, write_picture
@@ -175,8 +174,8 @@ def paint_picture(picture: Picture, job: PictureJob, stylizer: Stylizer, suffix:
     Raises OutputError, before anything is painted, for a size that the format cannot hold; StyleError, TooLargeError.
     """
     width, height = fit_size(picture.image.shape[1], picture.image.shape[0], job.size)
-    bytes_per_pixel = strokes.BYTES_PER_PIXEL if job.stroke_size > 1 else formats.BYTES_PER_PIXEL
-    check_size(width, height, f"{job.source}, as it would be painted,", bytes_per_pixel)
+    bytes_per_pixel = strokes.BYTES_PER_PIXEL if job.stroke_size > 1 else limits.BYTES_PER_PIXEL
+    limits.check_size(width, height, f"{job.source}, as it would be painted,", bytes_per_pixel)
     check_format(job.target.suffix if suffix is None else suffix, width, height)
     look = stylizer.look(job.style, strength=job.strength, keep_colors=job.keep_colors)
     photo = resize(picture.image, width, height)
@@ -230,7 +229,7 @@ def paint_sheet(
         try:
             picture = read(path)
             width, height = fit_size(picture.image.shape[1], picture.image.shape[0], size)
-            check_size(width * (len(names) + 1), height * len(sources), "the sheet")
+            limits.check_size(width * (len(names) + 1), height * len(sources), "the sheet")
             photo = resize(picture.image, width, height)
             paintings = [strokes.paint_larger(partial(stylizer, look=look), photo, stroke_size) for look in looks]
         except (InputError, TooLargeError) as error:

@@ -21,6 +21,7 @@ from PIL import Image as PillowImage
 from PIL.ImageFile import ImageFile
 
 from livestyle.errors import InputError, TooLargeError
+from livestyle.pictures.limits import BYTES_PER_PIXEL, PROGRESSIVE_BYTES_PER_PIXEL, WHOLE_BYTES_PER_PIXEL
 
 DECODERS: list[type[ImageFile]] = [
     JpegImagePlugin.JpegImageFile,
@@ -42,10 +43,6 @@ DECODED_BY_ROWS = (
     GifImagePlugin.GifImageFile,
 )
 """Their decoders fill the picture row by row; rows decoded before an error stay in it."""
-
-BYTES_PER_PIXEL = 8  # decoding row by row: at most 4 in Pillow, and 4 of the result
-PROGRESSIVE_BYTES_PER_PIXEL = 14  # the same, and JPEG's coefficients
-WHOLE_BYTES_PER_PIXEL = 24  # the same, and the buffers of decoders that give a picture in one piece
 
 READ_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Suffixes of the pictures that are found in a folder. A file named by the user is read whatever its suffix; GIF is missing, as

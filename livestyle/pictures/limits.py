@@ -2,10 +2,12 @@
 
 from livestyle.errors import TooLargeError
 from livestyle.memory import free_bytes
-from livestyle.pictures.formats import BYTES_PER_PIXEL
 
 FILE_CAP_BYTES = 2**30
 MOST_PIXELS = 500_000_000
+BYTES_PER_PIXEL = 8  # decoding row by row: at most 4 in Pillow, and 4 of the result
+PROGRESSIVE_BYTES_PER_PIXEL = 14  # the same, and JPEG's coefficients
+WHOLE_BYTES_PER_PIXEL = 24  # the same, and the buffers of decoders that give a picture in one piece
 
 
 def check_file_size(size_bytes: int, name: str) -> None:
