@@ -184,7 +184,7 @@ class VideoWriter:
             self.notes += self._tracks.notes
             self.damage += self._tracks.damage
         if corrected := self._times.corrected:
-            self.notes.append(f"times that did not increase: {corrected}; each such frame is shown one tick after the previous one")
+            self.notes.append(f"times that did not increase: {corrected}; each such frame is shown one tick after the last")
 
     def _open(self) -> Muxer:
         url, container = f"file:{self._file.partial}", self._container
