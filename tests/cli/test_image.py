@@ -135,7 +135,7 @@ def test_unusual_file_names(run: Run, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["nosuch.jpg"], "nosuch.jpg"),
         (["empty.jpg"], "empty"),
@@ -161,7 +161,9 @@ def test_unusual_file_names(run: Run, tmp_path: Path, name: str) -> None:
         (["a.png", "a.png", "-o", "b.png"], "folder"),
     ],
 )
-def test_invalid_arguments_and_files_are_errors_and_write_nothing(run: Run, tmp_path: Path, words: list[str], says: str) -> None:
+def test_invalid_arguments_and_files_are_errors_and_write_nothing(
+    run: Run, tmp_path: Path, words: list[str], message: str
+) -> None:
     photo(tmp_path / "a.png")
     photo(tmp_path / "exists.png")
     (tmp_path / "empty.jpg").touch()
@@ -175,7 +177,7 @@ def test_invalid_arguments_and_files_are_errors_and_write_nothing(run: Run, tmp_
     before = files(tmp_path)
     result = run("image", *words)
     assert result.code == 2
-    assert says in result.error
+    assert message in result.error
     assert files(tmp_path) == before
 
 

@@ -91,17 +91,17 @@ def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
 
 @posix
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         ("raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')", "the package cv2 is not installed"),
         ("raise ImportError('libGL.so.1: no\\nIMPORTANT: read this', name='cv2')", "cannot import cv2: libGL.so.1: no"),
     ],
 )
-def test_missing_or_broken_package_prints_one_line(tmp_path: Path, body: str, says: str) -> None:
+def test_missing_or_broken_package_prints_one_line(tmp_path: Path, body: str, message: str) -> None:
     photo(tmp_path / "a.png")
     (tmp_path / "cv2.py").write_text(body)
     done = shell("LIVESTYLE image a.png -o b.png", tmp_path, PYTHONPATH=str(tmp_path))
-    assert (done.returncode, done.stderr) == (2, f"livestyle: {says}; `livestyle doctor` shows what works\n")
+    assert (done.returncode, done.stderr) == (2, f"livestyle: {message}; `livestyle doctor` shows what works\n")
 
 
 # standard streams

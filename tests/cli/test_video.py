@@ -124,7 +124,7 @@ def test_damaged_video_is_painted_in_part(run: Run, tmp_path: Path, make_clip: C
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["nosuch.mp4", "out.mp4"], "nosuch.mp4"),
         (["empty.mp4", "out.mp4"], "empty"),
@@ -145,7 +145,7 @@ def test_damaged_video_is_painted_in_part(run: Run, tmp_path: Path, make_clip: C
     ],
 )
 def test_invalid_arguments_and_files_are_errors_and_write_nothing(
-    run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: list[str], says: str
+    run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: list[str], message: str
 ) -> None:
     make_clip("in.mp4", range(3))
     (tmp_path / "exists.mp4").write_text("something")
@@ -157,7 +157,7 @@ def test_invalid_arguments_and_files_are_errors_and_write_nothing(
     before = files(tmp_path)
     result = run("video", *words)
     assert result.code == 2
-    assert says in result.error
+    assert message in result.error
     assert files(tmp_path) == before
 
 
@@ -259,7 +259,7 @@ def test_size_of_the_written_video_is_reported(run: Run, tmp_path: Path, make_cl
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         ("https://me:secret@example.org/a.mp4 out.mp4", "yt-dlp"),
         ("rtsp://camera/stream out.mp4", "livestyle webcam --camera URL"),
@@ -285,16 +285,16 @@ def test_size_of_the_written_video_is_reported(run: Run, tmp_path: Path, make_cl
     ],
 )
 def test_inputs_and_outputs_of_other_programs_are_errors_with_advice(
-    run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: str, says: str
+    run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: str, message: str
 ) -> None:
     make_clip("in.mp4", range(3))
     for name in ("pictures/a.png", "pictures/b.png"):
         photo(tmp_path / name)
     result = run("video", *words.split(), "--json")
     assert result.code == 2
-    assert says in result.error
+    assert message in result.error
     assert "secret" not in result.error
-    assert says in json.loads(result.out)["error"]
+    assert message in json.loads(result.out)["error"]
     assert files(tmp_path) == ["in.mp4", "pictures/a.png", "pictures/b.png"]
 
 
