@@ -115,8 +115,8 @@ class Muxer:
 class VideoTrack:
     """Encodes frames into the video stream of a muxer.
 
-    Packets carry durations where the container takes them from there: in Matroska the last one; in fragments each one, as
-    one of another track may end a fragment, which then has to state how long its last frame lasts.
+    FFmpeg derives the duration of most packets from the time of the next one. The others get theirs here: in Matroska the
+    last one; in fragments each one, as audio may end a fragment, which then has to state how long its last frame lasts.
     """
 
     def __init__(self, muxer: Muxer, container: Container, times: FrameTimes, time_base: Fraction) -> None:
