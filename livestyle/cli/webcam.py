@@ -29,7 +29,7 @@ from livestyle.errors import DeviceError
 from livestyle.size import Size
 
 if TYPE_CHECKING:
-    from livestyle.jobs.live import LiveResult
+    from livestyle.jobs.live.session import LiveResult
     from livestyle.sinks.window import Screen
 
 
@@ -88,7 +88,7 @@ def webcam(
         screen = NoWindow()
 
     from livestyle.cli import one_line
-    from livestyle.jobs.live import LiveJob, LiveSession
+    from livestyle.jobs.live.session import LiveJob, LiveSession
 
     def show_error(error: Exception) -> None:
         if debug:
@@ -122,7 +122,7 @@ def webcam(
 
 def _may_record(record: Path, camera: str, overwrite: bool | None) -> bool:
     """Whether `record` may replace an existing file. Raises OutputError if it must not, or if it is the source."""
-    from livestyle.jobs.live_source import refuse_source
+    from livestyle.jobs.live.source import refuse_source
 
     refuse_source(camera, record)
     return may_write(record, overwrite)

@@ -16,12 +16,12 @@ import pytest
 
 from livestyle.errors import DeviceError, OutputError, StyleError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.jobs.controls import KEYS, free_path, help_lines, write_to_free_path
-from livestyle.jobs.live import LiveJob, LiveResult, LiveSession
-from livestyle.jobs.live_loop import LiveLoop
-from livestyle.jobs.look_control import LookControl
-from livestyle.jobs.meter import Meter
-from livestyle.jobs.recorder import Recorder
+from livestyle.jobs.live.controls import KEYS, free_path, help_lines, write_to_free_path
+from livestyle.jobs.live.look_control import LookControl
+from livestyle.jobs.live.loop import LiveLoop
+from livestyle.jobs.live.meter import Meter
+from livestyle.jobs.live.recorder import Recorder
+from livestyle.jobs.live.session import LiveJob, LiveResult, LiveSession
 from livestyle.look import Look
 from livestyle.output_file import OutputFile, write_whole
 from livestyle.sinks.overlay import Overlay

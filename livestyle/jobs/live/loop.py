@@ -9,11 +9,11 @@ import numpy as np
 
 from livestyle.errors import OutputError
 from livestyle.frame import Frame
-from livestyle.jobs.controls import Controls
-from livestyle.jobs.look_control import LookControl
-from livestyle.jobs.meter import Meter
-from livestyle.jobs.recorder import OUTPUT_NAME as RECORDING
-from livestyle.jobs.recorder import Recorder
+from livestyle.jobs.live.controls import Controls
+from livestyle.jobs.live.look_control import LookControl
+from livestyle.jobs.live.meter import Meter
+from livestyle.jobs.live.recorder import OUTPUT_NAME as RECORDING
+from livestyle.jobs.live.recorder import Recorder
 from livestyle.sinks.window import Screen
 from livestyle.sources.live import Pausable
 from livestyle.streaming.fan_out import FanOut, Output, Policy

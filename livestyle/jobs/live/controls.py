@@ -7,9 +7,9 @@ from pathlib import Path
 
 from livestyle.errors import LivestyleError, OutputError, OutputInUseError
 from livestyle.frame import Frame
-from livestyle.jobs.look_control import LookControl
-from livestyle.jobs.meter import Meter
-from livestyle.jobs.recorder import Recorder
+from livestyle.jobs.live.look_control import LookControl
+from livestyle.jobs.live.meter import Meter
+from livestyle.jobs.live.recorder import Recorder
 from livestyle.output_file import partial_files, write_whole
 from livestyle.pictures.writing import encode_picture
 from livestyle.sinks.overlay import Overlay

@@ -21,10 +21,10 @@ from typing import NoReturn
 
 from livestyle.errors import DeviceError, OutputError, hide_passwords
 from livestyle.interrupt import ctrl_c_noted
-from livestyle.jobs.controls import QUIT_KEYS
-from livestyle.jobs.live_loop import BLANK, POLL_SECONDS, LiveLoop
-from livestyle.jobs.live_source import open_live_source, refuse_source
-from livestyle.jobs.look_control import LookControl
+from livestyle.jobs.live.controls import QUIT_KEYS
+from livestyle.jobs.live.look_control import LookControl
+from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
+from livestyle.jobs.live.source import open_live_source, refuse_source
 from livestyle.look import Look
 from livestyle.sinks.overlay import Overlay
 from livestyle.size import Size
