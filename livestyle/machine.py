@@ -1,4 +1,4 @@
-"""This machine's processor."""
+"""The CPU of this machine."""
 
 import os
 import platform
@@ -13,19 +13,20 @@ def cores() -> int:
 
 
 def processor_name() -> str:
-    """The CPU's own name where the system tells it."""
+    """The CPU's model name; its architecture if the system does not give one."""
     if sys.platform == "darwin":
-        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
-        return asked.stdout.strip() or platform.machine()
+        done = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
+        return done.stdout.strip() or platform.machine()
     return _from_linux("model name") or platform.processor() or platform.machine()
 
 
 def processor_flags() -> set[str]:
-    """The instruction sets that it has, as Linux names them; empty where the system does not tell."""
+    """The CPU's instruction sets, as Linux names them; empty on other systems."""
     return set(_from_linux("flags").split())
 
 
 def _from_linux(key: str) -> str:
+    """The first value of a key in /proc/cpuinfo; empty if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""OpenCV without its own lines on stderr: what matters is raised as an error of ours."""
+"""OpenCV without its log: failures that matter are raised as errors of livestyle."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import cv2
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """OpenCV tells on stderr of everything that it tried in vain."""
+    """Turn OpenCV's log off: it writes every failed attempt, such as a missing camera index, to stderr."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

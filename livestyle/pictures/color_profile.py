@@ -1,4 +1,4 @@
-"""The ICC profile of a picture, as a transform to sRGB."""
+"""The transform from a picture's ICC profile to sRGB."""
 
 from io import BytesIO
 
@@ -11,10 +11,10 @@ MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 
 
 def srgb_transform(picture: Pillow.Image) -> tuple[str, ImageCms.ImageCmsTransform] | None:
-    """The mode that a picture's colours are to be in, and the transform from there to RGB in sRGB.
+    """Pillow's mode to convert the picture to first, and the transform from that mode to RGB in sRGB.
 
-    None where the picture has no profile, or one of sRGB. Raises ValueError for a profile that is broken or of another kind of
-    picture.
+    None if the picture has no profile, or that of sRGB. Raises ValueError if the profile is broken, or made for another colour
+    space than the picture's.
     """
     data = picture.info.get("icc_profile")
     if not data:
@@ -33,7 +33,7 @@ def srgb_transform(picture: Pillow.Image) -> tuple[str, ImageCms.ImageCmsTransfo
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether it moves no colour by more than rounding: 9 levels of red, green and blue, each with each."""
+    """Whether it changes no colour by more than 1, a rounding error; tried on 9 x 9 x 9 colours."""
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     colors = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)  # (1, 729, 3)
     changed = np.asarray(ImageCms.applyTransform(Pillow.fromarray(colors), transform))

@@ -1,4 +1,4 @@
-"""One picture that shows many: a row a photo, a column a style, captions."""
+"""Contact sheets: one picture with a row per photo and a column per style, with captions."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,11 @@ PAPER, INK = 250, 40  # grey levels
 
 
 def make_sheet(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
-    """headings: one a column. rows: a caption and the pictures, (H, W, 3) uint8 RGB of any size -> one picture.
+    """Arrange pictures in a table, (H, W, 3) uint8 RGB.
 
-    A column is as wide as its widest picture, a row as high as its highest; pictures stand in the middle.
+    A column is as wide as its widest picture, a row as high as its highest one; pictures are centred.
+
+    headings: one per column. rows: a caption, and one picture per column, (H, W, 3) uint8 RGB of any size.
     """
     widths = [max(pictures[column].shape[1] for _, pictures in rows) for column in range(len(headings))]
     heights = [max(picture.shape[0] for picture in pictures) for _, pictures in rows]
@@ -36,7 +38,7 @@ def make_sheet(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Image
 
 
 def _write(sheet: Image, text: str, left: int, baseline: int, width: int) -> None:
-    """In the size that fits the width. OpenCV's font has ASCII alone."""
+    """Write text, scaled down to fit the width. OpenCV's font has only ASCII."""
     text = text.encode("ascii", "replace").decode()
     (natural, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1, 1)
     scale = min(0.55, width / max(natural, 1))

@@ -1,4 +1,4 @@
-"""EXIF of pictures: which way is up, and what is kept with a painting."""
+"""EXIF of pictures: the orientation, and the tags that a painting keeps."""
 
 import math
 from collections.abc import Iterable
@@ -15,30 +15,31 @@ KEPT_OF_CAMERA = (
     *(Base.SubsecTime, Base.SubsecTimeOriginal, Base.SubsecTimeDigitized, Base.Flash, Base.FocalLength),
     *(Base.FocalLengthIn35mmFilm, Base.LensSpecification, Base.LensMake, Base.LensModel),
 )
-"""Not the thumbnail, which shows the photo, nor what describes its file, nor makers' notes, whose offsets would be wrong."""
+"""Tags that are kept. Not the thumbnail, which shows the photo; nor tags that describe its file; nor maker notes, whose offsets
+would be wrong."""
 
 VALUE_CAP_BYTES = 4096
 INCH, CENTIMETRE = 2, 3  # EXIF's resolution units
 
 
 def read_exif(picture: Pillow.Image) -> Pillow.Exif:
-    """The picture's EXIF; empty where it is damaged."""
+    """The picture's EXIF; empty if it is damaged."""
     try:
         return picture.getexif()
-    except Exception:  # parsers raise everything
+    except Exception:  # parsers raise all kinds of errors
         return Pillow.Exif()
 
 
 def orientation(exif: Pillow.Exif) -> int:
-    """1 to 8, 1 where it is not said."""
+    """The EXIF orientation, 1 to 8; 1, upright, if it is missing."""
     value = exif.get(Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def kept_exif(exif: Pillow.Exif, dots_per_inch: Any) -> bytes:
-    """EXIF for the painting: date, camera, place and resolution.
+    """The EXIF data of the painting: date, camera, place and resolution.
 
-    dots_per_inch: (horizontal, vertical), of the file's own header, which counts more than EXIF; None where it does not say.
+    dots_per_inch: (horizontal, vertical) from the file's own header, which takes precedence over EXIF; None if it has none.
     """
     kept = Pillow.Exif()
     kept.update(_values(exif, KEPT))
@@ -51,24 +52,25 @@ def kept_exif(exif: Pillow.Exif, dots_per_inch: Any) -> bytes:
             kept[ifd] = values
     resolution = _resolution(dots_per_inch) or _resolution_of_exif(exif)
     if resolution is not None:
-        resolution = resolution if orientation(exif) < 5 else resolution[::-1]  # turned with the picture
+        resolution = resolution if orientation(exif) < 5 else resolution[::-1]  # rotated with the picture
         kept.update({Base.XResolution: resolution[0], Base.YResolution: resolution[1], Base.ResolutionUnit: INCH})
     try:
         return kept.tobytes() if kept else b""
-    except Exception:  # a value of a type that its tag does not have
+    except Exception:  # the type of a value does not fit its tag
         return b""
 
 
 def _values(exif: Any, tags: Iterable[int]) -> Iterable[tuple[int, Any]]:
     for tag in tags:
         value = exif.get(tag)
-        if value is not None and _is_sound(value):
+        if value is not None and _is_valid(value):
             yield int(tag), value
 
 
-def _is_sound(value: Any) -> bool:
+def _is_valid(value: Any) -> bool:
+    """Whether a value is small, finite and of a type that EXIF has."""
     if isinstance(value, tuple):
-        return 0 < len(value) <= 16 and all(map(_is_sound, value))
+        return 0 < len(value) <= 16 and all(map(_is_valid, value))
     if isinstance(value, (str, bytes)):
         return len(value) <= VALUE_CAP_BYTES
     if isinstance(value, IFDRational):
@@ -77,12 +79,14 @@ def _is_sound(value: Any) -> bool:
 
 
 def _resolution_of_exif(exif: Pillow.Exif) -> tuple[float, float] | None:
+    """Dots per inch."""
     found = _resolution((exif.get(Base.XResolution), exif.get(Base.YResolution)))
     centimetres = exif.get(Base.ResolutionUnit) == CENTIMETRE
     return found and (found[0] * 2.54, found[1] * 2.54) if centimetres else found
 
 
 def _resolution(value: Any) -> tuple[float, float] | None:
+    """The pair of numbers; None if it is no plausible resolution."""
     try:
         x, y = (float(number) for number in value)
     except (TypeError, ValueError, ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Pictures, to files or bytes."""
+"""Write a picture, to a file or to bytes."""
 
 from io import BytesIO
 from pathlib import Path
@@ -23,12 +23,12 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ".bmp": ("BMP", {}),
     ".tif": ("TIFF", {"compression": "tiff_lzw"}),
 }
-"""Suffix -> Pillow's format, and its options."""
+"""Suffix -> Pillow's name of the format, and its options."""
 MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # pixels
 
 
 def check_format(suffix: str, width: int = 1, height: int = 1) -> None:
-    """Raises OutputError for a suffix that is not written, and for a picture that the format cannot hold."""
+    """Raise OutputError if the suffix is not one that is written, or the format cannot hold a picture of that size."""
     suffix = suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:
         raise OutputError(f"pictures are written as {', '.join(WRITTEN_SUFFIXES)}, not {suffix or 'without a suffix'}")
@@ -40,10 +40,13 @@ def check_format(suffix: str, width: int = 1, height: int = 1) -> None:
 def encode_picture(
     image: Image, suffix: str, alpha: Image | None = None, jpeg_quality: int = JPEG_QUALITY, exif: bytes = b""
 ) -> bytes:
-    """(H, W, 3) uint8 RGB in sRGB and (H, W) alpha -> a picture file's bytes. Formats without transparency get it over black.
+    """(H, W, 3) uint8 RGB in sRGB and (H, W) uint8 alpha -> the bytes of a picture file.
 
-    exif: see Picture.exif; of it TIFF gets camera, date and resolution, BMP the resolution. Raises OutputError for a suffix that
-    is not written, and for a picture that the format cannot hold.
+    For formats without transparency the picture is composited over black.
+
+    exif: see Picture.exif. TIFF keeps camera, date and resolution of it, BMP only the resolution.
+
+    Raises OutputError if the suffix is not one that is written, or the format cannot hold a picture of that size.
     """
     check_format(suffix, image.shape[1], image.shape[0])
     suffix = suffix.lower()
@@ -56,14 +59,14 @@ def encode_picture(
     kind, options = _options(suffix)
     if kind == "JPEG":
         options = options | {"quality": jpeg_quality}
-    if kind != "WEBP" and (resolution := _dots_per_inch(exif)):  # WebP has no field for it but EXIF's
+    if kind != "WEBP" and (resolution := _dots_per_inch(exif)):  # WebP stores the resolution only in EXIF
         options = options | {"dpi": resolution}
     if kind == "TIFF":
         tags = PillowImage.Exif()
         tags.load(exif)
-        for nested in (IFD.Exif, IFD.GPSInfo):  # which Pillow does not write into compressed TIFF
+        for nested in (IFD.Exif, IFD.GPSInfo):  # Pillow does not write them into compressed TIFF
             tags.pop(nested, None)
-        tags[PREDICTOR] = 2  # differences of neighbours: two thirds of the size
+        tags[PREDICTOR] = 2  # horizontal differencing: two thirds of the size
         options = options | {"tiffinfo": tags}
     elif kind != "BMP" and exif:
         options = options | {"exif": exif}
@@ -80,7 +83,7 @@ def _options(suffix: str) -> tuple[str, dict[str, Any]]:
 
 
 def _dots_per_inch(exif: bytes) -> tuple[float, float] | None:
-    """The resolution that is said in EXIF, in inches as Picture.exif has it."""
+    """The resolution in Picture.exif; None if there is none."""
     values = PillowImage.Exif()
     values.load(exif)
     x, y = values.get(Base.XResolution), values.get(Base.YResolution)
@@ -88,7 +91,7 @@ def _dots_per_inch(exif: bytes) -> tuple[float, float] | None:
 
 
 def write_picture(path: Path, image: Image, alpha: Image | None = None, exif: bytes = b"", *, replace: bool = True) -> None:
-    """Write (H, W, 3) uint8 RGB in sRGB; the name appears with the whole picture. Raises OutputError.
+    """Write (H, W, 3) uint8 RGB in sRGB. The file gets its name when it is complete. Raises OutputError.
 
     replace: whether an existing file may be replaced.
     """
