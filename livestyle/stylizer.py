@@ -148,30 +148,36 @@ class Stylizer:
             painted[start : start + len(batch)] = self.submit(batch, look).result()
         return painted
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Build every resource for a frame size before the first frame, also for looks that mix photo and painting."""
-        for look in (self.default_look, replace(self.default_look, strength=0.5)):
-            self.submit([np.zeros((height, width, 3), np.uint8)], look).result()
+    def warm_up(self, height: int, width: int, look: Look | None = None) -> None:
+        """Build every resource for a frame size before the first frame, also for looks that mix photo and painting.
 
-    def best_batch(self, frame_shape: tuple[int, ...], frame_count: int | None = None) -> int:
+        look: one with the network to prepare; None for the default look.
+        """
+        look = look or self.default_look
+        for strength in (1.0, 0.5):
+            self.submit([np.zeros((height, width, 3), np.uint8)], replace(look, strength=strength)).result()
+
+    def best_batch(self, frame_shape: tuple[int, ...], frame_count: int | None = None, look: Look | None = None) -> int:
         """The batch size that takes the least time per frame of this shape; measured once per shape and model.
 
         frame_count: how many frames there are to paint, None if unknown. For few frames nothing is measured, and it is 1.
+        look: the one to paint in; None for the default look.
         """
-        key = (frame_shape, self.model)
+        look = look or self.default_look
+        key = (frame_shape, look.body.architecture.name)
         if key not in self._best_batches:
             if frame_count is not None and frame_count < MANY_FRAMES:
                 return 1
-            self._best_batches[key] = self._measure_batches(frame_shape)
+            self._best_batches[key] = self._measure_batches(frame_shape, look)
         return self._best_batches[key]
 
-    def _measure_batches(self, frame_shape: tuple[int, ...]) -> int:
+    def _measure_batches(self, frame_shape: tuple[int, ...], look: Look) -> int:
         rng = np.random.default_rng(0)
         frames = list(rng.integers(0, 256, (max(self.engine.batches), *frame_shape), np.uint8))
 
         def seconds_per_frame(size: int) -> float:
             started = time.perf_counter()
-            self.submit(frames[:size]).result()
+            self.submit(frames[:size], look).result()
             return (time.perf_counter() - started) / size
 
         times: dict[int, float] = {}

@@ -257,10 +257,26 @@ def test_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest.Mon
         assert stylizer.best_batch((24, 32, 3)) == best
 
 
+def test_best_batch_is_measured_with_the_network_of_the_look(
+    gallery: Gallery, stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Stylizer("ash", model="full", device="cpu", gallery=gallery) as other:
+        look = other.default_look
+    painted: list[str] = []
+    submit = stylizer.engine.submit
+    monkeypatch.setattr(
+        stylizer.engine, "submit", lambda batch: painted.append(batch[0][1].body.architecture.name) or submit(batch)
+    )
+    stylizer.best_batch((24, 32, 3), look=look)
+    assert set(painted) == {"full"}
+    stylizer.best_batch((24, 32, 3))
+    assert set(painted) == {"full", "lite"}
+
+
 def test_few_frames_are_painted_without_measuring(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[tuple[int, ...]] = []
     measure = stylizer._measure_batches
-    monkeypatch.setattr(stylizer, "_measure_batches", lambda shape: measured.append(shape) or measure(shape))
+    monkeypatch.setattr(stylizer, "_measure_batches", lambda shape, look: measured.append(shape) or measure(shape, look))
     assert stylizer.best_batch((24, 32, 3), MANY_FRAMES - 1) == 1
     stylizer(np.zeros((MANY_FRAMES - 1, 24, 32, 3), np.uint8))
     assert measured == []

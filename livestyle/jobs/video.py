@@ -204,7 +204,7 @@ def painted_frames(
             size=lambda width, height: video_size(width, height, box),
         )
         try:
-            batch = painter.best_batch(video.info.frame_shape, video.info.frame_count)
+            batch = painter.best_batch(video.info.frame_shape, video.info.frame_count, look)
             with Pipeline(video, painter.engine, ConstantLook(look), offline(batch), smoothing(smooth)) as pipeline:
                 yield from _polled(pipeline)
         finally:
@@ -264,7 +264,7 @@ def write_painted(
             writer = open_writer()
             report(Progress(0, total, "warming up"))
             with ctrl_c_raised():  # this may take long, and nothing was written yet
-                batch = stylizer.best_batch(source.info.frame_shape, total)
+                batch = stylizer.best_batch(source.info.frame_shape, total, looks.at(Fraction(0)))
             with Pipeline(source, stylizer.engine, looks, offline(batch), stages) as pipeline:
                 report(Progress(0, total, "painting"))
                 for frame in _polled(pipeline, interrupted):

@@ -92,7 +92,7 @@ def worst(ones: Sequence[Image], others: Sequence[Image]) -> float:
     return max(apart(*pair) for pair in zip(ones, others, strict=True))
 
 
-@pytest.mark.parametrize("model", ["lite", "full"])
+@pytest.mark.parametrize("model", list(ARCHITECTURES))
 def test_batch_equals_its_frames_one_by_one(engine: Engine, style_folder: Path, model: str, frames: list[Image]) -> None:
     look, frames = load_look(style_folder, model), frames[:4]
     before = [frame.copy() for frame in frames]
@@ -330,7 +330,7 @@ def test_nv12_frame_needs_the_memory_of_its_picture() -> None:
         fits_whole(lite, frame, 1, 10**7)
 
 
-@pytest.mark.parametrize("model", ["lite", "full"])
+@pytest.mark.parametrize("model", list(ARCHITECTURES))
 @pytest.mark.parametrize("size", [(75, 52), (30, 41)], ids=str)
 def test_strips_equal_the_whole(
     style_folder: Path, model: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch

@@ -165,5 +165,6 @@ def test_command_line_offers_it() -> None:
         "cli.main(['image', '--help'])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert "--model [auto|full|lite|toy]" in done.stdout, done.stderr
+    choices = "|".join(dict.fromkeys(["auto", *ARCHITECTURES, "toy"]))
+    assert f"--model [{choices}]" in done.stdout, done.stderr
     assert "toy is for tests" in " ".join(done.stdout.split())

@@ -173,7 +173,7 @@ class LiveSession:
             styles = stylizer.load_all()
             width, height = source.info.width, source.info.height
             yield f"{stylizer.engine.name} at {width}x{height}"
-            stylizer.warm_up(height, width)
+            stylizer.warm_up(height, width, look)
             yield _Opened(Pausable(Mirrored(source) if job.mirror else source), stylizer, styles, look, resources)
         except BaseException:
             resources.close()
