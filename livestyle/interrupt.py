@@ -1,4 +1,4 @@
-"""Ctrl-C, deferred while an operation must not be cut short: writing a frame, completing a file, a training step."""
+"""Defer Ctrl-C while an operation must not be interrupted: writing a frame, completing a file, a training step."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-FORCED_AFTER = 3  # signals; two may be one Ctrl-C, which the terminal sends to every process and torchrun forwards once more
+FORCED_AFTER = 3  # signals; one Ctrl-C may be two: the terminal sends it to every process, and torchrun forwards its own
 
 # signals that ask a process to end: Ctrl-C, kill, a closed terminal (not on Windows)
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -16,7 +16,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
     """Within the block, Ctrl-C, SIGTERM and SIGHUP only set a flag. Yields a function that returns the flag.
 
-    The third signal raises KeyboardInterrupt at once. Without effect outside the main thread, which alone receives signals.
+    The third signal raises KeyboardInterrupt at once. No effect outside the main thread, as only that thread handles signals.
     """
     count = 0
 
@@ -32,14 +32,14 @@ def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def ctrl_c_raised() -> Iterator[None]:
-    """Within `ctrl_c_noted`, raise KeyboardInterrupt at once: for operations that take long and write nothing."""
+    """Within a block of `ctrl_c_noted`, raise KeyboardInterrupt at once again: for long operations that write nothing."""
     with _handled_by(signal.default_int_handler):
         yield
 
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle the signals by that function within the block; the previous handlers are restored after it."""
+    """Install a handler for all SIGNALS within the block, then restore the previous handlers."""
     if threading.current_thread() is not threading.main_thread():  # Python sets and calls handlers in the main thread only
         yield
         return

@@ -8,20 +8,20 @@ import numpy as np
 from livestyle.frame import FloatArray
 from livestyle.networks.body import Body
 
-LUMA = (0.299, 0.587, 0.114)  # BT.601
+LUMA = (0.299, 0.587, 0.114)  # weights of R, G and B in BT.601 luma
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Look:
-    """Style, strength and colours. Immutable. Two looks are equal if they paint the same, whatever their names."""
+    """Style, strength and colours. Immutable. Two looks are equal if they paint the same; their names may differ."""
 
     body: Body
     rows: FloatArray
-    """The style's scales and shifts, (2, K) fp32."""
+    """The style's rows, (2, K) fp32: row 0 holds the scales of all norms, row 1 the shifts."""
     strength: float = 1.0
-    """From 0, the photo, to 1, the painting."""
+    """From 0 (the photo) to 1 (the painting)."""
     keep_colors: bool = False
-    """Show the painting's lightness with the photo's colours."""
+    """Whether to combine the painting's lightness with the photo's colours."""
     name: str = ""
     """For display: the style's name, or a blend such as "wave:.7,udnie:.3"."""
 
@@ -41,7 +41,7 @@ class Look:
 
     @cached_property
     def mixing(self) -> FloatArray | None:
-        """M, (3, 3) fp32, on RGB columns: the frame shown is photo + M (painting - photo). None if it is the painting itself."""
+        """Matrix M, (3, 3) fp32: each RGB pixel becomes photo + M (painting - photo). None if the painting is shown unchanged."""
         if self.strength == 1 and not self.keep_colors:
             return None
         unmixed = np.tile(LUMA, (3, 1)) if self.keep_colors else np.eye(3)

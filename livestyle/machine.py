@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """The number of CPU cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""Shared by the video source and the video sink: opening files safely, choosing streams, colours and scaling."""
+"""Functions that the video source and the video sink share: open files safely, choose streams, colours, scaling."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -16,30 +16,30 @@ from av.video.stream import VideoStream
 from livestyle.errors import InputError
 from livestyle.frame import is_hd
 
-# Without playlists (HLS, DASH, ffconcat, SDP): they name other files and addresses, and FFmpeg would read them.
+# Playlists (HLS, DASH, ffconcat, SDP) are excluded: they name other files and addresses, which FFmpeg would open.
 DEMUXERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,gif,apng,mxf,mxf_opatom,nut,ivf,obu,av1,h264,hevc,vvc,m4v,mjpeg,"
     "mjpeg_2000,yuv4mpegpipe,rm,dv,wtv,gxf,swf,dirac,cavsvideo,vc1,vc1test,h263,h261,nsv,nuv,roq,smk,bink,webp_anim,"
     "aac,mp3,wav,flac,ac3,eac3"  # audio only: opened so that the error message is about the missing video
 )
-"""FFmpeg's names of the demuxers that may be used."""
+"""Names of the FFmpeg demuxers that may be used, comma-separated."""
 
 PLAYLIST_SIGNATURES = (
-    *(b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]"),
-)
+    b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]"
+)  # fmt: skip
 PICTURE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
-"""What the content of such files begins with, to name in an error message what a file is."""
+"""First bytes of playlists and of pictures, to tell the user what a file is that is not a video."""
 
 DEFAULT, ATTACHED_PICTURE = 0x1, 0x400
-"""FFmpeg's disposition flags (AV_DISPOSITION_*) of the stream to show by default, and of a cover."""
+"""FFmpeg's disposition flags: AV_DISPOSITION_DEFAULT, and AV_DISPOSITION_ATTACHED_PIC for a cover."""
 
 
 def open_media(path: Path, hardware: bool = False, gpu: int = 0) -> InputContainer:
     """Open a video or audio file for reading. Never reads any other file, and opens no playlist.
 
-    hardware: decode on an NVIDIA GPU, into main memory, what it supports. gpu: its CUDA index.
+    hardware: decode on an NVIDIA GPU if it supports the codec; frames are copied to main memory. gpu: its CUDA index.
 
-    Raises InputError if it is not a regular file that can be read, or not in one of the formats in DEMUXERS.
+    Raises InputError if the path is not a readable regular file, or the file is not in one of the formats in DEMUXERS.
     """
     try:
         if path.is_dir():
@@ -52,7 +52,7 @@ def open_media(path: Path, hardware: bool = False, gpu: int = 0) -> InputContain
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
-    if hardware and int(av.__version__.partition(".")[0]) >= 18:  # before, rotation, range and matrix were lost
+    if hardware and int(av.__version__.partition(".")[0]) >= 18:  # earlier PyAV loses rotation, colour range and matrix
         from av.codec.hwaccel import HWAccel
 
         with suppress(av.FFmpegError, ValueError, NotImplementedError, RuntimeError):  # no such device: decode on the CPU
@@ -66,7 +66,7 @@ def open_media(path: Path, hardware: bool = False, gpu: int = 0) -> InputContain
 
 def _open(path: Path, **options: Any) -> InputContainer:
     container: InputContainer = av.open(
-        f"file:{path}",  # with the protocol, because a name may contain colons or start with a dash
+        f"file:{path}",  # with the protocol, as a name may contain colons or start with a dash
         container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
         metadata_errors="replace",
         **options,
@@ -75,13 +75,13 @@ def _open(path: Path, **options: Any) -> InputContainer:
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """The video streams except covers, the one to paint first: the file's default one, else the first."""
+    """All video streams except covers. The first one is the one to paint: the default stream, or else the first in the file."""
     found = [stream for stream in container.streams.video if not is_cover(stream)]
     return sorted(found, key=lambda stream: not (hasattr(stream, "disposition") and stream.disposition.value & DEFAULT))
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a stream of type "video" is a cover: a single picture that goes with the file."""
+    """Whether a stream of type "video" is a cover: a single attached picture."""
     if hasattr(stream, "disposition"):
         return bool(stream.disposition.value & ATTACHED_PICTURE)
     return stream.average_rate is None  # PyAV 14.0 has no dispositions; a single picture has no frame rate
@@ -92,7 +92,7 @@ def _is_picture(head: bytes) -> bool:
 
 
 def _describe(head: bytes, error: Exception) -> str:
-    """What a file that cannot be opened is, as the end of a message."""
+    """Describe a file that cannot be opened, as the end of an error message. head: its first bytes."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(PLAYLIST_SIGNATURES):
         return "is a playlist that names other files; give the video file itself"
@@ -105,12 +105,15 @@ def _describe(head: bytes, error: Exception) -> str:
 
 
 def matrix_of_untagged(width: int, height: int) -> Colorspace:
-    """The YCbCr matrix that players assume for a video without a tag: BT.709 for HD, BT.601 below."""
+    """The YCbCr matrix that players assume for a video without colour tags: BT.709 for HD, BT.601 for smaller sizes."""
     return Colorspace.ITU709 if is_hd(width, height) else Colorspace.ITU601
 
 
 def scale_graph(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt: str) -> Graph:
-    """A filter graph of FFmpeg's scale filter: push a frame of that format and size, pull it in `pix_fmt`."""
+    """Build a filter graph with FFmpeg's scale filter: push frames of format and size `layout`, pull frames in `pix_fmt`.
+
+    options: of the scale filter, as on FFmpeg's command line.
+    """
     graph = Graph()
     chain = [
         graph.add_buffer(width=layout.width, height=layout.height, format=layout, time_base=time_base),
@@ -123,6 +126,6 @@ def scale_graph(layout: VideoFormat, time_base: Fraction, options: str, pix_fmt:
 
 
 def ffmpeg_version() -> str:
-    """The version of PyAV's FFmpeg, as in `ffmpeg -version`; libavcodec's version where PyAV does not have it."""
+    """Version of PyAV's FFmpeg, as in `ffmpeg -version`; that of libavcodec if PyAV does not report it."""
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     return str(getattr(av, "ffmpeg_version_info", None) or f"libavcodec {codec}")

@@ -24,11 +24,12 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)  # O_EXCL: always a new file, links are not followed
 LONGEST_NAME_BYTES = 255
 LOCKED_BYTE = 2**40
-"""Offset of the byte to lock on Windows, where other processes cannot write a locked byte: it is beyond the end of any file."""
+"""Offset of the byte to lock on Windows: beyond the end of any file, as other processes cannot write a locked byte."""
 LOCK_TRIES, LOCK_RETRY_SECONDS = 100, 0.01
-"""Another run holds the lock of a folder only while it creates its partial file."""
+"""Attempts to lock a folder, and the pause between them. A run holds this lock only while it creates its partial file."""
 
 
 class OutputFile:
@@ -37,7 +38,7 @@ class OutputFile:
     Call one of `commit`, `rewritten`, `keep` and `discard`. Leaving the context manager without any of them discards the file.
 
     path: the final path. If it is a symbolic link, the file that it points to is written.
-    replace: whether a file that has this name when the new one is complete may be replaced.
+    replace: whether `commit` may replace a file that exists at the final path.
 
     Raises OutputInUseError if another run is writing the same file, and OutputError if the folder is missing or not
     writable, or the path is a folder or a device.
@@ -45,7 +46,7 @@ class OutputFile:
 
     def __init__(self, path: Path, *, replace: bool = True) -> None:
         self.notes: list[str] = []
-        """Which partial files earlier runs left."""
+        """Names the partial files that earlier runs left, if there are any."""
         self._replace = replace
         self._mode: int | None = None  # permissions of the file that is replaced
         try:
@@ -60,7 +61,7 @@ class OutputFile:
                     kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
                     raise OutputError(f"cannot write {path}: it is {kind}")
                 self._mode = stat.S_IMODE(mode)
-            with _folder_locked(self.path.parent):  # else another run might find the new file before it is locked
+            with _folder_locked(self.path.parent):  # otherwise another run could find the new file before it is locked
                 self.partial, self._descriptor = self._create()
                 """`partial` is the path to write to until `commit`: an empty file that belongs to this run."""
         except OSError as error:
@@ -127,10 +128,11 @@ class OutputFile:
 
     @property
     def _creation_mode(self) -> int:
-        # the permissions of the file that is replaced, so that a private file is private from its first byte on
+        # as for the file that is replaced, so that a private file is private from the start
         return 0o666 if self._mode is None else self._mode & 0o666 | 0o600
 
     def _create(self) -> tuple[Path, int]:
+        """Create and lock the partial file: its path and descriptor. Raises OutputInUseError."""
         others = partial_files(self.path)
         for other in others:
             if _is_locked(other):
@@ -190,7 +192,7 @@ def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
 
 
 def refuse_same_file(source: Path, target: Path) -> None:
-    """Raises OutputError if the output is the input itself, under the same name, another name or a link."""
+    """Raise OutputError if both paths are the same file, also if one is a link to the other."""
     if source.exists() and target.exists() and source.samefile(target):
         raise OutputError(f"{target} is the input itself; name another output")
 
@@ -206,11 +208,8 @@ def make_folders(files: Iterable[Path]) -> None:
             raise OutputError(f"cannot write into the folder {folder}: it is not writable")
 
 
-_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)  # O_EXCL: always a new file, links are not followed
-
-
 def partial_files(path: Path) -> list[Path]:
-    """The existing partial files for an output, of runs that are running or did not finish."""
+    """Existing partial files of an output, from runs that are still running or did not finish. path: the final path."""
     first = _partial_path(path, 1)
     name = re.compile(re.escape(first.stem) + r"(-\d+)?" + re.escape(first.suffix))
     try:
@@ -225,6 +224,7 @@ def is_partial(path: Path) -> bool:
 
 
 def _partial_path(path: Path, number: int) -> Path:
+    """Path of a partial file. A long name is shortened, and gets a digest of the full name."""
     stem, suffix = path.stem, path.suffix
     room = LONGEST_NAME_BYTES - len(os.fsencode(f".partial-9999{suffix}"))
     if len(os.fsencode(stem)) > room:
@@ -239,7 +239,7 @@ def _move_to_free_name(source: Path, target: Path) -> None:
         os.link(source, target)
     except FileExistsError:
         raise
-    except (OSError, AttributeError, NotImplementedError):  # no hard links: a file created between the next two lines is replaced
+    except (OSError, AttributeError, NotImplementedError):  # no hard links; a file created after this check is replaced
         if os.path.lexists(target):
             raise FileExistsError from None
         source.rename(target)

@@ -1,4 +1,4 @@
-"""Sizes to paint at: a box to fit inside, with the aspect ratio kept."""
+"""Sizes to paint at: boxes that a picture is scaled to fit, keeping its aspect ratio."""
 
 from numbers import Integral
 
@@ -8,13 +8,13 @@ Size = tuple[int | None, int]
 """Width and height of the box to fit inside, in pixels. A width of None does not limit the width."""
 
 LARGEST_SIDE = 65_535
-"""Pixels; JPEG holds no more."""
+"""In pixels: the limit of JPEG."""
 LARGEST_VIDEO_SIDE = 16_384
-"""Pixels; video encoders accept no more."""
+"""In pixels: the limit of video encoders."""
 
 
 def as_size(size: Size | int | None) -> Size | None:
-    """A size given as (width, height), as a height, or as None. Raises LivestyleError for anything else."""
+    """Convert (width, height), or a height alone, to a Size. None stays None. Raises LivestyleError for anything else."""
     if size is None:
         return None
     width, height = size if isinstance(size, tuple) and len(size) == 2 else (None, size)
@@ -26,9 +26,9 @@ def as_size(size: Size | int | None) -> Size | None:
 
 
 def fit_size(width: int, height: int, size: Size | None, multiple: int = 1) -> tuple[int, int]:
-    """(width, height) scaled to fit inside `size`, aspect ratio kept, both sides rounded to that multiple.
+    """Scale (width, height) to fit inside `size`, keeping the aspect ratio. Both sides are rounded to a multiple of `multiple`.
 
-    Smaller pictures are scaled up. None leaves the size as it is, without rounding.
+    Smaller pictures are scaled up. If `size` is None, returns (width, height) unchanged, without rounding.
     """
     if size is None:
         return width, height
@@ -42,7 +42,7 @@ def fit_size(width: int, height: int, size: Size | None, multiple: int = 1) -> t
 
 
 def video_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
-    """As fit_size, with even sides, which encoders of 4:2:0 video require. Raises OutputError if a side is too large for them."""
+    """Like `fit_size`, with even sides, as 4:2:0 video requires. Raises OutputError if a side is too large for encoders."""
     width, height = fit_size(width, height, size, multiple=2)
     if max(width, height) > LARGEST_VIDEO_SIDE:
         raise OutputError(

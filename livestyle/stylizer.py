@@ -23,17 +23,17 @@ from livestyle.style_files.gallery import Gallery
 Blend = str | PathLike[str] | Mapping[str, float]
 """A style's name, the path of a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}."""
 
-MANY_FRAMES = 32  # measuring the best batch size takes longer than it saves for fewer frames
+MANY_FRAMES = 32  # for fewer frames, measuring the best batch size takes longer than it saves
 
 
 class Stylizer:
     """Paints frames on one device, in any style of a gallery. Several threads may use one Stylizer.
 
     style: the style to paint in by default, see Blend; `livestyle.styles()` lists the names.
-    model: the network: "full", "lite", or "auto" for the one that is made for the device, or else any that the style has.
+    model: the network, "full" or "lite"; "auto" prefers the one made for the device, and takes another if the style lacks it.
     device: "auto", "cpu" (PyTorch), "openvino" (also the CPU), "cuda", "cuda:N" or "mps".
-    strength: from 0, the photo, to 1, the painting. keep_colors: paint the lightness only, keep the photo's colours.
-    gallery: where styles are found; None for the usual folders.
+    strength: from 0 (the photo) to 1 (the painting). keep_colors: paint the lightness only, keep the photo's colours.
+    gallery: the styles that can be named; None for those in the default folders.
 
     Raises StyleError if the style does not exist or lacks the model, DeviceError if the device is not available,
     LivestyleError if the strength is not from 0 to 1. Use it as a context manager, or call `close`, to free the device's memory.
@@ -70,7 +70,7 @@ class Stylizer:
             raise
 
     def look(self, style: Blend | None = None, *, strength: float | None = None, keep_colors: bool | None = None) -> Look:
-        """A look for `submit` and for calls; arguments that are None are taken from the default look.
+        """Return a look to pass to `submit` or `__call__`. Arguments that are None are taken from the default look.
 
         Copies the look's network to the device, so that the first frame starts without delay.
         Raises StyleError if the style does not exist or lacks the model, LivestyleError if the strength is not from 0 to 1.
@@ -87,7 +87,7 @@ class Stylizer:
     def load_all(self) -> list[str]:
         """Load every style of the gallery that has this stylizer's model, so that switching is immediate. Returns their names.
 
-        Adds a note to the gallery for each style that cannot be loaded.
+        For each style that cannot be loaded, a note is added to `gallery.notes`.
         """
         loaded = []
         for name in self.gallery.names:
@@ -107,8 +107,9 @@ class Stylizer:
     def submit(self, frames: Sequence[Image], looks: Look | Sequence[Look] | None = None) -> Ticket:
         """Start painting a batch of frames, (H, W, 3) uint8 RGB, all of one size. They may be NV12 if `engine.takes_nv12`.
 
-        looks: one for all frames, or one per frame, all with one body; None for the default look.
-        Raises LivestyleError if an argument is anything else, TooLargeError if a frame does not fit the memory.
+        looks: one for all frames, or one per frame, all with the same body; None for the default look.
+        Raises LivestyleError if the frames are not like that, or the number or the bodies of the looks do not match, and
+        TooLargeError if a frame does not fit in memory.
         """
         if self._closed:
             raise LivestyleError("this Stylizer is closed; open another one")
@@ -131,7 +132,7 @@ class Stylizer:
     def __call__(self, frames: Image, look: Look | None = None) -> Image:
         """Paint one frame, (H, W, 3) uint8 RGB, or several, (N, H, W, 3). Returns a new array of the same shape.
 
-        look: None for the default look. Raises LivestyleError if frames are anything else.
+        look: None for the default look. Raises LivestyleError for other arrays, TooLargeError if a frame does not fit in memory.
         """
         try:
             frames = np.asarray(frames)
@@ -188,11 +189,11 @@ class Stylizer:
             except TooLargeError:
                 break  # larger batches are too large as well
             if times[size] > 1.5 * min(times.values()):
-                break  # the memory does not hold the batch, for example
+                break  # for example, the batch does not fit in memory and is painted in parts
         return min(times, key=times.__getitem__, default=1)
 
     def close(self) -> None:
-        """Free the device's memory. Idempotent; nothing can be painted afterwards."""
+        """Free the device's memory. Idempotent. Painting afterwards raises LivestyleError."""
         if not self._closed:
             self._closed = True
             self.engine.close()
@@ -211,13 +212,13 @@ class Stylizer:
         self.close()
 
     def _find(self, style: Blend, strength: float, keep_colors: bool) -> Look:
-        """The look of a style or blend. Loads its body from disk if it is not loaded yet."""
+        """Return the look of a style or blend. Loads rows and body from disk if they are not loaded yet. Raises StyleError."""
         strength, blend = _checked_strength(strength), parse_blend(style)
         available = {name: self.gallery.models(name) for name in blend}
         shared = [model for model in self._models if all(model in models for models in available.values())]
         if not shared:
-            have = "; ".join(f"{name} is there for {', '.join(models)}" for name, models in available.items())
-            raise StyleError(f"the model {' or '.join(self._models)} does not fit: {have}")
+            have = "; ".join(f"{name} has {', '.join(models)}" for name, models in available.items())
+            raise StyleError(f"the model {' or '.join(self._models)} is not available: {have}")
         headers = {name: available[name][shared[0]] for name in blend}
         if len({header.body_hash for header in headers.values()}) > 1:
             raise StyleError(f"{' and '.join(headers)} cannot be blended: their bodies differ; blend styles trained together")
@@ -240,20 +241,20 @@ class Stylizer:
 
 
 def _checked_strength(strength: float) -> float:
-    """Raises LivestyleError if it is not a number from 0 to 1."""
+    """The strength as a float. Raises LivestyleError if it is not a number from 0 to 1."""
     try:
         number = float(strength)
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number <= 1:
-        raise LivestyleError(f"strength is from 0, the photo, to 1, the painting; {strength!r} is not")
+        raise LivestyleError(f"strength must be from 0 (the photo) to 1 (the painting), found {strength!r}")
     return number
 
 
 def styles() -> list[str]:
-    """Names of all styles found, in alphabetical order; each is a style for `Stylizer` and `stylize`.
+    """Names of all styles in the default folders, in alphabetical order. Pass a name to `Stylizer` or `stylize`.
 
-    `livestyle.style_files.gallery.Gallery` has their files, networks and origins, and notes on unreadable files.
+    `livestyle.style_files.gallery.Gallery` provides their files, networks and origins, and notes on unreadable files.
     """
     return Gallery().names
 
@@ -269,7 +270,7 @@ def stylize(
 ) -> Image:
     """Paint one picture, (H, W, 3) uint8 RGB, or several of one size, (N, H, W, 3). Returns a new array of the same shape.
 
-    See Stylizer for the arguments and errors. Every call loads the network again: keep a Stylizer to paint more than once.
+    See Stylizer for the arguments and errors. Every call loads the network again: to paint more than once, use a Stylizer.
     """
     with Stylizer(style, model, device, strength=strength, keep_colors=keep_colors) as stylizer:
         return stylizer(image)

@@ -1,4 +1,4 @@
-"""Seeking, and packet times that keep growing where the clock of a file jumps."""
+"""Seek in files, and correct packet times where the clock of a file jumps."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from av.container import InputContainer
 from av.packet import Packet
 
 DISCONTINUOUS_FORMATS = ("mpegts", "mpeg", "flv")
-"""FFmpeg's names of the containers in which recordings may be joined end to end and times may wrap around. Seeking by time
-does not work in them, as the same time may occur twice."""
+"""FFmpeg's names of containers in which recordings may be joined end to end, and times may wrap around. The same time may then
+occur twice, so that seeking by time does not work."""
 
 JUMP_BACK_SECONDS = Fraction(1, 10)
-"""A smaller step back is an overlap of two segments, not a jump. FFmpeg treats it in the same way."""
+"""A smaller step back is an overlap of two segments, not a jump. FFmpeg treats it the same way."""
 
 JUMP_AHEAD_SECONDS = 10
-"""In MPEG-TS and MPEG-PS a larger step ahead, with no packet of any stream in between, is a jump, not a pause."""
+"""In MPEG-TS and MPEG-PS, a larger step ahead with no packet of any stream in between is a jump, not a pause."""
 
 REMEMBERED_OFFSETS = 8
-"""Offsets before and after the latest jumps that a packet may still need."""
+"""How many of the latest offsets to keep: packets of other streams may still need one from before the latest jump."""
 
 MIN_SEEK_SECONDS = 1
-"""A shorter distance is read instead: seeking would skip audio that begins before the first video frame."""
+"""A shorter distance is read instead of seeking, which would skip audio that begins before the first video frame."""
 
 
 def seek_before(container: InputContainer, seconds: Fraction) -> None:
-    """Seek to that time of the file or to an earlier one; where seeking does not work, stay at the beginning."""
+    """Seek to this time of the file, or to an earlier one. If seeking does not work, stay at the beginning."""
     begin = Fraction(container.start_time or 0, av.time_base)
     if container.format.name not in DISCONTINUOUS_FORMATS and seconds - begin > MIN_SEEK_SECONDS:
         container.seek(int(seconds * av.time_base))
@@ -36,21 +36,21 @@ def seek_before(container: InputContainer, seconds: Fraction) -> None:
 
 @dataclass
 class _Position:
-    """How far a stream has been read, in corrected seconds."""
+    """Position up to which a stream has been read. All times are in seconds."""
 
     offset: Fraction
-    """What is added to the times in the file."""
+    """Correction: the value to add to the times in the file."""
     decoded: Fraction | None = None
-    """The latest decoding time."""
+    """The latest decoding time, corrected."""
     end: Fraction | None = None
-    """The latest end of a packet."""
+    """The latest end of a packet, corrected."""
 
 
 class Timeline:
     """Corrects packet times where the clock jumps: recordings joined in one file, times that wrap around.
 
-    The part after a jump follows the end of the part before it; all streams get the same offset. Pass it every packet of all
-    streams in demuxing order: then two readers of one file get the same times.
+    The part after a jump is shifted to the end of the part before it; all streams get the same offset. Pass the packets of all
+    streams, in demuxing order, so that two readers of the same file get the same times.
 
     container: FFmpeg's name of the format.
     """
@@ -67,10 +67,10 @@ class Timeline:
         """Yield all packets of a container, corrected. After an error it may be called again to read on."""
         try:
             for packet in container.demux(list(container.streams)):
-                if packet.size or packet.pts is not None:  # else it is PyAV's request to flush a decoder
+                if packet.size or packet.pts is not None:  # otherwise it is the packet with which PyAV flushes a decoder
                     self.jumped = self.correct(packet)
                     yield packet
-        except IndexError:  # raised by PyAV at the end of a file in which a stream appeared on the way
+        except IndexError:  # raised by PyAV at the end of a file if a stream was added while reading it
             return
 
     def correct(self, packet: "Packet[Any]") -> bool:
@@ -98,7 +98,7 @@ class Timeline:
         return jumped
 
     def _follows(self, position: _Position, decoded: Fraction) -> bool:
-        """Whether a corrected decoding time continues the stream."""
+        """Whether a corrected decoding time continues the stream without a jump."""
         if position.decoded is None:
             return True
         if self._closes_gaps and decoded > self._end() + JUMP_AHEAD_SECONDS:
@@ -106,7 +106,7 @@ class Timeline:
         return decoded >= position.decoded - JUMP_BACK_SECONDS
 
     def _offset_after_jump(self, position: _Position, decoded: Fraction, shown: Fraction) -> Fraction:
-        """The offset of a packet after a jump, by its times in the file."""
+        """Find the offset of a packet after a jump. decoded, shown: its decoding and presentation time in the file, seconds."""
         assert position.decoded is not None
         for offset in reversed(self._offsets):  # another stream jumped first, or a single packet had a wrong time
             if position.decoded - JUMP_BACK_SECONDS <= decoded + offset <= position.decoded + JUMP_AHEAD_SECONDS:
@@ -116,5 +116,5 @@ class Timeline:
         return offset
 
     def _end(self) -> Fraction:
-        """The latest end of a packet of any stream."""
+        """The latest end of a packet of any stream, corrected."""
         return max(position.end for position in self._positions.values() if position.end is not None)

@@ -1,4 +1,4 @@
-"""Read, copy and inspect video files in tests. The fixture `make_clip` in conftest.py creates them."""
+"""Helpers that read, copy and inspect video files in tests. The fixture `make_clip` in conftest.py creates such files."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -17,7 +17,7 @@ Clip = Callable[..., Path]
 
 
 def read(path: Path, **options: Any) -> tuple[VideoFile, list[Frame]]:
-    """Read a video to its end: the closed source, and all frames."""
+    """Read a video to its end. Returns the closed source and all frames. options: of VideoFile."""
     source = VideoFile(path, **options)
     frames = []
     while (frame := source.read()) is not None:
@@ -27,12 +27,15 @@ def read(path: Path, **options: Any) -> tuple[VideoFile, list[Frame]]:
 
 
 def times(path: Path) -> list[Fraction]:
-    """Presentation times of the frames, in seconds."""
+    """Presentation times of all frames of a video, in seconds."""
     return [frame.pts_seconds for frame in read(path)[1]]
 
 
 def repaint(path: Path, target: Path, start: Fraction | int = 0, duration: Fraction | None = None, **options: Any) -> VideoWriter:
-    """Copy every frame, with audio and subtitles: the video command with a network that returns its input."""
+    """Copy all frames, with audio and subtitles, as the video command does with a network that returns its input.
+
+    options: of VideoWriter. Returns the closed writer.
+    """
     source = VideoFile(path, start_seconds=start, duration_seconds=duration)
     sink = VideoWriter(target, source.info, sound_from=path, duration_seconds=duration, **options)
     while (frame := source.read()) is not None:
@@ -43,7 +46,7 @@ def repaint(path: Path, target: Path, start: Fraction | int = 0, duration: Fract
 
 
 def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
-    """(Presentation time in seconds, data) of the packets of all streams of a type: "video", "audio" or "subtitle"."""
+    """Packets of all streams of a type ("video", "audio" or "subtitle"), as (presentation time in seconds, data)."""
     with av.open(f"file:{path}") as container:
         streams = [stream for stream in container.streams if stream.type == kind]
         if not streams:
@@ -52,7 +55,7 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
 
 
 def flat(*values: int, pix_fmt: str = "yuv420p") -> Callable[[int], VideoFrame]:
-    """Frames of one colour: the value of each plane, in the pixel format's own numbers."""
+    """Return a function for `make_clip(images=...)` that makes frames of one colour. values: of each plane, in `pix_fmt`."""
 
     def make(_: int) -> VideoFrame:
         frame = VideoFrame(64, 48, pix_fmt)

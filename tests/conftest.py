@@ -1,4 +1,4 @@
-"""Fixtures for all tests: video clips made by PyAV, the command line, untrained styles."""
+"""Fixtures for all tests: video clips, the command line, untrained styles, a server."""
 
 import contextlib
 import ctypes
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 
-# on small pictures and shared cores, the threads of an operator wait for each other longer than they work
+# on small pictures and shared cores, the threads of an operator spend more time waiting for each other than computing
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # without a GPU, Triton's kernels run in its interpreter
@@ -35,16 +35,16 @@ import pytest
 from livestyle.cli import main
 from livestyle.frame import Image
 
-# a shell's background jobs ignore Ctrl-C, and so would every process that a test starts
+# background jobs of a shell ignore Ctrl-C, and so would all child processes of the tests
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 60  # limit for requests that the server does not answer
 
 Clip = Callable[..., Path]
 
 
 def picture(number: int, width: int = 64, height: int = 48) -> Image:
-    """(H, W, 3) uint8 RGB: a smooth scene, darker for higher numbers."""
+    """Draw a smooth scene, (H, W, 3) uint8 RGB, darker for higher numbers."""
     y, x = np.mgrid[0:height, 0:width]
     scene = np.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], axis=-1)
     return (scene * (1 - (number % 50) / 100)).astype(np.uint8)
@@ -52,7 +52,7 @@ def picture(number: int, width: int = 64, height: int = 48) -> Image:
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> Clip:
-    """make_clip(name, ticks=range(10), time_base=1/10, ...) writes a clip with a frame at each of these times; its path."""
+    """Function make_clip(name, ticks, time_base, ...): write a clip with a frame at each of the ticks. Returns its path."""
 
     def make(
         name: str = "clip.mp4",
@@ -103,7 +103,7 @@ def make_clip(tmp_path: Path) -> Clip:
 
 
 def _turn(path: Path, degrees: int, flipped: bool) -> None:
-    """Write a counter-clockwise rotation into an MP4's track header; PyAV can since 18 only."""
+    """Write a counter-clockwise rotation, and a flip, into the track header of an MP4 file. PyAV can do this only since 18."""
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 44
     x, y = {0: (1, 0), 90: (0, -1), 180: (-1, 0), -90: (0, 1)}[degrees]  # direction of a row after the rotation; y points down
@@ -114,7 +114,7 @@ def _turn(path: Path, degrees: int, flipped: bool) -> None:
 
 
 def _sound(audio: Any, start: float, end: float) -> list[Any]:
-    """Packets of a stereo tone, from start to end in seconds."""
+    """Encode a stereo tone from start to end, in seconds. Returns its packets."""
     context = audio.codec_context
     context.open(strict=False)
     step = context.frame_size or 1024
@@ -134,13 +134,15 @@ def _sound(audio: Any, start: float, end: float) -> list[Any]:
 
 @dataclass
 class Result:
+    """Result of a run of the command line: exit code, stdout and stderr."""
+
     code: int
     out: str
     err: str
 
     @property
     def error(self) -> str:
-        """stderr, which must be one line."""
+        """stderr, which must be a single line."""
         assert self.err.count("\n") == 1, self.err
         assert "Traceback" not in self.err
         return self.err
@@ -148,14 +150,14 @@ class Result:
 
 @pytest.fixture(autouse=True)
 def user_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for the user's own styles, also for child processes."""
+    """Folder for the user's own styles, which does not exist yet; child processes use it too."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     return tmp_path / "user-data/livestyle/models"
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Result]:
-    """run("image", "photo.jpg", ...) runs the command line in an empty folder."""
+    """Function run("image", "photo.jpg", ...): run the command line in the folder `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 (not a terminal)
 
@@ -170,7 +172,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 @pytest.fixture
 def interrupt() -> Callable[..., tuple[str, str]]:
-    """Waits for the first step of a training, sends Ctrl-C, and returns the rest of its stdout and stderr."""
+    """Function interrupt(process): wait for the first training step, send Ctrl-C, return the remaining stdout and stderr."""
 
     def press(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[str, str]:
         assert process.stderr is not None
@@ -187,7 +189,7 @@ def interrupt() -> Callable[..., tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained styles; read-only. ash and birch share a lite body, coal has its own; ash has a full model too."""
+    """Folder of untrained styles; do not modify it. ash and birch share a lite body, coal has its own; ash has `full` too."""
     import torch
 
     from livestyle.networks import ARCHITECTURES
@@ -208,13 +210,13 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stall() -> threading.Event:
-    """Set it to make /stall of `served` stop sending frames."""
+    """Event to set: then /stall of `served` stops sending frames."""
     return threading.Event()
 
 
 @pytest.fixture
 def served(tmp_path: Path, stall: threading.Event) -> Iterator[str]:
-    """The address of an HTTP server that serves the files in tmp_path, and MJPEG streams as network cameras do.
+    """Address of an HTTP server for the files in `tmp_path`, and for MJPEG streams like those of network cameras.
 
     /live: five frames, then the connection ends. /stall: frames until `stall` is set, then nothing.
     /turned: 20 frames, the last ten in portrait format. /mute: never answers.

@@ -1,4 +1,4 @@
-"""Passwords in messages."""
+"""Passwords in messages are hidden."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The architecture: which part of livestyle may import which other part, and which files may import a heavy library.
+"""Import rules: which part of livestyle may import which other part, and which files may import a heavy library.
 
 Files are parsed, not run, so that imports inside functions count too.
 """
@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": {"errors", "frame", "jobs", "look", "stylizer"},
     "__main__": {"cli", "streaming"},
 }
-"""Part of livestyle, a module or a package -> the parts that it may import, besides itself. cli may import everything."""
+"""Part of livestyle (a module or a package) -> the parts that it may import, besides itself. cli may import everything."""
 
 HOMES = {
     "av": {"media.py", "timeline.py", "sources/video/", "sinks/video/"},
@@ -68,7 +68,7 @@ HOMES = {
     "torch.cuda": {"engines/cuda.py"},
     "openvino": {"networks/openvino_graph.py"},
 }
-"""Library -> the files and folders of livestyle that may import it. The trainer, which is a program of its own, is exempt."""
+"""Library -> the files and folders of livestyle that may import it. The trainer, a separate program, is exempt."""
 
 
 def files() -> list[Path]:
@@ -76,7 +76,7 @@ def files() -> list[Path]:
 
 
 def part_of(path: Path) -> str:
-    """livestyle/sinks/window.py -> sinks, livestyle/look.py -> look, train/loop.py -> train."""
+    """Part of a file: livestyle/sinks/window.py -> sinks, livestyle/look.py -> look, train/loop.py -> train."""
     inside = path.relative_to(ROOT).parts
     return "train" if inside[0] == "train" else Path(inside[1]).stem
 
@@ -87,7 +87,7 @@ def names(path: Path) -> set[str]:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """Every dotted name in a file, imported or used: livestyle.style_files.file_format.load_rows, torch.cuda.Event ..."""
+    """Yield every dotted name in a file, imported or used: livestyle.style_files.file_format.load_rows, torch.cuda.Event ..."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -119,7 +119,7 @@ def test_allowed_imports_have_no_cycle() -> None:
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_part_imports_only_what_it_may(path: Path) -> None:
+def test_part_imports_only_allowed_parts(path: Path) -> None:
     part = part_of(path)
     if part == "cli":
         return
@@ -138,7 +138,7 @@ def imports_library(path: Path, library: str) -> bool:
 
 
 @pytest.mark.parametrize("library", HOMES)
-def test_a_library_is_imported_only_where_it_may_be(library: str) -> None:
+def test_library_is_imported_only_where_allowed(library: str) -> None:
     users = {
         path.relative_to(ROOT / "livestyle").as_posix()
         for path in files()
@@ -152,7 +152,7 @@ OPTION = re.compile(r"(?<![\w-])(?<!pip install )--[a-z]|\buse -[a-z]\b")
 
 
 def messages(path: Path) -> Iterator[str]:
-    """All string literals in a file except docstrings and advice for the command line."""
+    """Yield all string literals in a file except docstrings and advice for the command line."""
     skipped: set[int] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         is_advice = isinstance(node, ast.keyword) and node.arg == "advice"
@@ -198,7 +198,7 @@ sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = NotInstalle
 
 
 def test_openvino_paints_without_torch(tmp_path: Path) -> None:
-    """All commands that paint, with torch hidden."""
+    """Run all commands that paint, with torch hidden."""
     pytest.importorskip("openvino")
     write_picture(tmp_path / "photo.png", np.full((24, 32, 3), 90, np.uint8))
     commands = [
@@ -216,7 +216,7 @@ from livestyle import LivestyleError, TooLargeError, stylize
 from livestyle.engines import memory
 memory.CPU_MOST_BYTES = 1
 photos = np.zeros((40, 24, 32, 3), np.uint8)
-print(stylize(photos, "wave").shape)  # whole, where there are no strips
+print(stylize(photos, "wave").shape)  # whole, as strips need torch
 memory.free_bytes = lambda: 100 * 24 * 32
 print(stylize(photos, "wave").shape)
 try:

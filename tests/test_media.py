@@ -1,4 +1,4 @@
-"""Opening video files: which are refused, and with which message."""
+"""Files that are refused as videos, and the error messages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Output files: partial names, locks, links, permissions, and which files exist after each way to end."""
+"""Output files: partial files, locks, links, permissions, and which files exist at the end of a run."""
 
 import os
 import stat
@@ -20,14 +20,14 @@ def names(folder: Path) -> list[str]:
 
 
 def write(output: OutputFile, data: bytes = b"new") -> None:
-    """Write by name, as another program would, not by the locked descriptor."""
+    """Write to the partial file by its path, as FFmpeg does, not by the locked descriptor."""
     output.partial.write_bytes(data)
 
 
 @pytest.fixture(params=["partial", "rewritten", "rewritten by name"])
 def commit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Commit:
-    """The ways to complete a file."""
-    if request.param == "rewritten by name":  # as on systems without it
+    """Function that writes and completes a file, in each of the possible ways."""
+    if request.param == "rewritten by name":  # as on systems without O_TMPFILE
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
 
     def complete(output: OutputFile) -> None:
@@ -98,11 +98,11 @@ def test_second_run_for_the_same_output_is_refused(tmp_path: Path) -> None:
         with pytest.raises(OutputInUseError, match="another run"):
             OutputFile(tmp_path / "out.mp4")
         write(output)
-        with OutputFile(tmp_path / "out.mkv"), OutputFile(tmp_path / "out-2.mp4"):  # other outputs are free
+        with OutputFile(tmp_path / "out.mkv"), OutputFile(tmp_path / "out-2.mp4"):  # other outputs are not locked
             pass
         output.commit()
     assert names(tmp_path) == ["out.mp4"]
-    OutputFile(tmp_path / "out.mp4").discard()  # now this one is free too
+    OutputFile(tmp_path / "out.mp4").discard()  # now this one is not locked either
 
 
 RACE = """
@@ -174,7 +174,7 @@ def test_permissions_are_kept(tmp_path: Path, commit: Commit) -> None:
     for mode in (0o600, 0o640, 0o444):
         path.chmod(mode)
         output = OutputFile(path)
-        assert stat.S_IMODE(output.partial.stat().st_mode) & 0o077 <= mode & 0o077  # secret from the start
+        assert stat.S_IMODE(output.partial.stat().st_mode) & 0o077 <= mode & 0o077  # private from the start
         commit(output)
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
@@ -199,7 +199,7 @@ def test_new_file_is_written_if_replacing_is_forbidden(tmp_path: Path, commit: C
 def test_longest_possible_names(tmp_path: Path, commit: Commit, letter: str) -> None:
     stem = letter * ((255 - 5) // len(letter.encode()))
     longest, other = f"{stem[:-1]}x.mp4", f"{stem[:-1]}y.mp4"
-    with OutputFile(tmp_path / other):  # the partial names differ though both are cut
+    with OutputFile(tmp_path / other):  # the shortened partial names differ
         commit(OutputFile(tmp_path / longest))
     assert names(tmp_path) == [longest]
 

@@ -1,4 +1,4 @@
-"""The Python API: looks by name, arrays in and out."""
+"""The Python API: styles by name, arrays in and out."""
 
 import pickle
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def test_stylize_paints_one_picture(style_folder: Path, photo: Image) -> None:
     assert painted.dtype == np.uint8
 
 
-def test_default_look_is_the_constructor_s(gallery: Gallery, photo: Image) -> None:
+def test_default_look_has_the_arguments_of_the_constructor(gallery: Gallery, photo: Image) -> None:
     with Stylizer("ash", device="cpu", strength=0.25, keep_colors=True, gallery=gallery) as stylizer:
         look = stylizer.default_look
         assert (look.name, look.strength, look.keep_colors) == ("ash", 0.25, True)
@@ -55,7 +55,7 @@ def test_default_look_is_the_constructor_s(gallery: Gallery, photo: Image) -> No
         assert stylizer.look() == look
 
 
-def test_look_takes_the_rest_from_the_default_look(gallery: Gallery) -> None:
+def test_look_takes_missing_arguments_from_the_default_look(gallery: Gallery) -> None:
     with Stylizer("ash", device="cpu", strength=0.5, keep_colors=True, gallery=gallery) as stylizer:
         default = stylizer.default_look
         assert stylizer.look(strength=0) == replace(default, strength=0.0)
@@ -125,11 +125,11 @@ def test_model_selects_the_network(gallery: Gallery, photo: Image) -> None:
     with Stylizer("ash", "full", "cpu", gallery=gallery) as full:
         assert full.model == "full"
         assert full(photo).shape == photo.shape
-        with pytest.raises(StyleError, match="the model full does not fit: birch is there for lite"):
+        with pytest.raises(StyleError, match="the model full is not available: birch has lite"):
             full.look("birch")
     with Stylizer("ash", "auto", "cpu", gallery=gallery) as auto:
         assert auto.model == "lite"
-    with pytest.raises(StyleError, match="coal is there for lite"):
+    with pytest.raises(StyleError, match="coal has lite"):
         Stylizer("ash,coal", "full", "cpu", gallery=gallery)
     with pytest.raises(StyleError, match="no model 'huge'; use one of auto, full, lite"):
         Stylizer("ash", "huge", "cpu", gallery=gallery)
@@ -142,7 +142,7 @@ def test_auto_takes_another_network_if_the_style_lacks_the_preferred(style_folde
 
 def test_load_all_loads_each_body_once(stylizer: Stylizer) -> None:
     assert stylizer.load_all() == ["ash", "birch", "coal"]
-    assert len(stylizer._bodies) == 2  # ash and birch share one; ash is loaded for lite only, which all have
+    assert len(stylizer._bodies) == 2  # ash and birch share one; only lite is loaded, which all styles have
 
 
 def test_load_all_skips_unusable_styles_with_a_note(style_folder: Path, tmp_path: Path) -> None:
@@ -170,12 +170,12 @@ def test_strength_outside_0_to_1_is_refused(stylizer: Stylizer, gallery: Gallery
         lambda: stylizer.look("birch", strength=strength),
         lambda: Stylizer("ash", device="cpu", strength=strength, gallery=gallery),
     ):
-        with pytest.raises(LivestyleError, match="strength is from 0, the photo, to 1, the painting"):
+        with pytest.raises(LivestyleError, match="strength must be from 0"):
             use()
 
 
 def ycbcr(image: Image) -> tuple[Any, Any, Any]:
-    """Y, Cb and Cr after BT.601, without offsets."""
+    """Y, Cb and Cr in BT.601, without offsets."""
     r, g, b = (image[..., channel].astype(float) for channel in range(3))
     y = 0.299 * r + 0.587 * g + 0.114 * b
     return y, (b - y) / 1.772, (r - y) / 1.402
@@ -195,7 +195,7 @@ def test_keep_colors_shows_the_lightness_of_the_painting_in_the_colours_of_the_p
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
-def test_several_frames_equal_each_alone(stylizer: Stylizer, photo: Image, count: int) -> None:
+def test_several_frames_equal_each_frame_alone(stylizer: Stylizer, photo: Image, count: int) -> None:
     frames = np.stack([np.roll(photo, 5 * number, axis=0) for number in range(5)])[:count]
     painted = stylizer(frames)
     assert painted.shape == frames.shape
@@ -253,7 +253,7 @@ def test_best_batch_is_measured_once(stylizer: Stylizer, monkeypatch: pytest.Mon
     best = stylizer.best_batch((24, 32, 3))
     assert best in stylizer.engine.batches
     with monkeypatch.context() as patched:
-        patched.setattr(stylizer, "engine", None)  # unused the second time
+        patched.setattr(stylizer, "engine", None)  # not used the second time
         assert stylizer.best_batch((24, 32, 3)) == best
 
 
@@ -286,7 +286,7 @@ def test_few_frames_are_painted_without_measuring(stylizer: Stylizer, monkeypatc
     assert len(measured) == 1
 
 
-def test_many_frames_equal_each_alone(stylizer: Stylizer) -> None:
+def test_many_frames_equal_each_frame_alone(stylizer: Stylizer) -> None:
     frames = np.random.default_rng(1).integers(60, 190, (MANY_FRAMES + 1, 20, 27, 3), np.uint8)
     painted = stylizer(frames)
     for number in (0, MANY_FRAMES // 2, MANY_FRAMES):
@@ -362,7 +362,7 @@ def test_reprs_are_one_short_line(gallery: Gallery, stylizer: Stylizer, photo: I
     assert repr(things[-1]) == "Frame((20, 27, 3) uint8, pts_seconds=1/3, captured_at=None)"
 
 
-def test_close_is_idempotent_and_final(gallery: Gallery, photo: Image) -> None:
+def test_close_is_idempotent_and_ends_painting(gallery: Gallery, photo: Image) -> None:
     stylizer = Stylizer("ash", device="cpu", gallery=gallery)
     ticket = stylizer.submit([photo, photo])
     stylizer.close()

@@ -1,4 +1,4 @@
-"""Packet times where the clock of a file jumps."""
+"""Packet times if the clock of a file jumps."""
 
 import itertools
 from fractions import Fraction
@@ -15,7 +15,7 @@ from livestyle.timeline import Timeline
 
 
 def corrected(path: Path, container: str, times: list[Fraction | None]) -> list[float]:
-    """The times in seconds that a Timeline gives video packets of these times; -1 for none."""
+    """Times, in seconds, of video packets after correction by a Timeline; -1 for a packet without a time."""
     timeline = Timeline(container)
     result = []
     with av.open(str(path)) as clip:
@@ -57,7 +57,7 @@ def test_packets_without_times_are_not_changed(make_clip: Clip) -> None:
 
 
 def copy(path: Path, target: Path, **options: Any) -> VideoFile:
-    """Copy frames and audio, read with these options. The closed source."""
+    """Copy frames and audio. options: of VideoFile. Returns the closed source."""
     source = VideoFile(path, **options)
     sink = VideoWriter(target, source.info, sound_from=path, preset="ultrafast")
     while (frame := source.read()) is not None:

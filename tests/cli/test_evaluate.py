@@ -140,7 +140,7 @@ def test_invalid_arguments_are_refused(evaluate: Evaluate) -> None:
         (("photos/grey.png",), TrainingError, "grey.png is of one colour"),
         (("photos/a.png", "-s", "scream"), InputError, "no picture of the style scream in styles; put scream.jpg there"),
         (("photos/a.png", "-s", "wave:.5,mosaic:.5"), InputError, "no picture of the style"),
-        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "the model full does not fit"),
+        (("photos/a.png", "-s", lite_only, "--model", "full"), StyleError, "the model full is not available"),
         (("photos/a.png", "-s", lite_only, "--model", "full", "--clip", "photos/a.png"), InputError, "a.png"),
         (("photos/a.png", "-o", "photos/a.png"), OutputError, "cannot make the folder"),
         (("photos/a.png", "--iterations", "--size", "65535x65535"), TooLargeError, "needs about .* to be optimised"),

@@ -146,7 +146,7 @@ def test_unusual_file_names(run: Run, tmp_path: Path, name: str) -> None:
         (["a.png", "--style", "wave:x"], "wave:.7,udnie:.3"),
         (["a.png", "--style", "text.safetensors"], "text.safetensors"),
         (["a.png", "--style", "pickle.safetensors"], "pickle"),
-        (["a.png", "--style", "wave.lite.safetensors", "--model", "full"], "is there for lite"),
+        (["a.png", "--style", "wave.lite.safetensors", "--model", "full"], "wave.lite.safetensors has lite"),
         (["a.png", "--device", "cuda:77"], "cuda:77"),
         (["a.png", "--device", "abacus"], "abacus"),
         (["a.png", "--strength", "2"], "strength"),
