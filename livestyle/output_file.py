@@ -1,6 +1,6 @@
 """Output files: written next to their final path under a temporary name, and renamed when complete.
 
-    out.mp4 -> out.partial.mp4, or out.partial-2.mp4 ... where earlier runs left theirs
+    out.mp4 -> out.partial.mp4, or out.partial-2.mp4 ... if earlier runs left partial files
 
 Each run creates its own partial file and locks it until it ends. So two runs never write to the same file, a second run for
 the same output is refused at the start, and the partial file of a killed run is never modified.
@@ -234,7 +234,7 @@ def _partial_path(path: Path, number: int) -> Path:
 
 
 def _move_to_free_name(source: Path, target: Path) -> None:
-    """Move a file to a path that does not exist. Raises FileExistsError if it does."""
+    """Move a file without replacing another one. Raises FileExistsError if the target exists."""
     try:
         os.link(source, target)
     except FileExistsError:

@@ -108,8 +108,8 @@ class Stylizer:
         """Start painting a batch of frames, (H, W, 3) uint8 RGB, all of one size. They may be NV12 if `engine.takes_nv12`.
 
         looks: one for all frames, or one per frame, all with the same body; None for the default look.
-        Raises LivestyleError if the frames are not like that, or the number or the bodies of the looks do not match, and
-        TooLargeError if a frame does not fit in memory.
+        Raises LivestyleError for other frames, or if the number or the bodies of the looks do not match. Raises TooLargeError
+        if a frame does not fit in memory.
         """
         if self._closed:
             raise LivestyleError("this Stylizer is closed; open another one")

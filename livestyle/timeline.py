@@ -106,7 +106,7 @@ class Timeline:
         return decoded >= position.decoded - JUMP_BACK_SECONDS
 
     def _offset_after_jump(self, position: _Position, decoded: Fraction, shown: Fraction) -> Fraction:
-        """Find the offset of a packet after a jump. decoded, shown: its decoding and presentation time in the file, seconds."""
+        """Find the offset of a packet after a jump. decoded, shown: its uncorrected times of decoding and presentation."""
         assert position.decoded is not None
         for offset in reversed(self._offsets):  # another stream jumped first, or a single packet had a wrong time
             if position.decoded - JUMP_BACK_SECONDS <= decoded + offset <= position.decoded + JUMP_AHEAD_SECONDS:

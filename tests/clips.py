@@ -55,7 +55,7 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
 
 
 def flat(*values: int, pix_fmt: str = "yuv420p") -> Callable[[int], VideoFrame]:
-    """Return a function for `make_clip(images=...)` that makes frames of one colour. values: of each plane, in `pix_fmt`."""
+    """Return a function for `make_clip(images=...)` that makes frames of one colour. values: one per plane of `pix_fmt`."""
 
     def make(_: int) -> VideoFrame:
         frame = VideoFrame(64, 48, pix_fmt)

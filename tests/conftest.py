@@ -210,7 +210,7 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stall() -> threading.Event:
-    """Event to set: then /stall of `served` stops sending frames."""
+    """Event for the fixture `served`: once it is set, /stall sends no more frames."""
     return threading.Event()
 
 

@@ -1,4 +1,4 @@
-"""Engines on PyTorch: for the CPU, and for devices on which synchronous copies are fast enough."""
+"""PyTorch engines: for the CPU, and for devices on which synchronous copies are fast enough."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,15 +18,15 @@ from livestyle.networks.torch_ops import TransformerNetwork
 
 
 def cpu_precision() -> torch.dtype:
-    """bf16 if the processor has instructions for it, which halves the time; without them it would be emulated."""
+    """Return bf16, which halves the time, if the processor has instructions for it; else fp32, as bf16 would be emulated."""
     has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return torch.bfloat16 if has_bf16 else torch.float32
 
 
 class Networks:
-    """The network of each body on one device, in `dtype`; in fp32 if its architecture does not support half precision.
+    """Cache of networks on one device, by body. In `dtype`, or in fp32 if the architecture does not support half precision.
 
-    Several threads may use it.
+    Thread-safe.
     """
 
     def __init__(self, device: str, dtype: torch.dtype) -> None:
@@ -42,18 +42,18 @@ class Networks:
             return self._networks[body]
 
     def dtype(self, body: Body) -> torch.dtype:
-        """Precision of a body's network."""
+        """Data type of a body's network."""
         return self._dtype if body.architecture.supports_half else torch.float32
 
 
 def on_device(look: Look, device: str) -> tuple[Tensor, Tensor | None]:
-    """A look's rows (2, K) and mixing, (1, 3, 3) or None, in fp32."""
+    """Copy a look to a device: its rows, (2, K), and its mixing matrix, (1, 3, 3) or None, in fp32."""
     mixing = None if look.mixing is None else torch.from_numpy(look.mixing)[None].to(device)
     return torch.from_numpy(look.rows).to(device), mixing
 
 
 class TorchEngine:
-    """Paints frames one by one, in the calling thread: for mps."""
+    """Paints frames one by one in the calling thread. Used for mps."""
 
     batches: tuple[int, ...] = (1,)
     batches_in_flight = 1
@@ -65,7 +65,7 @@ class TorchEngine:
         self.notes: list[str] = []
         self._memory = MainMemory(self.precision)
         self._networks = Networks(device, dtype)
-        self._exact = Networks(device, torch.float32)
+        self._exact = Networks(device, torch.float32)  # for strips
 
     def prepare(self, body: Body) -> None:
         self._networks[body]
@@ -85,7 +85,7 @@ class TorchEngine:
     @torch.inference_mode()
     def _paint_whole(self, frame: Image, look: Look) -> Image:
         rows, mixing = on_device(look, self.name)
-        photo = torch.tensor(frame)[None].to(self.name)  # (1, H, W, 3), copied: PyTorch warns about read-only arrays
+        photo = torch.tensor(frame)[None].to(self.name)  # (1, H, W, 3); a copy, as PyTorch warns about read-only arrays
         painted = paint_batch(self._networks[look.body], rows.to(self._networks.dtype(look.body)), mixing, photo)
         image: Image = painted[0].cpu().numpy()
         return image
@@ -94,14 +94,14 @@ class TorchEngine:
         pass
 
 
-_counting = threading.Lock()  # else one thread in `use_one_thread` could read the count of 1 that another one has set
+_counting = threading.Lock()  # otherwise one thread could read the count of 1 that another thread has just set
 
 
 def use_one_thread() -> None:
-    """Make PyTorch use one thread in the calling thread.
+    """Make PyTorch operators use a single thread when they are called in this thread.
 
-    torch.set_num_threads applies to the calling thread, but also to every thread that computes for the first time afterwards.
-    For those, a short-lived thread restores the count.
+    torch.set_num_threads applies to the calling thread, and to each thread that calls PyTorch for the first time afterwards.
+    For those, a short-lived thread restores the previous count.
     """
     with _counting:
         count = torch.get_num_threads()
@@ -112,7 +112,7 @@ def use_one_thread() -> None:
 
 
 class PoolTicket:
-    """Ticket of a batch that the pool paints."""
+    """Ticket of a batch that the thread pool paints."""
 
     def __init__(self, futures: list[Future[Image]]) -> None:
         self._futures = futures
@@ -124,7 +124,7 @@ class PoolTicket:
 class CpuEngine(TorchEngine):
     """Paints a batch with one core per frame, and a single frame on all cores.
 
-    One core per frame is 25 % faster on two cores than both cores on each frame, as the cores do not synchronise.
+    On two cores, one core per frame is 25 % faster than both cores on each frame, as the cores need not synchronise.
     """
 
     batches_in_flight = 3

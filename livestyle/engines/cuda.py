@@ -27,8 +27,8 @@ from livestyle.look import Look
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork, to_uint8
 
-MOST_PROGRAMS = 16  # several bodies, batch sizes, and looks with and without mixing; the least recently used is dropped
-CAPTURING = threading.Lock()  # one capture at a time in a process: it fails if another thread synchronises the device
+MOST_PROGRAMS = 16  # one per body, batch size, and with or without mixing; the least recently used one is dropped
+CAPTURING = threading.Lock()  # one capture at a time per process: a capture fails if another thread synchronises the device
 WARM_UPS = 3  # runs before the capture, in which libraries choose their kernels
 
 
@@ -38,13 +38,13 @@ def gpu_count() -> int:
 
 
 def gpu_name(device: str) -> str:
-    """The GPU's product name."""
+    """Product name of a GPU. device: cuda:0, cuda:1 ..."""
     return str(torch.cuda.get_device_name(device))
 
 
 @cache
 def has_triton() -> bool:
-    """Whether Triton can compile kernels: it needs a C compiler and Python's headers."""
+    """Whether Triton can compile kernels, which takes a C compiler and Python's headers."""
     try:
         from triton.runtime import driver
 
@@ -54,7 +54,7 @@ def has_triton() -> bool:
 
 
 def fused(network: TransformerNetwork) -> Callable[[Tensor, Tensor], Tensor]:
-    """The network with fused kernels, as a function of photo and rows; without them if they are not supported."""
+    """Return a function of photo and rows: the network with fused kernels, or the network itself if they are not supported."""
     if not network.architecture.supports_fused or not has_triton():
         return network
     from livestyle.networks.fused_ops import FusedOps, PendingMap
@@ -69,11 +69,11 @@ def fused(network: TransformerNetwork) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 class Program:
-    """One body for batches of one shape, captured as a CUDA graph on its own buffers.
+    """CUDA graph of one body for batches of one shape, with its own input and output buffers.
 
     shape: (N, H, W, 3), or NV12, (N, H + H/2, W). mixed: whether any look of a batch has a mixing matrix.
-    pool: memory pool of another program to share for feature maps, or None. That is safe because programs never run
-    concurrently, and the result of one is copied before the next one runs.
+    pool: memory pool of another program, to share the memory for feature maps; None for a new pool. Sharing is safe because
+    programs never run concurrently, and the result of one is copied before the next one runs.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Program:
             self.mixing = torch.zeros((count, 3, 3), device=device) if mixed else None
 
             def paint() -> Tensor:
-                rows = self.rows if count > 1 else self.rows[0]  # (2, K): PyTorch's group norm if there are no fused kernels
+                rows = self.rows if count > 1 else self.rows[0]  # (2, K): so that group norm can be used
                 return paint_batch(run, rows, self.mixing, self.frames)
 
             for _ in range(WARM_UPS):
@@ -110,13 +110,13 @@ class Program:
         return self._graph.pool()
 
     def set_looks(self, looks: Sequence[Look]) -> None:
-        """Copy the looks of the first frames, one per frame, to the graph's buffers, on the current stream.
+        """Copy looks, one per frame of the batch, to the graph's buffers, on the current stream.
 
-        Looks that are set already cost nothing, others a copy of a few kilobytes. Nothing is captured again.
+        Does nothing if these looks are set already; otherwise copies a few kilobytes. The graph is not captured again.
         """
         if len(looks) <= len(self._looks) and all(map(operator.is_, looks, self._looks)):
             return
-        # PyTorch keeps pinned memory from reuse until the copies of the current stream from it have ended
+        # PyTorch does not reuse the pinned memory before its copies on the current stream have ended
         rows = torch.from_numpy(np.stack([look.rows for look in looks])).to(self.rows.dtype)  # (n, 2, K)
         self.rows[: len(looks)].copy_(rows.pin_memory(), non_blocking=True)
         if self.mixing is not None:
@@ -125,16 +125,16 @@ class Program:
         self._looks = [*looks, *self._looks[len(looks) :]]
 
     def replay(self) -> None:
-        """Paint `frames` to `painted`, on the current stream."""
+        """Paint `frames` into `painted`, on the current stream."""
         self._graph.replay()
 
 
 class Slot:
-    """Buffers of a batch in flight, (N, H, W, 3) or NV12, and the event recorded after its download."""
+    """Buffers of a batch in flight, (N, H, W, 3) or NV12, and an event that is recorded after its download."""
 
     def __init__(self, shape: tuple[int, ...], device: str, upload: torch.cuda.Stream, compute: torch.cuda.Stream) -> None:
         self.shape = shape
-        self.downloaded = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # blocking: a waiting thread frees its core
+        self.downloaded = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # blocking: a waiting thread sleeps
         self.host_in = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         # allocated on the stream that writes them; otherwise they could be memory that another stream still reads
         with torch.cuda.stream(upload):
@@ -152,11 +152,11 @@ class CudaTicket:
     def result(self) -> list[Image]:
         self._slot.downloaded.synchronize()
         self._free.append(self._slot)
-        return list(self._host_out.numpy())  # in pinned memory, which is freed with the last of the frames
+        return list(self._host_out.numpy())  # views of pinned memory, which is freed with the last frame
 
 
 class CudaEngine:
-    """Paints in fp16, channels-last, with norm statistics in fp32. Calls from several threads are serialised."""
+    """Paints in fp16, channels-last, with norm statistics in fp32. Thread-safe; calls are serialised."""
 
     precision = "float16"
     batches: tuple[int, ...] = (1, 2, 4, 8)
@@ -167,10 +167,10 @@ class CudaEngine:
         self.name, self.gpu = device, torch.device(device).index or 0
         self.notes: list[str] = []
         self._networks = Networks(device, torch.float16)
-        self._exact = Networks(device, torch.float32)
-        # body, shape and mixed -> program; None: does not fit whole; an error: cannot be painted. Most recently used last
+        self._exact = Networks(device, torch.float32)  # for strips
+        # (body, shape, mixed) -> program, None if the batch does not fit whole, or the error to raise; most recently used last
         self._programs: dict[tuple[Body, tuple[int, ...], bool], Program | TooLargeError | None] = {}
-        self._turn = threading.Lock()
+        self._turn = threading.Lock()  # serialises calls
         self._free: list[Slot] = []
         streams = [torch.cuda.Stream(device) for _ in range(3)]  # type: ignore[no-untyped-call]
         self._upload, self._compute, self._download = streams
@@ -194,7 +194,7 @@ class CudaEngine:
 
     def _start(self, program: Program, batch: Batch) -> CudaTicket:
         slot, n = self._take_slot(tuple(program.frames.shape)), len(batch)
-        # the last batch of a file may be smaller than the program's: what the other frames show is ignored
+        # the last batch of a file may be smaller than the program's; the remaining frames are ignored
         np.stack([frame for frame, _ in batch], out=slot.host_in[:n].numpy())
         with torch.cuda.stream(self._upload):
             slot.device_in[:n].copy_(slot.host_in[:n], non_blocking=True)
@@ -212,7 +212,7 @@ class CudaEngine:
         return CudaTicket(slot, host_out, self._free)
 
     def _take_slot(self, shape: tuple[int, ...]) -> Slot:
-        """A free slot of this shape, or a new one. Frees slots of other shapes, which no stream uses any more."""
+        """Take a free slot of this shape, or create one. Frees the free slots of other shapes, which no stream uses any more."""
         while self._free:
             slot = self._free.pop()
             if slot.shape == shape:
@@ -220,7 +220,10 @@ class CudaEngine:
         return Slot(shape, self.name, self._upload, self._compute)
 
     def _program(self, batch: Batch) -> Program | None:
-        """The program for such a batch; None if there is not enough memory to paint it whole. Raises TooLargeError."""
+        """Return a program for a batch, which may be for a larger one. None if memory is too small to paint it whole.
+
+        Raises TooLargeError if a frame cannot be painted at all.
+        """
         frame, look = batch[0]
         shape, mixed = (len(batch), *frame.shape), any(look.mixing is not None for _, look in batch)
         key = (look.body, shape, mixed)
@@ -228,7 +231,7 @@ class CudaEngine:
             self._programs[key] = self._programs.pop(key)
         else:
             for old in [old for old in self._programs if old[1][1:] != shape[1:]]:
-                del self._programs[old]  # to free their memory: a folder of pictures has many sizes
+                del self._programs[old]  # frees their memory: a folder of pictures has many sizes
             larger = {
                 made[0]: program
                 for (body, made, mixes), program in self._programs.items()
@@ -246,7 +249,7 @@ class CudaEngine:
         return program
 
     def _capture(self, frame: Image, shape: tuple[int, ...], body: Body, mixed: bool) -> Program | TooLargeError | None:
-        """A value for `_programs`. None and errors are cached as well, so that the next frame does not try again."""
+        """Build a value for `_programs`. None and errors are cached too, so that the next frame does not try again."""
         torch.cuda.empty_cache()  # so that only programs in use count as used memory
         free = torch.cuda.mem_get_info(self.name)[0]
         try:
@@ -258,13 +261,13 @@ class CudaEngine:
             return Program(network, shape, mixed, self.name, self._compute, pool)
         except TooLargeError as error:
             return error.with_traceback(None)  # a traceback would keep the frame in memory
-        except RuntimeError as error:  # includes OutOfMemoryError; cuDNN has a message of its own for lack of memory
+        except RuntimeError as error:  # includes OutOfMemoryError; cuDNN reports lack of memory by a message
             if not isinstance(error, torch.OutOfMemoryError) and "unable to find an engine" not in str(error):
                 raise
         torch.cuda.empty_cache()
         if body.architecture.strips is None and shape[0] == 1:
             height, width = size_of(frame)
-            return TooLargeError(f"{width}x{height} in the {body.architecture.name} network does not fit the GPU's memory")
+            return TooLargeError(f"{width}x{height} in the {body.architecture.name} network does not fit in GPU memory")
         return None
 
     def _paint_in_strips(self, frame: Image, look: Look) -> Image:

@@ -1,4 +1,4 @@
-"""Device selection, which happens only here: from a device name to an engine."""
+"""Device selection: from a device name to an engine. No other module chooses a device."""
 
 import ctypes
 import importlib.util
@@ -11,10 +11,10 @@ DEVICES = "auto, cpu, openvino, cuda, cuda:N or mps"
 
 
 def choose_device(name: str) -> str:
-    """The device for a name. `auto` is a GPU if there is one, else OpenVINO if it is installed, else PyTorch on the CPU.
+    """Resolve a device name. `auto` is a GPU if there is one, else OpenVINO if it is installed, else PyTorch on the CPU.
 
-    Raises DeviceError if the name is unknown or the device is not available. PyTorch is imported only if a driver is found,
-    as the import takes seconds.
+    Raises DeviceError if the name is unknown or the device is not available. To look for a GPU, PyTorch is imported only if
+    its driver is found, as the import takes seconds.
     """
     kind, _, index = name.partition(":")
     if kind not in ("auto", "cpu", "openvino", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
@@ -38,8 +38,9 @@ def choose_device(name: str) -> str:
 
 
 def _gpus() -> int:
+    """Number of usable CUDA GPUs."""
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # the driver
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")  # the NVIDIA driver
     except OSError:
         return 0
     try:
@@ -64,7 +65,7 @@ def _has_openvino() -> bool:
 
 
 def open_engine(device: str) -> Engine:
-    """The engine for a device, one that `choose_device` returned. Raises DeviceError if PyTorch is needed but missing."""
+    """Open the engine of a device that `choose_device` returned. Raises DeviceError if it needs PyTorch, which is missing."""
     if device.startswith("cuda"):
         from livestyle.engines.cuda import CudaEngine
 

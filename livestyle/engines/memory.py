@@ -1,23 +1,23 @@
-"""How a large frame is painted: whole, in strips, or not at all."""
+"""Decide by the free memory whether a frame is painted whole, in strips, or refused."""
 
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image, size_of
 from livestyle.memory import free_bytes
 from livestyle.networks.architecture import Architecture
 
-CPU_MOST_BYTES = 2 * 2**30  # strips are hardly slower on a CPU, and other programs need main memory too
-FP32_BYTES_PER_PIXEL = 40  # photo and painting are mixed, and converted from and to NV12, in fp32 in every precision
-KEPT_DECISIONS = 16  # threads may paint frames of different sizes; a folder of pictures has many sizes
+CPU_MOST_BYTES = 2 * 2**30  # to paint whole in main memory: other programs need it too, and strips are hardly slower on a CPU
+FP32_BYTES_PER_PIXEL = 40  # mixing and NV12 conversion are in fp32, whatever the precision of the network
+KEPT_DECISIONS = 16  # for threads that paint different sizes; limited, as a folder of pictures has many sizes
 
 
 def fits_whole(
     architecture: Architecture, frame: Image, count: int, free: int, most: int | None = None, precision: str = "float32"
 ) -> bool:
-    """Whether `count` frames of this size can be painted whole, at once, in `free` bytes.
+    """Whether `count` frames of this size can be painted whole, all at once, in `free` bytes.
 
-    If not, frames are to be painted one by one; a single frame that does not fit whole is to be painted in strips.
-    most: limit of the bytes for painting whole, where strips are supported. precision: the engine's; strips are in fp32.
-    Raises TooLargeError, with the size that fits, if not even one frame can be painted.
+    If not, several frames are to be painted one by one, and a single frame in strips.
+    most: limit in bytes for painting whole, if the network supports strips. precision: of the engine; strips are in fp32.
+    Raises TooLargeError, with a size that fits, if not even a single frame can be painted.
     """
     height, width = size_of(frame)
     limit = free if most is None or architecture.strips is None else min(free, most)
@@ -37,7 +37,7 @@ def fits_whole(
 
 
 def _whole_bytes(architecture: Architecture, height: int, width: int, precision: str) -> int:
-    """Memory to paint a frame whole, in bytes."""
+    """Memory in bytes for painting a frame whole."""
     per_pixel = architecture.bytes_per_pixel
     if precision != "float32" and architecture.supports_half:
         per_pixel = per_pixel // 2 + FP32_BYTES_PER_PIXEL
@@ -45,7 +45,7 @@ def _whole_bytes(architecture: Architecture, height: int, width: int, precision:
 
 
 def _least_bytes(architecture: Architecture, height: int, width: int, precision: str) -> int:
-    """Least memory to paint a frame, in bytes: in strips where they are supported. A small frame is a single strip."""
+    """Least memory in bytes for painting a frame: in strips if they are supported. A small frame is painted as one strip."""
     if architecture.strips is None:
         return _whole_bytes(architecture, height, width, precision)
     strips = architecture.strips.per_pixel * height * width + architecture.strips.fixed * max(4096, width) // 4096
@@ -53,8 +53,8 @@ def _least_bytes(architecture: Architecture, height: int, width: int, precision:
 
 
 def _size_that_fits(architecture: Architecture, height: int, width: int, free: int, precision: str) -> tuple[int, int] | None:
-    """The largest (width, height) of that shape that can be painted, including memory for its pixels; None if none can."""
-    factor, free = 1.0, free * 85 // 100  # the free memory varies
+    """The largest (width, height) with this aspect ratio that fits, including memory for its pixels. None if no size fits."""
+    factor, free = 1.0, free * 85 // 100  # a reserve, as the free memory varies
     while factor * max(height, width) > 1:
         factor *= 0.98
         fits = max(1, int(width * factor)), max(1, int(height * factor))
@@ -68,17 +68,17 @@ def _readable(size_bytes: int) -> str:
 
 
 def strips_note(frame: Image) -> str:
-    """The note of an engine that paints a frame in strips."""
+    """Note for the user that a frame is painted in strips."""
     height, width = size_of(frame)
     return f"{width}x{height} is painted in strips, to save memory"
 
 
 class MainMemory:
-    """Decides how frames are painted in main memory: once for a size, so that all frames of a video are painted alike.
+    """Decides whether frames are painted whole in main memory: once per size, so that all frames of a video are painted alike.
 
-    Reading the free memory takes half a millisecond, and while a network runs, it is reduced by what that network uses.
+    Deciding again would take half a millisecond, and the free memory is smaller while a network runs.
 
-    has_strips: whether the engine can paint in strips; if not, frames are painted whole as long as they fit the memory.
+    has_strips: whether the engine can paint in strips; if not, frames are painted whole as long as they fit in memory.
     """
 
     def __init__(self, precision: str, has_strips: bool = True) -> None:
@@ -87,11 +87,11 @@ class MainMemory:
         self._decided: dict[tuple[Architecture, tuple[int, ...], int], bool] = {}
 
     def fits_whole(self, architecture: Architecture, frame: Image, count: int) -> bool:
-        """Whether `count` frames of this size are painted whole at once. Raises TooLargeError. See the function."""
+        """Whether `count` frames of this size are painted whole, all at once. Raises TooLargeError if not even one fits."""
         key = (architecture, frame.shape, count)
         whole = self._decided.get(key)
         if whole is None:
             whole = fits_whole(architecture, frame, count, free_bytes(), self._most, self._precision)
-            # replaced, not changed: other threads may be reading the old one
+            # a new dict, as other threads may be reading the old one
             self._decided = dict([*self._decided.items(), (key, whole)][-KEPT_DECISIONS:])
         return whole

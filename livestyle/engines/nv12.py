@@ -1,8 +1,8 @@
-"""Conversion between NV12, the pixel format of video files, and RGB, on the device: NV12 has half the bytes to copy.
+"""Conversion between NV12, the pixel format of video decoders, and RGB, on the GPU: NV12 has half as many bytes to copy.
 
 NV12 is (H + H/2, W) uint8 with even H and W: H rows of luma, then H/2 rows of chroma, in which U and V alternate, one pair
-for 2 x 2 pixels. It is in limited range, after BT.709 or BT.601 depending on the size. Chroma samples are at the left one of
-two columns, midway between two rows (chroma location "left", the default of H.264; ISO/IEC 23091-2).
+for 2 x 2 pixels. It is in limited range, in BT.709 or BT.601 depending on the size. A chroma sample is at the left of its two
+columns, midway between its two rows (chroma location "left", the default of H.264; ISO/IEC 23091-2).
 """
 
 from functools import cache
@@ -16,10 +16,10 @@ from livestyle.frame import is_hd
 
 @cache
 def _constants(hd: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Convolution kernels: from RGB in [0, 1] to Y in [0, 1] and U, V in [-0.5, 0.5], and back, (3, 3, 1, 1); and the one that
-    downsamples U and V by 2, (2, 1, 2, 3).
+    """Convolution kernels (RGB to YUV, YUV to RGB, downsampling of U and V by 2).
 
-    Cached per device, as a CUDA graph that is being captured cannot copy from pageable host memory.
+    The first two are (3, 3, 1, 1), for RGB and Y in [0, 1] and U, V in [-0.5, 0.5]; the last one is (2, 1, 2, 3).
+    Cached per device, as they cannot be copied from pageable host memory while a CUDA graph is captured.
     """
     red, blue = (0.2126, 0.0722) if hd else (0.299, 0.114)
     luma = torch.tensor([red, 1 - red - blue, blue])
@@ -30,7 +30,7 @@ def _constants(hd: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def rgb_from_nv12(frames: Tensor) -> Tensor:
-    """(N, H + H/2, W) uint8 -> (N, 3, H, W) fp32 in [0, 1]."""
+    """Convert NV12, (N, H + H/2, W) uint8, to RGB, (N, 3, H, W) fp32 in [0, 1]."""
     n, rows, width = frames.shape
     height = rows * 2 // 3
     luma = (frames[:, None, :height].float() - 16) / 219  # (N, 1, H, W)
@@ -43,7 +43,7 @@ def rgb_from_nv12(frames: Tensor) -> Tensor:
 
 
 def nv12_from_rgb(painted: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1] -> (N, H + H/2, W) uint8."""
+    """Convert RGB, (N, 3, H, W) in [0, 1], to NV12, (N, H + H/2, W) uint8."""
     n, _, height, width = painted.shape
     to_yuv, _, halving = _constants(is_hd(width, height), painted.device)
     yuv = F.conv2d(painted.float(), to_yuv)

@@ -1,4 +1,4 @@
-"""Engine on OpenVINO, for the CPU; PyTorch is imported only to paint in strips."""
+"""OpenVINO engine for the CPU. PyTorch is imported only to paint in strips."""
 
 import importlib.util
 import threading
@@ -16,13 +16,15 @@ from livestyle.machine import cores
 from livestyle.networks.body import Body
 from livestyle.networks.openvino_graph import build_graph, ov
 
-MOST_COMPILED = 8  # graphs, each with its own feature maps; the oldest is dropped first
-OTHER_SIZES_BYTES = 2**29  # threads may paint frames of different sizes, but a folder of pictures has many large ones
+MOST_COMPILED = 8  # compiled graphs to keep, each with its own feature maps; the oldest is dropped first
+# graphs for other frame sizes are dropped if all graphs take more: enough for threads that paint several sizes, but a folder of
+# pictures has many large ones
+OTHER_SIZES_BYTES = 2**29
 
 
 @cache
 def core() -> ov.Core:
-    """The only OpenVINO core of this process.
+    """Return the only OpenVINO core of this process.
 
     A core installs its own signal stack and restores the previous one when it is destroyed. If two cores are not destroyed in
     reverse order, a freed signal stack stays installed, and the next signal crashes the process.
@@ -30,13 +32,8 @@ def core() -> ov.Core:
     return ov.Core()
 
 
-def feature_map_bytes(body: Body, height: int, width: int, mixed: bool, streams: int) -> int:
-    """Memory of a compiled graph, in bytes, at most."""
-    return body.architecture.bytes_per_pixel * height * width * streams
-
-
 class RequestTicket:
-    """Ticket of a batch: each frame's inference request, and the array that it writes to."""
+    """Ticket of a batch. requests: (inference request, array (1, H, W, 3) that it writes to) of each frame."""
 
     def __init__(self, requests: list[tuple[ov.InferRequest, Image]]) -> None:
         self._requests = requests
@@ -50,7 +47,7 @@ class RequestTicket:
 class OpenVinoEngine:
     """Paints in bf16 if the processor has instructions for it, else in fp32.
 
-    A single frame is painted on all cores; a batch with one core per frame, as the cores then do not synchronise.
+    A single frame is painted on all cores, a batch with one core per frame, as the cores then need not synchronise.
     """
 
     name = "openvino"
@@ -65,13 +62,14 @@ class OpenVinoEngine:
         self.notes: list[str] = []
         self._memory = MainMemory(self.precision, has_strips=importlib.util.find_spec("torch") is not None)
         self._compiled: dict[tuple[Body, int, int, bool, int], ov.CompiledModel] = {}
-        self._strips: Any = None  # a CpuEngine
+        self._strips: Any = None  # a CpuEngine, which paints in strips, once it is needed
         self._lock = threading.Lock()  # guards _compiled and _strips
 
     def prepare(self, body: Body) -> None:
-        """Do nothing: graphs are compiled for a frame size, in a tenth of a second, when the first such frame arrives."""
+        """Do nothing: a graph is compiled for a frame size, in a tenth of a second, when the first frame of that size arrives."""
 
     def _compile(self, look: Look, frame: Image, streams: int) -> ov.CompiledModel:
+        """Return the cached or newly compiled graph. streams: number of frames that it paints in parallel."""
         height, width = frame.shape[:2]
         mixed = look.mixing is not None
         key = (look.body, height, width, mixed, streams)
@@ -79,9 +77,10 @@ class OpenVinoEngine:
             compiled = self._compiled.get(key)
             if compiled is None:
                 old = list(self._compiled)[1 - MOST_COMPILED :]
-                if sum(feature_map_bytes(*each) for each in old) > OTHER_SIZES_BYTES:
+                sizes = [body.architecture.bytes_per_pixel * h * w * parallel for body, h, w, _, parallel in old]  # at most
+                if sum(sizes) > OTHER_SIZES_BYTES:
                     old = [each for each in old if each[1:3] == key[1:3]]
-                self._compiled = {each: self._compiled[each] for each in old}  # before compiling, which needs their memory
+                self._compiled = {each: self._compiled[each] for each in old}  # before compiling, to free memory
                 precision = self.precision if look.body.architecture.supports_half else "float32"
                 settings = {
                     "NUM_STREAMS": streams,
@@ -102,7 +101,7 @@ class OpenVinoEngine:
         return self._submit_in_strips(batch)
 
     def _start(self, frame: Image, look: Look, streams: int) -> tuple[ov.InferRequest, Image]:
-        """A started request and the array for its result, (1, H, W, 3)."""
+        """Start an inference request. Returns it, and the array for its result, (1, H, W, 3)."""
         request, painted = self._compile(look, frame, streams).create_infer_request(), np.empty((1, *frame.shape), np.uint8)
         request.set_output_tensor(ov.Tensor(painted, shared_memory=True))
         inputs = [frame[None], look.rows] if look.mixing is None else [frame[None], look.rows, look.mixing]
@@ -110,7 +109,7 @@ class OpenVinoEngine:
         return request, painted
 
     def _submit_in_strips(self, batch: Batch) -> Ticket:
-        """Paint in strips with PyTorch, which is imported only for that. Raises TooLargeError if it is not installed."""
+        """Paint a single frame in strips with PyTorch. Raises TooLargeError if PyTorch is not installed."""
         try:
             from livestyle.engines.cpu import CpuEngine
         except ImportError:

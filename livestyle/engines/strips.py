@@ -1,4 +1,4 @@
-"""Painting in strips a frame that does not fit the memory whole."""
+"""Paint in strips a frame that does not fit in memory whole."""
 
 import numpy as np
 import torch
@@ -12,14 +12,14 @@ from livestyle.networks.torch_ops import TransformerNetwork, to_uint8
 
 @torch.inference_mode()
 def paint_in_strips(network: TransformerNetwork, rows: Tensor, mixing: Tensor | None, frame: Image) -> Image:
-    """(H, W, 3) uint8 RGB -> the same shape, painted, on the network's device.
+    """Paint a frame, (H, W, 3) uint8 RGB, on the network's device. Returns an array of the same shape.
 
     rows: (2, K). mixing: the look's matrix, (1, 3, 3), or None. All in fp32.
     """
     height, width = frame.shape[:2]
 
     def read(first: int, last: int) -> Tensor:
-        strip = torch.tensor(frame[first:last]).to(rows.device)  # copied: PyTorch warns about read-only arrays
+        strip = torch.tensor(frame[first:last]).to(rows.device)  # a copy, as PyTorch warns about read-only arrays
         return strip.permute(2, 0, 1)[None].float().div_(255)  # (1, 3, last - first, W)
 
     photo = Strips(3, height, width, read)

@@ -1,4 +1,4 @@
-"""What defines a transformer network."""
+"""The definition of a transformer network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from livestyle.networks.plan import FeatureMapSize, Plan
 
 @dataclass(frozen=True)
 class StripMemory:
-    """Memory for painting in strips, measured: per_pixel * pixels + fixed bytes, up to a width of 4096 pixels.
+    """Measured memory for painting in strips: per_pixel * pixels + fixed bytes, up to a width of 4096 pixels.
 
-    Wider pictures need proportionally more fixed bytes.
+    For wider pictures, `fixed` is proportional to the width.
     """
 
     per_pixel: int
-    """For the feature maps of the whole picture, in 16 bits."""
+    """Bytes per pixel of the photo, for feature maps of the whole picture in 16 bits."""
     fixed: int
-    """For the strips being computed."""
+    """Bytes for the strips that are being computed."""
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A transformer network: its definition, and what it supports.
 
-    Every network takes RGB in [0, 1] of any height and width >= 1, and returns a painting of the same shape in [0, 1], not
-    shifted against the photo.
+    Every network takes RGB in [0, 1] of any height and width >= 1, and returns a painting of the same shape in [0, 1], aligned
+    with the photo.
     All use conditional instance norm (Dumoulin et al., "A Learned Representation for Artistic Style", 2017): all styles share
     the convolutions, called the body; a style consists of the scale and shift of every norm. Concatenated, these are the
     style's rows, (2, K): row 0 holds the scales, row 1 the shifts.
@@ -36,18 +36,18 @@ class Architecture:
     name: str
     """Name in style files and on the command line."""
     summary: str
-    """What it is for, in one phrase after its name: for the help of `--model`."""
+    """Phrase that follows the name in the help of `--model`: "is fast on a CPU"."""
     made_for: Literal["cpu", "gpu"]
-    """Kind of device for which `--model auto` prefers it."""
+    """Kind of device on which `--model auto` prefers it."""
     forward: Callable[[Ops[Any], Any], Any]
-    """(interpreter, photo (N, 3, H, W) in [0, 1]) -> painting, the same shape in [0, 1]. A function of a module, so that looks
+    """(interpreter, photo (N, 3, H, W) in [0, 1]) -> painting, the same shape in [0, 1]. A module-level function, so that looks
     can be pickled."""
     bytes_per_pixel: int
-    """Peak memory of a forward pass in fp32, measured, per pixel of the photo."""
+    """Measured peak memory of a forward pass in fp32, in bytes per pixel of the photo."""
     strips: StripMemory | None
-    """Memory in strips. None: strips are not supported, and a frame that does not fit the memory whole is refused."""
+    """Memory for painting in strips. None: strips are not supported; a frame that does not fit in memory whole is refused."""
     supports_fused: bool = True
-    """Whether it may run on the fused GPU kernels."""
+    """Whether it may run with the fused GPU kernels."""
     supports_half: bool = True
     """Whether it may run in fp16 and bf16. If not, it runs in fp32 on every device."""
 

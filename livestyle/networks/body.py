@@ -1,4 +1,4 @@
-"""A body: the parameters of a network that its styles share."""
+"""A body: the parameters of a network that several styles share."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +34,10 @@ class Body:
 
     @cached_property
     def _hash(self) -> int:
-        """Cached, as engines look up the body for every frame. Adding 0 turns -0 into 0: they are equal but differ in bytes."""
+        """Hash of all values. Cached, as engines look up the body for every frame.
+
+        Adding 0 turns -0 into 0: the two are equal, but their bytes differ.
+        """
         return hash((self.architecture.name, *((self.parameters[name] + 0.0).tobytes() for name in sorted(self.parameters))))
 
     def __repr__(self) -> str:

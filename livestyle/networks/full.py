@@ -5,13 +5,13 @@ from livestyle.networks.ops import Ops, X, residual_block
 
 
 def forward(ops: Ops[X], photo: X) -> X:
-    """Johnson et al., "Perceptual Losses for Real-Time Style Transfer", 2016 (supplementary material).
+    """Network of Johnson et al., "Perceptual Losses for Real-Time Style Transfer", 2016 (supplementary material).
 
-    Differences: instance norm (Ulyanov et al. 2016) after every convolution, also the last one; nearest-neighbour upsampling
-    and a convolution instead of transposed convolutions.
+    Differences: instance norm (Ulyanov et al. 2016) after every convolution, including the last one; nearest-neighbour
+    upsampling and a convolution instead of each transposed convolution.
     """
     h, w = ops.size(photo)
-    m = 10  # margin, reflected here and cropped at the end, so that borders are painted like the inside
+    m = 10  # margin: reflected here and cropped at the end, so that the borders are painted like the inside
     x = ops.reflect(ops.scale(ops.centre(photo), 2), m, m, m, m)  # (N, 3, H + 20, W + 20)
     x = ops.relu(ops.norm(ops.conv("down1", x, 32, 9)))  # (N, 32, H + 20, W + 20)
     x = ops.relu(ops.norm(ops.conv("down2", x, 64, 3, stride=2)))  # (N, 64, half)

@@ -1,7 +1,7 @@
-"""GPU backend with fused kernels: everything between two convolutions, norm, ReLU, upsampling, addition and padding, in one pass.
+"""GPU backend with fused kernels: norm, ReLU, upsampling, addition and padding between two convolutions run in one pass.
 
-Eager PyTorch writes and reads the feature map once for each of these. Here a convolution's output is read once for the norm's
-statistics, and once more to write the padded input of the next convolution.
+Eager PyTorch reads and writes the feature map once for each of these operations. Here a convolution's output is read once for
+the norm's statistics, and once more to write the padded input of the next convolution.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ BLOCK = 2048  # values per program of `apply_pending`
 
 @triton.jit
 def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.constexpr, tile_pixels: tl.constexpr):
-    """Mean of each tile of pixels, and the sum of squared differences to it, which avoids catastrophic cancellation."""
+    """Compute the mean of each tile of pixels, and the sum of squared differences from it, which avoids cancellation errors."""
     tile, picture, tiles = tl.program_id(0), tl.program_id(1), tl.num_programs(0)
     pixel = tile * tile_pixels + tl.arange(0, tile_pixels)
     channel = tl.arange(0, padded)
@@ -39,9 +39,9 @@ def tile_moments(x, means, squares, pixels, channels: tl.constexpr, padded: tl.c
 @triton.jit
 def norm_factors(means, squares, rows, factors, shifts, first, length, row_step, pixels, tiles, channels: tl.constexpr,
                  padded: tl.constexpr, tile_pixels: tl.constexpr, step: tl.constexpr):  # fmt: skip
-    """From the tiles' moments and the style's rows: factor and shift of every channel that normalise, scale and shift it.
+    """Compute the factor and shift of every channel for the conditional instance norm, from the tiles' moments and the rows.
 
-    row_step: distance from one picture's rows to the next one's, in values; 0 if all pictures share rows.
+    row_step: distance between the rows of two pictures, in values; 0 if all pictures share rows.
     """
     picture, channel = tl.program_id(0), tl.arange(0, padded)
     mask = channel < channels
@@ -70,9 +70,9 @@ def norm_factors(means, squares, rows, factors, shifts, first, length, row_step,
 
 @triton.jit
 def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
-           is_normal: tl.constexpr, has_relu: tl.constexpr, is_doubled: tl.constexpr, is_added: tl.constexpr,
+           has_norm: tl.constexpr, has_relu: tl.constexpr, upsamples: tl.constexpr, adds: tl.constexpr,
            reflects: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
-    """Normalise x, apply ReLU, upsample by 2 and add another map, and write the padded result. A program writes part of a row."""
+    """Normalise x, apply ReLU, upsample by 2, add another map, and write the padded result. Each program writes part of a row."""
     out_row, out_height, picture = tl.program_id(1), tl.num_programs(1), tl.program_id(2)
     out_column, channel = tl.program_id(0) * tile_pixels + tl.arange(0, tile_pixels), tl.arange(0, padded)
     mask = (out_column < out_width)[:, None] & (channel < channels)[None]
@@ -83,11 +83,11 @@ def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim,
     else:
         row = tl.minimum(tl.maximum(row, 0), out_height - 2 * rim - 1)
         column = tl.minimum(tl.maximum(column, 0), out_width - 2 * rim - 1)
-    if is_doubled:
+    if upsamples:
         row, column = row // 2, column // 2
     source = x + (picture.to(tl.int64) * height + row) * width * channels
     values = tl.load(source + (column * channels)[:, None] + channel[None], mask, 0.0).to(tl.float32)
-    if is_normal:
+    if has_norm:
         factor = tl.load(factors + picture * channels + channel, channel < channels, 0.0)
         shift = tl.load(shifts + picture * channels + channel, channel < channels, 0.0)
         values = values * factor[None] + shift[None]
@@ -95,19 +95,19 @@ def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim,
         values = tl.maximum(values, 0.0)
     offsets = (picture.to(tl.int64) * out_height + out_row) * out_width * channels
     offsets += (out_column * channels)[:, None] + channel[None]
-    if is_added:
+    if adds:
         values += tl.load(other + offsets, mask, 0.0).to(tl.float32)
     tl.store(out + offsets, values.to(out.dtype.element_ty), mask)
 
 
 @dataclass(frozen=True)
 class PendingMap:
-    """A convolution's output, and the operations that are still to be applied to it: norm, ReLU and upsampling, in that order."""
+    """A convolution's output, and the operations that are yet to be applied to it: norm, ReLU and upsampling, in this order."""
 
     raw: Tensor
     """(N, C, H, W), channels-last."""
     factors: Tensor | None = None
-    """(N, C) fp32, as `shifts`; None if no norm is pending."""
+    """Factors of the norm, (N, C) fp32, as are the shifts. None if no norm is pending."""
     shifts: Tensor | None = None
     relu: bool = False
     doubled: bool = False
@@ -122,7 +122,7 @@ class PendingMap:
         return self.factors is None and not self.relu and not self.doubled
 
     def written(self, rim: int = 0, border: Border = "none", plus: Tensor | None = None) -> Tensor:
-        """The map with all operations applied, plus another map of that size, padded by the rim."""
+        """Apply all pending operations, add another map of the resulting size, and pad by `rim` on every side."""
         n, channels, height, width = self.raw.shape
         out_height, out_width = (side + 2 * rim for side in self.size)
         out = torch.empty(
@@ -138,9 +138,9 @@ class PendingMap:
 
 
 class FusedOps:
-    """Feature maps are `PendingMap`. Photo and rows, (2, K) or (N, 2, K), are on one GPU.
+    """Interpreter with fused kernels. Feature maps are `PendingMap`. Photo and rows, (2, K) or (N, 2, K), are on one GPU.
 
-    The sides of feature maps must be longer than a convolution's border.
+    The sides of feature maps must be longer than the border of a convolution.
     """
 
     def __init__(self, convolutions: dict[str, nn.Conv2d], rows: Tensor) -> None:
@@ -185,10 +185,10 @@ class FusedOps:
         return PendingMap(x.written(plus=y.raw if y.is_plain else y.written()))
 
     def _plain(self, x: PendingMap) -> Tensor:
-        """The map with all operations applied."""
+        """Apply all pending operations: (N, C, H, W)."""
         return x.raw if x.is_plain else x.written()
 
-    # eager: for the photo and the last layer, which have few channels
+    # the operations below run in eager mode: the photo and the last layer have few channels
 
     def centre(self, x: PendingMap) -> PendingMap:
         return PendingMap(self._torch.centre(self._plain(x)))

@@ -5,10 +5,10 @@ from livestyle.networks.ops import Ops, X, residual_block
 
 
 def forward(ops: Ops[X], photo: X) -> X:
-    """2.6 GFLOP at 640x360, with at most three channels at full size.
+    """Network of 2.6 GFLOP at 640x360, with at most three channels at full size.
 
-    Most of the computation is at an eighth of the size, where the receptive field is large and pixels are few. A bypass adds
-    the stem's features, at a quarter of the size, to keep the photo's edges sharp.
+    Most of the computation is at an eighth of the size, where there are few pixels and the receptive field is large. A bypass
+    adds the stem's features, at a quarter of the size, to keep the photo's edges sharp.
     """
     h, w = ops.size(photo)
     # pad to a multiple of 8, and to at least 16, as a norm needs more than one value; plus 2 on each side for the stem
@@ -19,7 +19,7 @@ def forward(ops: Ops[X], photo: X) -> X:
         x = residual_block(ops, f"blocks.{number}", x, 64, "repeat")
     x = ops.add(ops.upsample(ops.conv("widen", x, 32, 1, border="none")), fine)  # (N, 32, quarter)
     x = ops.relu(ops.norm(ops.conv("up", x, 32, 3, border="repeat")))
-    x = ops.painted(ops.sigmoid(ops.conv("out", x, 48, 3, border="repeat")))  # (N, 4 4 3, quarter)
+    x = ops.painted(ops.sigmoid(ops.conv("out", x, 48, 3, border="repeat")))  # (N, 4 x 4 x 3, quarter)
     return ops.crop(ops.shuffle(x, 4), 0, 0, h, w)  # (N, 3, H, W)
 
 

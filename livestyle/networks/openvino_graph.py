@@ -1,6 +1,6 @@
-"""OpenVINO backend of the transformer networks: graphs from uint8 to uint8, without PyTorch.
+"""OpenVINO backend of the transformer networks: graphs from uint8 frames to uint8 frames, without PyTorch.
 
-A style's rows are an input of the graph, so that a style change does not compile anything.
+The style's rows are an input of the graph, so that a change of style needs no compilation.
 """
 
 import sys
@@ -17,9 +17,9 @@ from livestyle.networks.ops import Border, mirrored
 
 @contextmanager
 def _no_telemetry() -> Iterator[None]:
-    """Hide the telemetry module while OpenVINO is imported: with it, the import forks a process that sends usage data.
+    """Hide the telemetry module while OpenVINO is imported. Otherwise the import forks a process that sends usage data.
 
-    It is restored afterwards, as the embedding program may use it.
+    The module is restored afterwards, as the embedding program may use it.
     """
     name = "openvino_telemetry"
     before = sys.modules.get(name)
@@ -36,12 +36,12 @@ with _no_telemetry():
     import openvino as ov
     from openvino import opset13 as op
 
-__all__ = ["GraphOps", "build_graph", "ov"]  # others take openvino from here, so that it is imported without telemetry
+__all__ = ["GraphOps", "build_graph", "ov"]  # other modules import `ov` from here, without telemetry
 Node = Any  # OpenVINO's nodes are untyped
 
 
 class GraphOps:
-    """Feature maps are nodes, (1, C, H, W), of a graph under construction. rows: a node, (2, K)."""
+    """Interpreter that builds an OpenVINO graph. Feature maps are its nodes, (1, C, H, W). rows: a node, (2, K)."""
 
     def __init__(self, parameters: dict[str, FloatArray], rows: Node) -> None:
         self._parameters = parameters
@@ -60,7 +60,7 @@ class GraphOps:
         return op.add(x, np.float32(shift)) if shift else x
 
     def reflect(self, x: Node, left: int, right: int, top: int, bottom: int) -> Node:
-        # op.pad refuses a pad that is not smaller than the side; gather rows and columns instead
+        # op.pad requires a pad smaller than the side; otherwise gather rows and columns
         height, width = self.size(x)
         if max(top, bottom) < height and max(left, right) < width:
             return op.pad(x, [0, 0, top, left], [0, 0, bottom, right], "reflect")
@@ -119,7 +119,11 @@ class GraphOps:
 
 
 def build_graph(body: Body, height: int, width: int, mixed: bool) -> ov.Model:
-    """Inputs: frame (1, H, W, 3) uint8, rows (2, K) and, if mixed, a look's mixing (3, 3). Output: painted (1, H, W, 3) uint8."""
+    """Build the graph of a body for frames of one size.
+
+    Inputs: frame (1, H, W, 3) uint8, rows (2, K) fp32 and, if `mixed`, the mixing matrix (3, 3) fp32.
+    Output: the painted frame, (1, H, W, 3) uint8.
+    """
     frame = op.parameter([1, height, width, 3], np.uint8, name="frame")
     rows = op.parameter([2, body.architecture.row_length], np.float32, name="rows")
     photo = op.transpose(op.convert(frame, "f32"), [0, 3, 1, 2])  # (1, 3, H, W), 0..255

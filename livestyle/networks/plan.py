@@ -1,4 +1,4 @@
-"""An interpreter that computes sizes only: a network's convolutions, norms and cost."""
+"""Interpreter that only computes sizes: lists a network's convolutions and norms, and their cost."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from livestyle.networks.ops import Border
 
 @dataclass(frozen=True)
 class FeatureMapSize:
-    """The size of one picture's feature map."""
+    """Size of a feature map of one picture."""
 
     channels: int
     height: int
@@ -21,22 +21,22 @@ class FeatureMapSize:
 
 @dataclass(frozen=True)
 class ConvolutionCost:
-    """The cost of one convolution on one picture."""
+    """Cost of one convolution on one picture."""
 
     operations: int
     """Floating-point operations: two per multiply-add."""
     read: int
-    """Values in the input feature map."""
+    """Number of values in the input feature map."""
     written: int
-    """Values in the output feature map."""
+    """Number of values in the output feature map."""
 
 
 class Plan:
-    """Records a network's convolutions and norms, and what they cost. Feature maps are sizes."""
+    """Interpreter that records convolutions, norms and their cost. Feature maps are `FeatureMapSize`."""
 
     def __init__(self) -> None:
         self.weights: dict[str, tuple[int, int, int, int]] = {}  # name -> (outputs, inputs, size, size)
-        self.norm_channels: list[int] = []
+        self.norm_channels: list[int] = []  # of each norm
         self.normed: list[str] = []  # convolutions followed by a norm
         self.costs: list[ConvolutionCost] = []
 

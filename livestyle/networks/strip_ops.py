@@ -1,8 +1,8 @@
-"""Backend for pictures larger than the memory: layer by layer, every layer in strips, with the same result.
+"""Backend for pictures that do not fit in memory: each layer is computed in strips, with the same result as on the whole picture.
 
-A norm's statistics are over the whole picture: painting one strip after another through all layers would show seams. Here
+A norm uses statistics of the whole picture, so painting one strip after another through all layers would show seams. Here
 every convolution runs over the whole picture, strip by strip, and its output is stored in 16 bits. The norm's statistics are
-computed from that. Everything between two convolutions is computed again for every strip that the next one reads.
+computed from that. The operations between two convolutions are computed again for every strip that the second one reads.
 """
 
 import ctypes
@@ -19,8 +19,8 @@ from torch import Tensor
 from livestyle.networks.ops import Border, mirrored
 from livestyle.networks.torch_ops import PAD_MODES, TorchOps, TransformerNetwork, reflect_pad
 
-STRIP_VALUES = 2**22  # values of a strip in fp32: 16 MiB
-MIN_STRIP_ROWS = 16  # of a strip: neighbouring strips read a few of the same rows
+STRIP_VALUES = 2**22  # fp32 values per strip: 16 MiB
+MIN_STRIP_ROWS = 16  # rows per strip: neighbouring strips overlap by a few rows, which are computed twice
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Strips:
             yield first, min(first + step, self.height)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Strips":
-        """The map with a function applied to every strip; it must not depend on neighbouring pixels."""
+        """Apply a function to every strip. It must not depend on neighbouring pixels."""
         return replace(self, read=lambda first, last: change(self.read(first, last)))
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Strips":
-        """The map with every channel multiplied by its factor and increased by its shift, (C)."""
+        """Multiply every channel by its factor and add its shift, (C) each."""
         return self.mapped(lambda strip: _affine(strip, factor, shift))
 
     def padded(self, rows: NDArray[np.int64], change: Callable[[Tensor], Tensor], width: int) -> "Strips":
-        """The map with the given rows in the given order, every strip padded to `width` by a function."""
+        """Select rows, by index and in this order, and pad every strip to `width` by the function `change`."""
 
         def read(first: int, last: int) -> Tensor:
             wanted = rows[first:last]
@@ -63,7 +63,7 @@ class Strips:
 
 
 class StripOps:
-    """Feature maps are `Strips` of one picture, on the network's device, in fp32. rows: (2, K)."""
+    """Interpreter that computes in strips. Feature maps are `Strips` of one picture, on the network's device, in fp32. rows: (2, K)."""
 
     def __init__(self, network: TransformerNetwork, rows: Tensor) -> None:
         self._torch = TorchOps(network.convolutions, rows)
@@ -78,7 +78,7 @@ class StripOps:
         """
         mean = square = torch.zeros(x.channels, dtype=torch.float64)
         for first, last in x.ranges():
-            # group norm returns them as well, and is ten times as fast as var_mean on CPUs
+            # group norm returns them too, and on CPUs is ten times as fast as var_mean
             pixels, share = (last - first) * x.width, (last - first) / x.height
             strip = x.read(first, last)
             strip = strip if strip.is_cpu else strip.contiguous()  # required on other devices in older PyTorch
@@ -90,14 +90,14 @@ class StripOps:
         return mean.float().to(self._torch.rows.device), variance.float().to(self._torch.rows.device)
 
     def _stored(self, x: Strips, compute: Callable[[int, int], Tensor]) -> Strips:
-        """A feature map of x's size, computed once and stored in 16 bits.
+        """Compute a feature map of x's size once, and store it in 16 bits.
 
-        Values are quantised evenly between minimum and maximum of a channel in a strip: several times finer than half precision.
+        Values are quantised evenly between the minimum and maximum of each channel of a strip: several times finer than fp16.
         """
         shape, device = (1, x.channels, x.height, x.width), self._torch.rows.device
-        # one block, which is returned to the system when freed; a block per strip would fragment the heap
+        # one block: it is returned to the system when freed, while a block per strip would fragment the heap
         stored = torch.empty(shape, dtype=torch.int16, device=device, memory_format=torch.channels_last)
-        scales: list[tuple[int, int, Tensor, Tensor]] = []  # first and last row of a strip, its steps and middles, (C)
+        scales: list[tuple[int, int, Tensor, Tensor]] = []  # (first, last, step (C), middle (C)) of each strip
         for first, last in x.ranges():
             strip = compute(first, last)
             least, greatest = strip.amin((0, 2, 3)), strip.amax((0, 2, 3))
@@ -160,7 +160,7 @@ class StripOps:
         return x.mapped(self._torch.sigmoid)
 
     def add(self, x: Strips, y: Strips) -> Strips:
-        # stored, or every residual block would compute all blocks before it again
+        # stored, as otherwise every residual block would compute all blocks before it again
         return self._stored(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
 
     def upsample(self, x: Strips) -> Strips:
@@ -185,7 +185,10 @@ class StripOps:
 
 
 def _affine(strip: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """Every channel times its factor plus its shift, (C). On rows of W C values, which is five times as fast as on rows of C."""
+    """Multiply every channel by its factor and add its shift, (C) each.
+
+    Computed on rows of W * C values, which is five times as fast as on rows of C values.
+    """
     _, channels, height, width = strip.shape
     lines = strip.permute(0, 2, 3, 1).reshape(height, width * channels)
     lines = torch.addcmul(shift.repeat(width), lines, factor.repeat(width))
@@ -193,6 +196,6 @@ def _affine(strip: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
 
 
 def _trim_heap() -> None:
-    """Return freed memory to the system. glibc retains a gigabyte of it after a few layers of a large picture."""
+    """Return freed memory to the system. Otherwise glibc retains a gigabyte after a few layers of a large picture."""
     with suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)

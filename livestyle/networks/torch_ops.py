@@ -13,16 +13,16 @@ from livestyle.networks.body import Body
 from livestyle.networks.ops import Border
 
 PAD_MODES = {"reflect": "reflect", "repeat": "replicate"}
-"""Border -> mode of F.pad."""
+"""Border -> mode of F.pad, for convolutions."""
 EPS = 1e-5
-"""Added to variances; the default of torch's group norm."""
+"""Value added to variances: the default of torch's group norm."""
 
 
 def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
-    """Reflect padding of any width.
+    """Pad by reflection, by any width.
 
-    F.pad refuses a pad that is not smaller than the side. In channels-last memory with three channels it also takes four times
-    as long; with many channels it is faster.
+    F.pad requires a pad smaller than the side. In channels-last memory it also takes four times as long with three channels;
+    with many channels it is faster. Raises ValueError for an empty picture.
     """
     if 0 in x.shape:
         raise ValueError(f"cannot reflect an empty picture, {tuple(x.shape)}")  # the loop below would not end
@@ -30,7 +30,7 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
         x, left, right = F.pad(x, (left, right, 0, 0), mode="replicate"), 0, 0
     if x.shape[2] == 1:
         x, top, bottom = F.pad(x, (0, 0, top, bottom), mode="replicate"), 0, 0
-    far_y, far_x = x.shape[2] - 1, x.shape[3] - 1  # the most that one reflection adds; later ones mirror again
+    far_y, far_x = x.shape[2] - 1, x.shape[3] - 1  # the most that one reflection can add; the loop reflects again
     while left or right or top or bottom:
         west, east, north, south = min(left, far_x), min(right, far_x), min(top, far_y), min(bottom, far_y)
         h, w = x.shape[2:]
@@ -41,12 +41,12 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
 
 
 def to_uint8(picture: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1], overwritten -> (N, H, W, 3) uint8."""
+    """Convert pictures, (N, 3, H, W) in [0, 1], which are overwritten, to (N, H, W, 3) uint8."""
     return picture.mul_(255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 class Bordered(Function):
-    """F.pad for a rim narrower than the picture. Keeps channels-last memory, which F.pad does not on GPUs."""
+    """Pad by a rim narrower than the picture, like F.pad. Keeps channels-last memory, which F.pad does not do on GPUs."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rim: int, border: Border) -> Tensor:
@@ -69,9 +69,10 @@ class Bordered(Function):
 
 
 def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]:
-    """Views of both rims and of the pixels that they show, in mirrored order: (N, side, other side, C) -> [(outside, inside)].
+    """Return a pair of views, (outside, inside), for each of the two rims: `inside` in reverse order is the content of `outside`.
 
-    outside: (N, rim, other side, C). inside: the same shape, or (N, 1, other side, C) for the border "repeat".
+    lines: (N, side, other side, C). outside: (N, rim, other side, C). inside: the same shape, or (N, 1, other side, C) for the
+    border "repeat".
     """
     far, past = lines.shape[1] - rim, lines.shape[1]
     outside = lines[:, :rim], lines[:, far:past]
@@ -81,50 +82,51 @@ def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]
 
 
 def normalised(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Every channel of every picture, (N, C, H, W), normalised to mean 0 and variance 1, and 1 / its standard deviation, (N, C).
+    """Normalise every channel of every picture, (N, C, H, W), to mean 0 and variance 1.
 
-    By torch's group norm on CPUs. On GPUs group norm does not keep channels-last memory.
+    Also returns 1 / standard deviation of each channel, (N, C). On CPUs this is torch's group norm; on GPUs that does not keep
+    channels-last memory.
     """
     if x.is_cuda:
         return normalised_in_lines(x)
     n, c, h, w = x.shape
-    normed, _, per_deviation = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
-    return normed, per_deviation
+    normed, _, rstd = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
+    return normed, rstd
 
 
 def normalised_in_lines(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`normalised` in channels-last memory, with statistics in fp32."""
+    """Do the same as `normalised` for channels-last memory, with statistics in fp32."""
     n, c, h, w = x.shape
     lines = x.permute(0, 2, 3, 1).reshape(n, h * w, c)
     mean = lines.mean(1, keepdim=True, dtype=torch.float32)  # (N, 1, C)
     centred = torch.sub(lines, mean, out=torch.empty_like(lines))
-    variance = (centred * centred).mean(1, keepdim=True, dtype=torch.float32)  # not a power, which autocast computes in fp32
-    per_deviation = (variance + EPS).rsqrt()
-    normed = torch.mul(centred, per_deviation, out=centred)
-    return normed.reshape(n, h, w, c).permute(0, 3, 1, 2), per_deviation[:, 0]
+    variance = (centred * centred).mean(1, keepdim=True, dtype=torch.float32)  # autocast would compute a power in fp32
+    rstd = (variance + EPS).rsqrt()
+    normed = torch.mul(centred, rstd, out=centred)
+    return normed.reshape(n, h, w, c).permute(0, 3, 1, 2), rstd[:, 0]
 
 
 class StyledNorm(Function):
     """Instance norm of pictures (N, C, H, W), each with its own scales and shifts, rows (N, 2, C). Statistics are in fp32.
 
-    The gradient is written out (Ioffe and Szegedy 2015, section 3): in channels-last memory on CPUs that of torch's group norm
-    takes seven times as long, half of a training step of `full`.
+    The gradient is implemented here (Ioffe and Szegedy 2015, section 3). In channels-last memory on CPUs, the gradient of
+    torch's group norm takes seven times as long, which is half of a training step of `full`.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
-        normed, per_deviation = normalised(x)
-        ctx.save_for_backward(normed, per_deviation, rows)
+        normed, rstd = normalised(x)
+        ctx.save_for_backward(normed, rstd, rows)
         scale, shift = rows.to(x.dtype)[..., None, None].unbind(1)  # (N, C, 1, 1)
         return torch.addcmul(shift, normed, scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        normed, per_deviation, rows = ctx.saved_tensors
+        normed, rstd, rows = ctx.saved_tensors
         n, c, h, w = normed.shape
         lines = [x.permute(0, 2, 3, 1).reshape(n, h * w, c) for x in (gradient, normed)]  # (N, H W, C), for fast sums
         sums = torch.stack([(lines[0] * lines[1]).sum(1, dtype=rows.dtype), lines[0].sum(1, dtype=rows.dtype)], 1)  # (N, 2, C)
-        factor = (rows[:, 0] * per_deviation)[:, None]  # (N, 1, C)
+        factor = (rows[:, 0] * rstd)[:, None]  # (N, 1, C)
         slope, mean = (factor * sums / (h * w)).to(gradient.dtype)[:, :, None].unbind(1)
         through = torch.addcmul(-mean, lines[0], factor.to(gradient.dtype))  # (N, H W, C)
         through = torch.addcmul(through, lines[1], slope, value=-1)
@@ -132,7 +134,7 @@ class StyledNorm(Function):
 
 
 class TorchOps:
-    """Feature maps are tensors, (N, C, H, W).
+    """Interpreter on PyTorch. Feature maps are tensors, (N, C, H, W).
 
     convolutions: name -> module. rows: (2, K) for the whole batch, or (N, 2, K), one per picture.
     """
@@ -143,7 +145,7 @@ class TorchOps:
         self._taken = 0
 
     def next_rows(self, channels: int) -> Tensor:
-        """The rows' columns for the next norm, (2, C) or (N, 2, C)."""
+        """Take the columns of the rows for the next norm: (2, C) or (N, 2, C)."""
         part = self.rows[..., self._taken : self._taken + channels]
         self._taken += channels
         return part
@@ -153,7 +155,7 @@ class TorchOps:
 
     def centre(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        lines = x.permute(0, 2, 3, 1).reshape(n, h, w * c)  # long rows in channels-last memory: three times as fast
+        lines = x.permute(0, 2, 3, 1).reshape(n, h, w * c)  # sums over long rows of channels-last memory are three times as fast
         mean = lines.mean(1).reshape(n, w, c).mean(1)  # (N, C)
         return (lines - mean.repeat(1, w)[:, None]).reshape(n, h, w, c).permute(0, 3, 1, 2)
 
@@ -170,9 +172,9 @@ class TorchOps:
         return F.conv2d(x, module.weight, module.bias, stride)
 
     def norm(self, x: Tensor) -> Tensor:
-        """Instance norm as a group norm with one group per channel.
+        """Compute the instance norm as a group norm with one group per channel.
 
-        Its statistics are in fp32 for every type of x, and on CPUs it is many times faster than torch's instance norm.
+        Its statistics are in fp32 for every dtype of x, and on CPUs it is many times faster than torch's instance norm.
         """
         channels = x.shape[1]
         part = self.next_rows(channels)
@@ -209,7 +211,7 @@ class TorchOps:
 
 
 class TransformerNetwork(nn.Module):
-    """An architecture's convolutions as modules; a module's name is the convolution's."""
+    """A network as a PyTorch module. Its submodules are the convolutions, with their names in the architecture."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -224,7 +226,7 @@ class TransformerNetwork(nn.Module):
             place.add_module(last, nn.Conv2d(inputs, outputs, size))
 
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] and rows, (2, K) or one per picture, (N, 2, K) -> painting, (N, 3, H, W) in [0, 1]."""
+        """Paint photos, (N, 3, H, W) in [0, 1]. Returns the same shape and range. rows: (2, K), or one per picture, (N, 2, K)."""
         painted: Tensor = self.architecture.forward(TorchOps(self.convolutions, rows), x)
         return painted
 
@@ -233,18 +235,18 @@ class TransformerNetwork(nn.Module):
         return {name: module for name, module in self.named_modules() if isinstance(module, nn.Conv2d)}
 
     def plain_rows(self) -> Tensor:
-        """Rows (2, K) with scales of 1 and shifts of 0: where training starts."""
+        """Rows (2, K) with scales of 1 and shifts of 0, with which training starts."""
         length = self.architecture.row_length
         return torch.stack([torch.ones(length), torch.zeros(length)])
 
     def body(self) -> Body:
-        """A copy of the current parameters."""
+        """Copy the current parameters into a body."""
         state = {name: value.detach().float().cpu().numpy().copy() for name, value in self.state_dict().items()}
         return Body(self.architecture, state)
 
     @classmethod
     def of(cls, body: Body) -> "TransformerNetwork":
-        """The network of a body, in evaluation mode, without gradients."""
+        """Build the network of a body, in evaluation mode, without gradients."""
         with torch.device("meta"):
             network = cls(body.architecture)
         network.load_state_dict({name: torch.tensor(value) for name, value in body.parameters.items()}, assign=True)

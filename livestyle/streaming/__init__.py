@@ -1,1 +1,1 @@
-"""Take frames from a source to sinks: channels, the pipeline, looks over time, smoothing and fan-out."""
+"""Move frames from a source to sinks: channels, the pipeline, look sources, smoothing and fan-out."""

@@ -1,8 +1,8 @@
-"""Bounded queues between threads, and a channel: a queue that its own thread fills from an iterable.
+"""Bounded queues between threads, and channels: queues that a thread of their own fills from an iterable.
 
-Items, the end and an error of the iterable arrive at the reader in order. A reader that stops early closes the channel; the
-thread then closes its iterable and is joined. A chain of generators with a channel between each two is therefore a pipeline
-that starts, ends and fails as one.
+The reader receives the items of the iterable in order, then its end or its error. A reader that stops early closes the
+channel; the thread then closes its iterable and is joined. Generators that are chained by channels therefore start, end and
+fail together.
 """
 
 import time
@@ -17,9 +17,9 @@ THREAD_NAME = "livestyle-channel"
 
 
 class BoundedQueue(Generic[T]):
-    """Passes items from one writing thread to one reading thread. Iterate over it, or poll it.
+    """Passes items from one writing thread to one reading thread, which iterates over the queue or polls it.
 
-    capacity: the largest number of items in the queue.
+    capacity: maximum number of items in the queue.
     drop_oldest: False blocks the writer while the queue is full (back-pressure: no item is lost); True discards the oldest
     item and counts it in `dropped`.
     """
@@ -28,7 +28,7 @@ class BoundedQueue(Generic[T]):
         self.dropped = 0
         """Items discarded because the queue was full."""
         self.error: BaseException | None = None
-        """The error that the writer ended with."""
+        """The error that the writer passed to `end`, or None."""
         self._capacity = capacity
         self._drop_oldest = drop_oldest
         self._items: deque[T] = deque()
@@ -37,7 +37,7 @@ class BoundedQueue(Generic[T]):
         self._closed = False  # by the reader: no more items are read
 
     def put(self, item: T) -> bool:
-        """Append an item, waiting for space unless `drop_oldest`. False, and the item is discarded, if the queue is closed."""
+        """Append an item; unless `drop_oldest`, wait for space. If the queue is closed, discard the item and return False."""
         with self._changed:
             while not self._closed and not self._drop_oldest and len(self._items) >= self._capacity:
                 self._changed.wait()
@@ -50,13 +50,13 @@ class BoundedQueue(Generic[T]):
             return not self._closed
 
     def end(self, error: BaseException | None = None) -> None:
-        """For the writer: mark the end. The reader still receives the items in the queue, then the error if there is one."""
+        """Mark the end (called by the writer). The reader still receives the queued items, then the error if there is one."""
         with self._changed:
             self._ended, self.error = True, error
             self._changed.notify_all()
 
     def poll(self, timeout_seconds: float | None = None) -> T | None:
-        """Return the next item, or None after the timeout. Raises StopIteration at the end, or the error of the writer."""
+        """Return the next item, or None after the timeout. At the end, raises the error of the writer, or StopIteration."""
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         with self._changed:
             while not self._items and not self._ended and not self._closed:
@@ -81,7 +81,7 @@ class BoundedQueue(Generic[T]):
         return item
 
     def close(self) -> None:
-        """For the reader: discard the items in the queue and unblock the writer, whose next `put` returns False."""
+        """Discard the queued items and unblock the writer, whose `put` returns False from now on (called by the reader)."""
         with self._changed:
             self._closed = True
             self._items.clear()
@@ -89,11 +89,11 @@ class BoundedQueue(Generic[T]):
 
 
 class Channel(BoundedQueue[T]):
-    """A queue that its own thread fills from an iterable. Close it after use; it is a context manager.
+    """A queue that is filled from an iterable by a thread of its own. Close it after use, or use it as a context manager.
 
-    join_timeout_seconds: the longest time that close() waits for a thread inside a library call that cannot be interrupted
-    (a stalled camera, a model being compiled); None for no limit. After the timeout the channel `is_stuck`: the thread
-    closes the iterable and ends when the call returns.
+    join_timeout_seconds: how long `close` waits for a thread inside a library call that cannot be interrupted (a stalled
+    camera, a model being compiled); None for no limit. After the timeout the channel `is_stuck`; once the call returns, the
+    thread closes the iterable and ends.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Channel(BoundedQueue[T]):
                 self.received += 1
                 if not self.put(item):
                     break
-        except BaseException as caught:  # of any kind: the reader raises it
+        except BaseException as caught:  # any error: it is raised in the reading thread
             error = caught
         finally:
             if isinstance(self._iterable, Generator):
@@ -131,7 +131,7 @@ class Channel(BoundedQueue[T]):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the thread outlived close(). It may still use its resources: do not close them."""
+        """Whether the thread is still running after `close`. It may still use the iterable's resources: do not close those."""
         return self._closed and self._thread.is_alive()
 
     def __enter__(self) -> Self:
@@ -142,8 +142,8 @@ class Channel(BoundedQueue[T]):
 
 
 def is_any_left_behind() -> bool:
-    """Whether a thread is still running after everything was closed.
+    """Whether the thread of a channel or output is still running. Call it after all of them were closed.
 
-    The interpreter must then be ended by os._exit: a normal exit unloads libraries while the thread is inside them.
+    If so, end the interpreter by os._exit: a normal exit would unload libraries while the thread is inside them.
     """
     return any(thread.name == THREAD_NAME for thread in all_threads())

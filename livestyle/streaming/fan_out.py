@@ -1,4 +1,4 @@
-"""Write each frame to several sinks. Each has its own policy, and its failure does not affect the others.
+"""Write each frame to several sinks. Each has its own policy, and the failure of one does not affect the others.
 
     caller ─▶ fan-out ─▶ window, in the caller's thread
                       ─▶ queue ─▶ thread: recording
@@ -21,10 +21,10 @@ QUEUED_FRAMES = 4
 
 
 class Policy(Enum):
-    """Where an output is written, and what happens if it is slower than the frames."""
+    """Which thread writes an output, and what happens if it is slower than the frames arrive."""
 
     INLINE = auto()
-    """In the caller's thread: for a window, which only the main thread may serve."""
+    """In the caller's thread: for a window, which only the main thread may update."""
     WAIT = auto()
     """In its own thread; a full queue blocks the caller: for a recording, where no frame may be lost."""
     DROP_OLDEST = auto()
@@ -33,15 +33,15 @@ class Policy(Enum):
 
 @dataclass(frozen=True)
 class Output:
-    """A sink, and how it is written. The fan-out closes the sink."""
+    """A sink with its policy. The fan-out closes the sink."""
 
     name: str
     """Unique among the outputs of a fan-out."""
     sink: Sink
     policy: Policy
     join_timeout_seconds: float | None = None
-    """How long to wait, at the end, for its thread, before it is left behind and reported as a failure.
-    None: no limit, as completing a long recording may take long."""
+    """How long to wait at the end for the thread of this output. After that, the thread is left behind, which is a failure.
+    None for no limit: completing a long recording may take long."""
 
 
 def raise_failure(_name: str, error: BaseException) -> NoReturn:
@@ -53,12 +53,12 @@ class FanOut:
     """A sink that writes each frame to all of its outputs. Frames are shared between them, not copied.
 
     A sink that raises in `write` or `close` is closed with that error and removed; the other outputs continue. Each failure
-    is reported once, by on_failure(name, error), which is called in the caller's thread by `write`, `report_failures` or
-    `close`. An error in the thread of an output is therefore reported by a later call. By default the error is raised, after
-    the call has written to, or closed, the other outputs.
+    is reported once: `write`, `report_failures` or `close` call on_failure(name, error), in the caller's thread. A failure in
+    the thread of an output is therefore reported by a later call. The default on_failure raises the error, after the call has
+    written to, or closed, the other outputs.
 
-    All methods must be called by one thread. KeyboardInterrupt in that thread is not a failure of an output: it passes, and
-    the caller closes the fan-out with it.
+    All methods must be called by one thread. KeyboardInterrupt in that thread is not a failure of an output: it is raised to
+    the caller, which passes it to `close`.
     """
 
     def __init__(self, outputs: Iterable[Output] = (), on_failure: Callable[[str, BaseException], None] = raise_failure) -> None:
@@ -76,16 +76,16 @@ class FanOut:
         return self._dropped + Counter({name: writer.dropped for name, writer in self._writers.items()})
 
     def add(self, output: Output) -> None:
-        """Add an output; it gets the next frame. Raises ValueError if there is an output of that name."""
+        """Add an output, which receives the frames from the next one on. Raises ValueError if the name is in use."""
         if output.name in self._writers:
-            raise ValueError(f"there is an output {output.name} already")
+            raise ValueError(f"there is already an output named {output.name}")
         self._writers[output.name] = _InlineWriter(output) if output.policy is Policy.INLINE else _ThreadWriter(output)
 
     def remove(self, name: str) -> None:
-        """Complete an output, wait for it, and remove it.
+        """Complete an output, wait until it has ended, and remove it.
 
-        Raises its error if it fails, or if it had failed and that was not reported yet; on_failure is not called.
-        Raises KeyError if there is no such output: also after its failure was reported.
+        Raises its error if it fails now, or if it failed before and that was not reported yet; on_failure is not called.
+        Raises KeyError if there is no output of this name, for example because its failure was reported.
         """
         writer = self._writers[name]
         writer.end(None)
@@ -100,14 +100,14 @@ class FanOut:
         self.report_failures()
 
     def report_failures(self) -> None:
-        """Remove and report the outputs that have failed. `write` does so too; call this while no frames arrive."""
+        """Remove and report the outputs that have failed. `write` does this too; call it while no frames arrive."""
         for name, writer in list(self._writers.items()):
             if writer.failure is not None:
                 writer.join()
                 self._report(name)
 
     def close(self, error: BaseException | None = None) -> None:
-        """Write the queued frames, close all sinks with that error, join all threads, then report failures. Idempotent."""
+        """Write the queued frames, close all sinks with `error`, join all threads, then report failures. Idempotent."""
         for writer in self._writers.values():
             writer.end(error)
         for writer in self._writers.values():
@@ -135,12 +135,12 @@ class _InlineWriter:
     def __init__(self, output: Output) -> None:
         self.sink = output.sink
         self.failure: BaseException | None = None
-        """The sink's error. `join` closes the sink with it."""
+        """The error of the sink, with which `join` closes it."""
         self._error: BaseException | None = None
         self._closed = False
 
     def write(self, frame: Frame) -> None:
-        if self.failure is not None:  # not reported yet
+        if self.failure is not None:  # which was not reported yet
             return
         try:
             self.sink.write(frame)
@@ -166,7 +166,7 @@ class _ThreadWriter:
     def __init__(self, output: Output) -> None:
         self.sink = output.sink
         self.failure: BaseException | None = None
-        """The sink's error. The sink is closed, unless its thread was left behind."""
+        """The error of the sink. Once it is set, the sink is closed, unless its thread was left behind."""
         self._name, self._join_timeout_seconds = output.name, output.join_timeout_seconds
         self._error: BaseException | None = None
         self._queue = BoundedQueue[Frame](QUEUED_FRAMES, drop_oldest=output.policy is Policy.DROP_OLDEST)
@@ -195,9 +195,9 @@ class _ThreadWriter:
         try:
             for frame in self._queue:
                 self.sink.write(frame)
-        except BaseException as error:  # of any kind: the caller's thread reports it
+        except BaseException as error:  # any error: it is reported in the caller's thread
             failure = error
-        self._queue.close()  # a caller that waits for space continues
+        self._queue.close()  # unblocks a caller that waits for space
         try:
             self.sink.close(failure or self._error)
         except BaseException as error:

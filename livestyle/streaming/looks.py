@@ -11,12 +11,12 @@ from livestyle.look import Look
 
 
 class LookSource(Protocol):
-    """Returns the look of each frame. Commands, keys and network messages change a look source, never an engine."""
+    """Returns the look of each frame. User commands change the look source; they never change the engine."""
 
     def at(self, seconds: Fraction) -> Look:
-        """Return the look of the frame with that presentation time. An unchanged look is the same object.
+        """Return the look for a presentation time. If it has not changed, return the same object.
 
-        The painting thread calls it once per frame; it must not block. An error ends the run.
+        Called by the painting thread once per frame, in order. Must not block. If it raises, the run ends with that error.
         """
 
 
@@ -31,28 +31,28 @@ class ConstantLook:
 
 
 class SwitchedLook:
-    """The look that was set last, at all times: for interactive control."""
+    """The look that was set last, whatever the time: for interactive control."""
 
     def __init__(self, look: Look) -> None:
         self.look = look
-        """Settable by any thread; takes effect with the next frame that is painted."""
+        """The current look. Any thread may set it; it is used from the next painted frame on."""
 
     def at(self, seconds: Fraction) -> Look:
         return self.look
 
 
 class Playlist:
-    """Consecutive looks of equal duration, each with a crossfade to the next one at its end. The last look stays.
+    """Consecutive looks of equal duration, each ending with a crossfade to the next one. The last look stays.
 
-    Looks with different bodies cannot be crossfaded: the change is a cut at the end.
-    Raises ValueError without a look, and unless 0 <= crossfade_seconds <= seconds_each.
+    Looks with different bodies cannot be crossfaded: the look changes abruptly at the end of its duration.
+    Raises ValueError if there is no look, if seconds_each <= 0, or unless 0 <= crossfade_seconds <= seconds_each.
     """
 
     def __init__(self, looks: Sequence[Look], seconds_each: Fraction, crossfade_seconds: Fraction = Fraction(0)) -> None:
         if not looks:
             raise ValueError("a playlist needs at least one look")
         if seconds_each <= 0 or not 0 <= crossfade_seconds <= seconds_each:
-            raise ValueError(f"a crossfade of {crossfade_seconds} s does not fit into looks of {seconds_each} s")
+            raise ValueError(f"a crossfade of {crossfade_seconds} s does not fit in looks of {seconds_each} s")
         self._looks, self._seconds_each, self._crossfade_seconds = looks, seconds_each, crossfade_seconds
 
     def at(self, seconds: Fraction) -> Look:
@@ -66,9 +66,9 @@ class Playlist:
 
 
 def crossfade(one: Look, other: Look, share: float) -> Look:
-    """Return a look between two: share 0 is the one, 1 the other. The one if their bodies differ.
+    """Interpolate between two looks: share 0 gives `one`, 1 gives `other`. If their bodies differ, returns `one`.
 
-    Rows and strength change linearly; keep_colors and the name change in the middle.
+    Rows and strength change linearly; keep_colors and the name change at share 0.5.
     """
     if one.body != other.body:
         return one

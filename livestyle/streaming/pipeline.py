@@ -1,8 +1,8 @@
-"""Read, paint and transform frames; the caller's thread takes them and writes them to the outputs.
+"""Read, paint and transform frames. The caller receives them and writes them to the outputs.
 
     source ─▶ channel ─▶ engine, looks ─▶ stages ─▶ channel ─▶ caller ─▶ sink, or fan-out
 
-Reading, painting and the caller's work run in three threads, at the same time.
+Reading, painting and the caller's work run concurrently, in three threads.
 """
 
 from collections import deque
@@ -22,29 +22,29 @@ from livestyle.streaming.channel import Channel
 from livestyle.streaming.looks import LookSource
 
 JOIN_TIMEOUT_SECONDS = 0.4
-"""Limit for each of the two threads: a live run ends in less than a second, even if its camera or its engine is stuck."""
+"""Limit for each of the two threads, so that a live run ends in less than a second even if its camera or engine is stuck."""
 
 
 class Painted(NamedTuple):
-    """A painted frame, and what it was painted from."""
+    """A painted frame, with the photo and the look from which it was painted."""
 
     frame: Frame
     """The painting, with the times of the photo."""
     photo: Image
-    """As the source gave it."""
+    """The image as read from the source."""
     look: Look
 
 
 Stage = Callable[[Iterable[Painted]], Iterator[Painted]]
-"""Transforms the painted frames, in order, without changing their times. It holds no resources."""
+"""A function that transforms the painted frames, in order, without changing their times. It must not hold resources."""
 
 
 @dataclass(frozen=True)
 class Buffering:
-    """How many frames are held at each place, and what happens to the surplus. Chosen once per run."""
+    """How many frames are buffered in each step, and what happens if a buffer is full. Chosen once per run."""
 
     batch: int
-    """Frames painted together."""
+    """Number of frames that are painted together."""
     queued: int
     """Capacity of each channel, in frames."""
     drop_oldest: bool
@@ -52,20 +52,21 @@ class Buffering:
     batches_in_flight: int | None = None
     """Batches submitted before the first result is fetched; None for as many as the engine declares."""
     join_timeout_seconds: float | None = None
-    """How long to wait, at the end, for a thread inside a read or a computation before it is left behind; None for no limit."""
+    """How long to wait at the end for a thread that is inside a read or a computation. After that, it is left behind.
+    None for no limit."""
 
 
 LIVE = Buffering(1, queued=1, drop_oldest=True, batches_in_flight=1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS)
-"""Lowest latency: frames that cannot be painted in time are dropped."""
+"""For the lowest latency: frames that cannot be painted in time are dropped."""
 
 
 def offline(batch: int) -> Buffering:
-    """Highest throughput: no frame is dropped, and the engine always has a batch in its queue."""
+    """For the highest throughput: no frame is dropped, and the engine always has a batch to paint."""
     return Buffering(batch, queued=batch, drop_oldest=False)
 
 
 def read_all(source: Source, nv12: bool = True) -> Iterator[Frame]:
-    """Yield the frames of a source and close it, in the reading thread. Raises InputError if an item is not a valid frame."""
+    """Yield the frames of a source, then close it. Raises InputError if an item is not a valid frame; see `check_frame`."""
     try:
         while (frame := source.read()) is not None:
             check_frame(frame, nv12)
@@ -75,7 +76,7 @@ def read_all(source: Source, nv12: bool = True) -> Iterator[Frame]:
 
 
 def check_frame(frame: Any, nv12: bool) -> None:
-    """Raise InputError unless it is a Frame with a picture, RGB or NV12 if that is allowed, and an exact time.
+    """Raise InputError unless this is a Frame with an image in RGB (or NV12, if `nv12`) and an exact time.
 
     Sources may be user code.
     """
@@ -88,9 +89,9 @@ def check_frame(frame: Any, nv12: bool) -> None:
 
 
 def batched(frames: Iterable[Frame], looks: LookSource, size: int) -> Iterator[list[tuple[Frame, Look]]]:
-    """Yield lists of up to `size` consecutive frames of one shape and one body, each with the look of its presentation time.
+    """Yield batches of up to `size` consecutive frames with one shape and one body, each frame with its look.
 
-    An error of the frames or the looks is raised after the frames before it.
+    If `frames` or `looks` raises an error, the frames before it are yielded first.
     """
     batch: list[tuple[Frame, Look]] = []
     try:
@@ -112,7 +113,7 @@ def batched(frames: Iterable[Frame], looks: LookSource, size: int) -> Iterator[l
 
 
 class FailedTicket:
-    """The ticket of a batch that could not be read or submitted. It holds the error until the earlier batches are fetched."""
+    """Ticket of a batch that could not be read or submitted. It keeps the error, so that earlier batches are fetched first."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -128,13 +129,13 @@ class SubmittedBatch(NamedTuple):
     ticket: Ticket
 
     def result(self) -> list[Painted]:
-        """Wait for the paintings."""
+        """Wait for the paintings and return them as frames."""
         paintings = zip(self.batch, self.ticket.result(), strict=True)
         return [Painted(replace(frame, image=painting), frame.image, look) for (frame, look), painting in paintings]
 
 
 def submitted(frames: Iterable[Frame], engine: Engine, looks: LookSource, size: int) -> Iterator[SubmittedBatch]:
-    """Submit batch after batch. An error is yielded as the last batch, whose ticket raises it."""
+    """Submit one batch after another, and yield them. An error is yielded as the last batch, whose ticket raises it."""
     try:
         for batch in batched(frames, looks, size):
             yield SubmittedBatch(batch, engine.submit([(np.ascontiguousarray(frame.image), look) for frame, look in batch]))
@@ -143,7 +144,7 @@ def submitted(frames: Iterable[Frame], engine: Engine, looks: LookSource, size: 
 
 
 def fetched(batches: Iterable[SubmittedBatch], in_flight: int) -> Generator[Painted, None, None]:
-    """Yield the painted frames in order, while later batches are being painted: `in_flight` batches at a time. Close it."""
+    """Yield the painted frames in order, with up to `in_flight` batches being painted. Close the generator after use."""
     pending: deque[SubmittedBatch] = deque()
     try:
         for batch in batches:
@@ -153,7 +154,7 @@ def fetched(batches: Iterable[SubmittedBatch], in_flight: int) -> Generator[Pain
         while pending:
             yield from pending.popleft().result()
     finally:
-        for batch in pending:  # nobody reads them, but the engine reuses buffers only after their results were fetched
+        for batch in pending:  # discarded, but the engine reuses their buffers only after they were fetched
             with suppress(Exception):
                 batch.ticket.result()
 
@@ -161,7 +162,7 @@ def fetched(batches: Iterable[SubmittedBatch], in_flight: int) -> Generator[Pain
 def paint_frames(
     frames: Iterable[Frame], engine: Engine, looks: LookSource, buffering: Buffering, stages: Sequence[Stage] = ()
 ) -> Iterator[Frame]:
-    """Yield the painted frames, in order, times unchanged. An error is raised after the frames before it."""
+    """Yield the painted frames, in order, with unchanged times. If there is an error, the frames before it are yielded first."""
     batches = submitted(frames, engine, looks, buffering.batch)
     with closing(fetched(batches, buffering.batches_in_flight or engine.batches_in_flight)) as painted:
         transformed: Iterator[Painted] = painted
@@ -172,10 +173,10 @@ def paint_frames(
 
 
 class Pipeline:
-    """Yields the painted frames of a source: iterate over it or poll it, as a context manager.
+    """Yields the painted frames of a source. Use it as a context manager, and iterate over it or poll it.
 
-    On exit, at the end, early or after an error, all threads are joined and the source is closed, unless `is_stuck`.
-    An error of the source, the look source, the engine or a stage is raised where the caller takes frames.
+    On exit, whether at the end, early or after an error, all threads are joined and the source is closed, unless `is_stuck`.
+    An error of the source, the look source, the engine or a stage is raised when the caller requests the next frame.
     """
 
     def __init__(
@@ -197,16 +198,16 @@ class Pipeline:
 
     @property
     def failed(self) -> int:
-        """Batches that could not be painted: 1 if an error of the engine, the looks or a stage ended the run."""
+        """Number of failed batches: 1 if an error of the engine, the look source or a stage ended the run, else 0."""
         return int(self._painted.error is not None and self._painted.error is not self._read.error)
 
     @property
     def dropped(self) -> int:
-        """Frames dropped so far in favour of newer ones."""
+        """Frames dropped so far because a channel was full."""
         return self._read.dropped + self._painted.dropped
 
     def poll(self, timeout_seconds: float) -> Frame | None:
-        """Return the next painted frame, or None after the timeout. Raises StopIteration at the end."""
+        """Return the next painted frame, or None after the timeout. At the end, raises StopIteration, or the run's error."""
         return self._painted.poll(timeout_seconds)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -217,6 +218,6 @@ class Pipeline:
 
     def __exit__(self, *error: object) -> None:
         try:
-            self._read.close()  # first, so that a painting thread that waits for a frame wakes up
+            self._read.close()  # first, to wake up a painting thread that waits for a frame
         finally:  # also if KeyboardInterrupt ends the wait for a stuck source
             self._painted.close()

@@ -1,9 +1,9 @@
 """Reduce flicker: mix the previous painting into the new one, along the motion of the photos.
 
 The network paints every frame independently, so its strokes do not follow motion. Here the previous painting is warped by
-the optical flow of the photos, and mixed into the new painting where the photos agree that both show the same thing;
-elsewhere the new painting stays as it is. Mixing strokes that differ would fade them more with every frame, so the mixture is
-given back the contrast of the new painting: the past decides where strokes are, not how strong they are.
+the optical flow of the photos, and mixed into the new painting where both photos show the same thing; elsewhere the new
+painting is left unchanged. Mixing different strokes would fade them more with every frame, so the contrast of the mixture is
+raised to that of the new painting.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,29 +18,29 @@ from livestyle.look import Look
 from livestyle.streaming.optical_flow import FAST, find_flow, places, seen_in_both, warped
 from livestyle.streaming.pipeline import Painted, Stage
 
-MOST_PAST = 0.8  # largest share of the past: what no photo confirms any more is gone after a few frames
-SMALL_SIDE, LARGEST_STEP = 180, 4  # motion is estimated on photos whose shorter side is 180 pixels, or a quarter if that is more
-AGREE, DISAGREE = 6.0, 18.0  # grey levels between two photos: the same thing up to the first, another from the second on
-LEAST_AGREEING = 0.25  # of the pixels; fewer mean a cut. Measured: .4 and more within scenes, .11 and less across cuts
-STROKE = 5  # pixels: a stroke is what differs from the mean over a square of this side
+MOST_PAST = 0.8  # largest share of the past painting, so that old strokes disappear after a few frames
+SMALL_SIDE, LARGEST_STEP = 180, 4  # estimate motion on photos whose shorter side is 180 pixels, or a quarter if that is larger
+AGREE, DISAGREE = 6.0, 18.0  # difference of two photos in grey levels: up to AGREE the same thing, from DISAGREE on another
+LEAST_AGREEING = 0.25  # share of the pixels; less means a cut. Measured: .4 and more within scenes, .11 and less across cuts
+STROKE = 5  # pixels: strokes are the difference from the mean over a square of this side
 REGION = 8  # pixels: side of the squares in which the contrast of the strokes is measured
-MOST_GAIN = 1.5
+MOST_GAIN = 1.5  # by which contrast is raised
 LARGEST_ROWS_CHANGE = 0.15  # relative to the rows. Measured: .28 and more between styles, .06 in a crossfade of 12 frames
 LARGEST_STRENGTH_CHANGE = 0.09  # a key changes the strength by .1
 
 
 def smoothing(strength: float) -> Sequence[Stage]:
-    """The stages that smooth, for a strength from 0, none, to 1."""
+    """Stages that smooth with a strength from 0 (no stage) to 1."""
     return [partial(smoothed, strength=strength)] if strength > 0 else []
 
 
 def smoothed(painted: Iterable[Painted], strength: float) -> Iterator[Painted]:
-    """Mix each painting with the one before it. Frames are RGB. strength: above 0, to 1.
+    """Mix each painting with the previous one. Frames must be RGB. strength: above 0, up to 1.
 
-    Restarts, with a painting that stays as it is, at a cut of the scene, where the size changes, and where the look jumps.
+    Restarts with an unchanged painting at a scene cut, if the size changes, and if the look jumps.
     """
     share = np.float32(MOST_PAST * strength)
-    past: Painted | None = None  # as it was shown, with its small photo
+    past: Painted | None = None  # the last painting, smoothed; its photo is scaled down
     for item in painted:
         photo = _small(item.photo)
         if past is not None and past.frame.image.shape == item.frame.image.shape and not _jumps(past.look, item.look):
@@ -53,7 +53,7 @@ def smoothed(painted: Iterable[Painted], strength: float) -> Iterator[Painted]:
 
 
 def _jumps(one: Look, other: Look) -> bool:
-    """Whether looks of consecutive frames differ by more than a step of a crossfade."""
+    """Whether the looks of consecutive frames differ by more than one step of a crossfade."""
     if one is other:
         return False
     if one.keep_colors != other.keep_colors or one.body != other.body:
@@ -64,7 +64,7 @@ def _jumps(one: Look, other: Look) -> bool:
 
 
 def _small(photo: Image) -> Image:
-    """Scale (H, W, 3) down to (h, w, 3), and blur it, so that details below the size of its pixels have no influence."""
+    """Scale a photo, (H, W, 3), down to (h, w, 3) and blur it, to remove details smaller than the new pixels."""
     height, width = photo.shape[:2]
     short = min(height, width)
     step = max(1, short / max(SMALL_SIDE, short / LARGEST_STEP))
@@ -73,19 +73,19 @@ def _small(photo: Image) -> Image:
 
 
 def _follow(photo: Image, past: Image) -> tuple[FloatArray, FloatArray]:
-    """Estimate the flow from a small photo (h, w, 3) to the past one: (h, w, 2), and its reliability: (h, w) in 0..1."""
+    """Estimate the flow from a small photo, (h, w, 3), to the past one: (h, w, 2), and its reliability, (h, w) in [0, 1]."""
     grey, past_grey = (np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8) for picture in (photo, past))
     flow = find_flow(grey, past_grey, FAST)
     seen = seen_in_both(flow, find_flow(past_grey, grey, FAST))
     difference = cv2.absdiff(photo, warped(past, flow).astype(np.uint8)).max(2).astype(np.float32)
     alike = np.clip((DISAGREE - difference) / (DISAGREE - AGREE), 0, 1)
-    # pixels at the border of an unreliable region are unreliable too; the next ones count less
+    # pixels beside an unreliable region are unreliable too; the next ones get a lower weight
     agreement = cv2.blur(cv2.erode(np.where(seen, alike, np.float32(0)), np.ones((3, 3), np.uint8)), (3, 3))
     return flow, np.asarray(agreement, np.float32)
 
 
 def _mixed(painting: Image, past: Image, flow: FloatArray, share: FloatArray) -> Image:
-    """Mix a share of the past painting into the new one, both (H, W, 3). flow: (h, w, 2), share: (h, w), both smaller."""
+    """Mix the past painting into the new one, both (H, W, 3). flow, (h, w, 2), and share of the past, (h, w), are smaller."""
     height, width = painting.shape[:2]
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     x, y = places(_enlarged(flow, width, height) * scale)
@@ -97,14 +97,14 @@ def _mixed(painting: Image, past: Image, flow: FloatArray, share: FloatArray) ->
 
 
 def _missing_contrast(mixed: Image, painting: Image) -> FloatArray:
-    """By how much the strokes of the painting have more contrast, per region: (h, w) in 0..MOST_GAIN - 1."""
-    # half a grey level is added because flat regions have no strokes, but rounding errors
+    """Gain - 1 that gives the strokes of `mixed` the contrast of `painting`, per region: (h, w) in [0, MOST_GAIN - 1]."""
+    # half a grey level is added, as flat regions have only rounding errors
     ratio = (_contrast(painting) + 0.5) / (_contrast(mixed) + 0.5)
     return np.clip(ratio, 1, MOST_GAIN) - 1
 
 
 def _contrast(picture: Image) -> FloatArray:
-    """Contrast of the strokes of (H, W, 3) in grey levels, per region: (h, w), averaged over neighbouring regions."""
+    """Contrast of the strokes of a picture, (H, W, 3), in grey levels, per region: (h, w), averaged over neighbouring regions."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     strokes = cv2.absdiff(grey, cv2.blur(grey, (STROKE, STROKE))).astype(np.float32)
     size = tuple(-(-side // REGION) for side in (picture.shape[1], picture.shape[0]))
@@ -112,5 +112,5 @@ def _contrast(picture: Image) -> FloatArray:
 
 
 def _enlarged(field: FloatArray, width: int, height: int) -> FloatArray:
-    """Scale (h, w, ...) up to (height, width, ...)."""
+    """Scale a field, (h, w, ...), up to (height, width, ...) by linear interpolation."""
     return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

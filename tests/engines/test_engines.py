@@ -1,4 +1,4 @@
-"""The contract of engines, on every device: the same painting."""
+"""The contract of engines: on every device, the same painting."""
 
 import math
 import os
@@ -59,7 +59,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def paint(engine: Engine, frames: Sequence[Image], look: Look) -> list[Image]:
-    """The frames, painted as one batch."""
+    """Paint frames as one batch."""
     return engine.submit([(frame, look) for frame in frames]).result()
 
 
@@ -83,12 +83,12 @@ def frames() -> list[Image]:
 
 
 def apart(one: Image, other: Image) -> float:
-    """The largest difference in grey levels."""
+    """Largest difference of two frames, in grey levels."""
     return float(np.abs(one.astype(int) - other.astype(int)).max())
 
 
 def worst(ones: Sequence[Image], others: Sequence[Image]) -> float:
-    """The largest difference of two lists of frames, in grey levels."""
+    """Largest difference of two lists of frames, in grey levels."""
     return max(apart(*pair) for pair in zip(ones, others, strict=True))
 
 
@@ -107,7 +107,7 @@ def test_batch_equals_its_frames_one_by_one(engine: Engine, style_folder: Path, 
         assert apart(alone, painted) <= (1 if engine.precision == "float32" or model == "lite" else 8)
         assert np.abs(alone.astype(int) - painted).mean() < 1
     assert all(np.array_equal(frame, old) for frame, old in zip(frames, before, strict=True))
-    assert apart(together[0], together[-1]) > 3  # else a wrong order would pass
+    assert apart(together[0], together[-1]) > 3  # otherwise a wrong order would pass
 
 
 def test_batch_of_different_looks_equals_its_frames_one_by_one(engine: Engine, style_folder: Path, frames: list[Image]) -> None:
@@ -119,7 +119,7 @@ def test_batch_of_different_looks_equals_its_frames_one_by_one(engine: Engine, s
     # exact if frames of a batch are painted one by one; a CUDA graph mixes all frames of a batch if it mixes one
     limit = 0 if engine.precision == "float32" and engine.name == "cpu" else 1
     part = list(zip(frames[:3], [ash, birch, ash], strict=True))
-    for pairs in (zip(frames, looks, strict=True), zip(frames, looks[::-1], strict=True), part):  # later ones in used buffers
+    for pairs in (zip(frames, looks, strict=True), zip(frames, looks[::-1], strict=True), part):  # later ones reuse buffers
         batch = list(pairs)
         alone = [engine.submit([pair]).result()[0] for pair in batch]
         assert worst(alone, engine.submit(batch).result()) <= limit
@@ -127,8 +127,8 @@ def test_batch_of_different_looks_equals_its_frames_one_by_one(engine: Engine, s
     assert all(apart(one, other) > 1 for one, other in combinations(same_frame, 2))
 
 
-def test_threads_paint_the_same_at_once(engine: Engine, style_folder: Path, frames: list[Image]) -> None:
-    """With frames of different sizes, looks, bodies and batch sizes."""
+def test_concurrent_threads_do_not_change_paintings(engine: Engine, style_folder: Path, frames: list[Image]) -> None:
+    """Each thread has its own frame size, look, body and batch size."""
     work: list[list[tuple[Image, Look]]] = [
         [(frames[0], load_look(style_folder, "lite"))],
         [(frame, replace(load_look(style_folder, "lite", "birch"), strength=0.5)) for frame in frames[:3]],
@@ -150,7 +150,7 @@ def test_batches_in_flight_keep_their_frames(engine: Engine, look: Look, frames:
     batches = [[frames[number % 6], frames[(number + 1) % 6]] for number in range(engine.batches_in_flight + 2)]
     expected = [paint(engine, batch, look) for batch in batches]
     assert engine.batches_in_flight >= 1
-    for _ in range(2):  # the second time in used buffers
+    for _ in range(2):  # the second time in reused buffers
         tickets = [engine.submit([(frame, look) for frame in batch]) for batch in batches]
         assert max(worst(alone, ticket.result()) for alone, ticket in zip(expected, tickets, strict=True)) <= 1
 
@@ -163,7 +163,7 @@ def test_tickets_outlive_the_engine(engine: Engine, look: Look, frames: list[Ima
     assert all(worst(expected, ticket.result()) <= 1 for ticket in tickets)
 
 
-def test_later_batches_leave_earlier_results(engine: Engine, look: Look, frames: list[Image]) -> None:
+def test_later_batches_do_not_change_earlier_results(engine: Engine, look: Look, frames: list[Image]) -> None:
     first = paint(engine, frames[:1], look)[0]
     kept = first.copy()
     for frame in frames:
@@ -195,7 +195,7 @@ def test_looks_of_batches_in_flight_are_independent(engine: Engine, look: Look, 
 
 
 def decibels(one: Image, other: Image) -> float:
-    """Peak signal to noise ratio."""
+    """Peak signal-to-noise ratio in dB."""
     error = np.square(one.astype(float) - other).mean()
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
@@ -224,7 +224,7 @@ def test_bundled_styles_are_precise_on_extreme_pictures(engine: Engine, name: st
     header = Gallery().models(name)["lite"]
     look = Look(load_body(Gallery().body(header)), load_rows(header))
     hard = [frame.astype(np.uint8) for frame in HARD.values()]
-    # in float64: without contrast every norm amplifies rounding errors, and PyTorch's fp32 itself is 41 dB from exact
+    # in float64: in pictures without contrast every norm amplifies rounding errors; PyTorch's fp32 itself has only 41 dB
     network, rows = TransformerNetwork.of(look.body).double(), torch.from_numpy(look.rows).double()
     photos = torch.from_numpy(np.stack(hard)).permute(0, 3, 1, 2).double() / 255  # (N, 3, H, W)
     with torch.inference_mode():
@@ -273,7 +273,7 @@ def test_read_only_frames_are_painted_without_warnings(engine: Engine, look: Loo
 
 
 def test_too_large_frame_is_refused_before_allocating(engine: Engine, look: Look, frames: list[Image]) -> None:
-    huge = np.broadcast_to(np.uint8(0), (3_000_000, 4_000_000, 3))  # 36 TB, of one byte
+    huge = np.broadcast_to(np.uint8(0), (3_000_000, 4_000_000, 3))  # 36 TB, all the same byte in memory
     for _ in range(2):
         with pytest.raises(TooLargeError, match=r"^4000000x3000000 needs about .* are free; \d+x\d+ would fit$"):
             paint(engine, [huge], look)
@@ -298,7 +298,7 @@ def test_suggested_size_fits(architecture: Architecture) -> None:
     assert caught.value.fits is None
 
 
-def test_memory_needs_by_hand() -> None:
+def test_memory_requirements_by_hand() -> None:
     lite, frame = ARCHITECTURES["lite"], np.zeros((10, 20, 3), np.uint8)
     four = 4 * 200 * 80
     assert fits_whole(lite, frame, 4, four)
@@ -332,7 +332,7 @@ def test_nv12_frame_needs_the_memory_of_its_picture() -> None:
 
 @pytest.mark.parametrize("model", list(ARCHITECTURES))
 @pytest.mark.parametrize("size", [(75, 52), (30, 41)], ids=str)
-def test_strips_equal_the_whole(
+def test_painting_in_strips_equals_painting_whole(
     style_folder: Path, model: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     y, x = np.mgrid[0 : size[0], 0 : size[1]]
@@ -342,7 +342,7 @@ def test_strips_equal_the_whole(
     monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)
     monkeypatch.setattr("livestyle.networks.strip_ops.STRIP_VALUES", 1)
     monkeypatch.setattr("livestyle.networks.strip_ops.MIN_STRIP_ROWS", 5)
-    engine = TorchEngine("cpu")  # another one: an engine decides once per size
+    engine = TorchEngine("cpu")  # a new one, as an engine decides once per size
     assert apart(whole, paint(engine, [scene], look)[0]) <= 1
     assert engine.notes == [f"{size[1]}x{size[0]} is painted in strips, to save memory"]
     mixed = replace(look, strength=0.5)
@@ -359,7 +359,7 @@ def test_strips_are_noted_once(style_folder: Path, frames: list[Image], monkeypa
     engine.close()
 
 
-def test_painting_error_is_raised_and_keeps_no_buffer(engine: Engine, look: Look, frames: list[Image]) -> None:
+def test_painting_error_is_raised_and_releases_its_buffers(engine: Engine, look: Look, frames: list[Image]) -> None:
     short = replace(look, rows=look.rows[:, :50])
     for count in (1, 2, 2, 2, 2):  # more often than there are buffers
         with pytest.raises(RuntimeError):
@@ -399,9 +399,9 @@ sys.addaudithook(note)
 """
 
 
-@pytest.mark.parametrize("first", ["", "import openvino_telemetry as before"], ids=["alone", "in a program that has it"])
+@pytest.mark.parametrize("first", ["", "import openvino_telemetry as before"], ids=["not imported before", "imported before"])
 def test_openvino_sends_no_usage_data(first: str, tmp_path: Path) -> None:
-    """The telemetry module of the embedding program stays as it is."""
+    """The embedding program keeps its telemetry module."""
     pytest.importorskip("openvino_telemetry")
     script = f"""{AUDIT}{first}
 import numpy as np
@@ -444,13 +444,13 @@ print(torch.get_num_threads(), in_a_new_thread(), inside)
 """
 
 
-def test_pool_leaves_the_thread_count_of_others() -> None:
+def test_pool_does_not_change_the_thread_count_of_other_threads() -> None:
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)
     assert done.stdout == "3 3 {1}\n", done.stderr
 
 
 def test_memory_decision_is_made_once_per_size(style_folder: Path, frames: list[Image]) -> None:
-    """All frames of a video are painted alike, also if two videos are painted at once."""
+    """All frames of a video are painted alike, even if two videos are painted at once."""
     engine, look = CpuEngine(), load_look(style_folder, "lite")
     small = frames[0][:8].copy()
     paint(engine, [frames[0]], look)

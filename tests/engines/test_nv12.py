@@ -1,4 +1,4 @@
-"""NV12 from a file, through an engine and to a file, against RGB."""
+"""NV12 frames read from a file, painted, and written to a file, compared with RGB frames."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -25,7 +25,7 @@ def to_rgb(frame: Image) -> Image:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1280, 720)], ids=["BT.601", "BT.709"])
-def test_nv12_to_rgb_equals_the_decoder_s_rgb(make_clip: Clip, size: tuple[int, int]) -> None:
+def test_nv12_to_rgb_equals_rgb_from_the_decoder(make_clip: Clip, size: tuple[int, int]) -> None:
     clip = make_clip(ticks=range(3), size=size, options={"qp": "0"})
     for one, other in zip(read_all(VideoFile(clip)), read_all(VideoFile(clip, for_gpu=True)), strict=True):
         assert one.pts_seconds == other.pts_seconds
@@ -70,7 +70,7 @@ def test_rgb_to_nv12_and_back() -> None:
     picture = torch.from_numpy(smooth)[None].permute(0, 3, 1, 2) / 255
     again = rgb_from_nv12(nv12_from_rgb(picture))
     assert (again - picture).abs().mean() * 255 < 1
-    assert (again - picture)[..., 4:-4, 4:-4].abs().max() * 255 < 4  # not shifted: one pixel would be 2.5 on average
+    assert (again - picture)[..., 4:-4, 4:-4].abs().max() * 255 < 4  # not shifted: a shift by one pixel would be 2.5 on average
 
 
 def test_painted_nv12_is_nv12() -> None:
@@ -86,7 +86,7 @@ def test_painted_nv12_is_nv12() -> None:
     assert (half.int() - painted).abs().max() <= 1
 
 
-def test_video_file_written_from_nv12_shows_the_same(tmp_path: Path) -> None:
+def test_video_written_from_nv12_equals_video_written_from_rgb(tmp_path: Path) -> None:
     y, x = np.mgrid[0:48, 0:64]
     image = np.stack([x * 4, y * 5, 255 - x - y * 2], axis=-1).astype(np.uint8)
     coded = nv12_from_rgb(torch.from_numpy(image)[None].permute(0, 3, 1, 2) / 255)[0].numpy()

@@ -1,4 +1,4 @@
-"""The contract of networks; their layers against the paper, and their operations against NumPy and double precision."""
+"""The contract of networks. Layers are compared with the paper, operations with NumPy and double precision."""
 
 import copy
 from typing import Any
@@ -28,7 +28,7 @@ def network(request: pytest.FixtureRequest) -> TransformerNetwork:
 
 
 def random_rows(network: TransformerNetwork, count: int) -> Tensor:
-    """(count, 2, K)."""
+    """Random rows, always the same: (count, 2, K)."""
     generator = torch.Generator().manual_seed(1)
     return network.plain_rows() + 0.5 * torch.randn(count, 2, network.architecture.row_length, generator=generator)
 
@@ -37,11 +37,11 @@ def random_rows(network: TransformerNetwork, count: int) -> Tensor:
 def test_every_size_keeps_its_shape_and_range(network: TransformerNetwork, size: tuple[int, int]) -> None:
     painted = network(torch.rand(2, 3, *size), random_rows(network, 1)[0])
     assert painted.shape == (2, 3, *size)
-    assert painted.min() >= 0  # also false if not finite
+    assert painted.min() >= 0  # fails for NaN too
     assert painted.max() <= 1
 
 
-def test_rows_per_picture_equal_each_picture_alone(network: TransformerNetwork) -> None:
+def test_batch_with_rows_per_picture_equals_each_picture_alone(network: TransformerNetwork) -> None:
     pictures, rows = torch.rand(2, 3, 9, 14), random_rows(network, 2)
     together = network(pictures, rows)
     for picture, row, painted in zip(pictures, rows, together, strict=True):
@@ -115,12 +115,12 @@ def test_lite_costs_at_most_3_5_gflop_at_640x360() -> None:
     assert 2e9 < counter.get_total_flops() <= 3.5e9  # two operations per multiply-add
 
 
-# Networks with weights set by hand: every convolution passes its input on, and every norm shifts it far above the ReLU's bend.
-# They output the photo, a little softer and in another contrast, which shows whether it is shifted.
+# Networks with weights set by hand: every convolution returns its input, and every norm shifts it far above zero, so that ReLU
+# has no effect. They output the photo, a little softer and with another contrast, which shows whether it is shifted.
 
 
 def set_kernel(conv: nn.Conv2d, taps: list[float], pairs: list[tuple[int, int]]) -> None:
-    """For every pair (o, i), output channel o is input channel i, filtered by a separable kernel."""
+    """Set the weights: for every pair (o, i), output channel o is input channel i, filtered by a separable kernel."""
     nn.init.zeros_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
@@ -130,6 +130,7 @@ def set_kernel(conv: nn.Conv2d, taps: list[float], pairs: list[tuple[int, int]])
 
 
 def identity_full() -> tuple[TransformerNetwork, Tensor]:
+    """`full` with weights that return the photo, and rows (2, K)."""
     network: Any = make("full").requires_grad_(False)
     colours = [(c, c) for c in range(3)]
     set_kernel(network.down1, [0, 0, 0, 0, 1, 0, 0, 0, 0], colours)
@@ -147,8 +148,10 @@ def identity_full() -> tuple[TransformerNetwork, Tensor]:
 
 
 def identity_lite(fine: bool) -> tuple[TransformerNetwork, Tensor]:
-    """Through the bypass (fine): a channel for each of the 16 pixels of a quarter-size pixel. Through the eighth (coarse): the
-    mean of each 8 x 8 pixels.
+    """`lite` with weights that return the photo, and rows (2, K).
+
+    fine: whether the photo passes through the bypass, where 16 channels hold the 4 x 4 pixels of each pixel at quarter size.
+    Otherwise it passes through the layers at an eighth of the size, which hold the mean of each 8 x 8 pixels.
     """
     network: Any = make("lite").requires_grad_(False)
     phases = range(16)
@@ -169,7 +172,7 @@ def identity_lite(fine: bool) -> tuple[TransformerNetwork, Tensor]:
 
 
 def centroid(picture: Tensor) -> tuple[float, float]:
-    """(H, W) -> the row and column of the centroid, over the mean of the top row."""
+    """Row and column of the centroid of a picture, (H, W), above the mean of its top row."""
     weight = (picture - picture[0].mean()).double()
     rows, columns = torch.arange(len(weight)).double(), torch.arange(weight.shape[1]).double()
     return float((weight.sum(1) * rows).sum() / weight.sum()), float((weight.sum(0) * columns).sum() / weight.sum())
@@ -234,7 +237,7 @@ def test_conditional_instance_norm_by_hand(layout: torch.memory_format) -> None:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_gradients_of_the_norm(layout: torch.memory_format) -> None:
-    """Against finite differences, and against torch's group norm, in float64."""
+    """Compared with finite differences and with torch's group norm, in float64."""
     generator = torch.Generator().manual_seed(6)
     x = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     rows = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64).requires_grad_()
@@ -254,14 +257,14 @@ def test_gradients_of_the_norm(layout: torch.memory_format) -> None:
 
 @pytest.mark.parametrize(("precision", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=str)
 def test_gpu_norm_equals_double_precision(precision: torch.dtype, error: float) -> None:
-    """With a small contrast on a large mean, which sums in half precision would lose."""
+    """The picture has a small contrast on a large mean, which would be lost if sums were in half precision."""
     x = (torch.randn(2, 5, 12, 9, generator=torch.Generator().manual_seed(7)) + 40).to(precision)
     x = x.contiguous(memory_format=torch.channels_last)
-    normed, per_deviation = normalised_in_lines(x)
+    normed, rstd = normalised_in_lines(x)
     deviation = x.double().var((2, 3), correction=0).add(1e-5).sqrt()
     exact = (x.double() - x.double().mean((2, 3), keepdim=True)) / deviation[:, :, None, None]
     torch.testing.assert_close(normed.double(), exact, rtol=0, atol=error)
-    torch.testing.assert_close(per_deviation.double(), 1 / deviation, rtol=1e-2, atol=0)
+    torch.testing.assert_close(rstd.double(), 1 / deviation, rtol=1e-2, atol=0)
     assert normed.is_contiguous(memory_format=torch.channels_last)
     assert normed.dtype == precision
 

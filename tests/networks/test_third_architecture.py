@@ -1,4 +1,4 @@
-"""A new architecture is one definition and one entry in ARCHITECTURES: nothing else in the program names architectures."""
+"""A new architecture needs one definition and one entry in ARCHITECTURES: nothing else in the program names architectures."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_network(architecture: Architecture) -> tuple[TransformerNetwork, torch.Tensor]:
-    """A network and rows (2, K), at random but always the same."""
+    """A random network and random rows (2, K), always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = TransformerNetwork(architecture).requires_grad_(False)
@@ -62,7 +62,7 @@ def frame() -> Image:
 
 
 def paint(engine: Engine, frame: Image, look: Look, count: int = 1) -> Image:
-    """The last painting of a batch of equal frames."""
+    """Paint a batch of `count` equal frames and close the engine. Returns the last painting."""
     painted = engine.submit([(frame, look)] * count).result()[-1]
     engine.close()
     return painted
@@ -88,7 +88,7 @@ def test_engines_and_strips_agree(frame: Image, monkeypatch: pytest.MonkeyPatch)
     assert in_strips.notes == [f"{WIDTH}x{HEIGHT} is painted in strips, to save memory"]
 
 
-def test_fused_kernels_run_it_if_it_supports_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fused_kernels_are_used_if_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="Triton is for Linux")
     monkeypatch.setattr("livestyle.engines.cuda.has_triton", lambda: True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -109,7 +109,7 @@ def test_without_strips_frames_are_painted_whole_or_refused(
 ) -> None:
     look, whole_bytes = make_look(PLAIN_TOY), 100 * HEIGHT * WIDTH
     expected = paint(open_engine(), frame, look)
-    monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)  # a limit for what strips can paint instead
+    monkeypatch.setattr("livestyle.engines.memory.CPU_MOST_BYTES", 1)  # no effect: this limit is for networks that support strips
     monkeypatch.setattr("livestyle.engines.memory.free_bytes", lambda: whole_bytes)
     monkeypatch.setattr("livestyle.engines.cpu.cores", lambda: 2)
     monkeypatch.setattr("livestyle.engines.openvino.cores", lambda: 2)
@@ -137,7 +137,7 @@ def test_without_half_precision_it_runs_in_fp32(frame: Image, monkeypatch: pytes
     assert fits_whole(TOY, frame, 1, enough - 1, precision="bfloat16")
 
 
-def test_openvino_runs_it_in_fp32_without_half_precision(frame: Image) -> None:
+def test_without_half_precision_openvino_runs_it_in_fp32(frame: Image) -> None:
     engine = open_openvino()
     engine.precision = "bfloat16"
     engine.submit([(frame, make_look(PLAIN_TOY))]).result()

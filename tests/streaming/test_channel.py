@@ -1,4 +1,4 @@
-"""Channels: order, end, errors, back-pressure, and ended threads. Events, not sleep, mark what has happened."""
+"""Channels: order, end, errors, back-pressure, joined threads. Tests wait for events; none sleeps."""
 
 import itertools
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from livestyle.streaming.channel import Channel, is_any_left_behind
 
-SECONDS = 60  # waiting longer than this means a thread hangs
+SECONDS = 60  # limit for waiting: a thread that takes longer hangs
 
 
 def threads() -> set[threading.Thread]:
@@ -23,7 +23,7 @@ def _all_threads_joined() -> Iterator[None]:
 
 
 def read_until(expected: type[BaseException], items: Iterator[int]) -> tuple[list[int], BaseException]:
-    """Return the items before the error, and the error."""
+    """Read items until an error of this type. Returns the items before it, and the error."""
     got = []
     try:
         for item in items:
@@ -34,7 +34,11 @@ def read_until(expected: type[BaseException], items: Iterator[int]) -> tuple[lis
 
 
 class Numbers:
-    """A generator with events: `reached(n)` waits until item n is requested; `finished` and `closed` are set at its end."""
+    """A generator of integers with events.
+
+    `reached(n)` waits until item n was requested. `finished` is set after the last item, `closed` when the generator ends.
+    count: number of items; None for no end. error: raised after the last item.
+    """
 
     def __init__(self, count: int | None = None, error: BaseException | None = None) -> None:
         self.made = 0
@@ -100,7 +104,7 @@ def test_the_writer_is_at_most_the_capacity_and_one_item_ahead() -> None:
     capacity, numbers = 3, Numbers()
     with Channel(numbers(), capacity) as channel:
         for taken in range(100):
-            # it fills the channel and waits with one more item
+            # the writer fills the channel, then waits with one more item
             assert numbers.reached(taken + capacity)
             assert numbers.made <= taken + capacity + 1
             assert channel.poll() == taken
@@ -110,7 +114,7 @@ def test_the_writer_is_at_most_the_capacity_and_one_item_ahead() -> None:
 def test_drop_oldest_keeps_the_newest_items_and_counts_the_others() -> None:
     numbers = Numbers(10)
     with Channel(numbers(), 3, drop_oldest=True) as channel:
-        assert numbers.finished.wait(SECONDS)  # it does not wait for the reader
+        assert numbers.finished.wait(SECONDS)  # the writer does not wait for the reader
         assert list(channel) == [7, 8, 9]
         assert channel.dropped == 7
 
@@ -206,6 +210,7 @@ def test_an_error_of_the_reader_passes_through_the_channel() -> None:
 
 
 def doubled(items: Iterator[int], fail_at: int | None = None) -> Iterator[int]:
+    """Yield each item times 2. Raises ValueError at the item fail_at."""
     for item in items:
         if item == fail_at:
             raise ValueError(f"item {item}")
@@ -213,6 +218,7 @@ def doubled(items: Iterator[int], fail_at: int | None = None) -> Iterator[int]:
 
 
 def chain(numbers: Numbers, fail_at: int | None = None) -> Iterator[int]:
+    """Numbers, a channel, doubled, a channel."""
     with Channel(numbers(), 2) as first, Channel(doubled(first, fail_at), 2) as second:
         yield from second
 

@@ -1,4 +1,4 @@
-"""Fan-out: policies, isolation of failures, and ended threads. Events, not sleep, mark what has happened."""
+"""Fan-out: policies, isolation of failures, joined threads. Tests wait for events; none sleeps."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from livestyle.sinks.video.writer import VideoWriter
 from livestyle.streaming.channel import THREAD_NAME, is_any_left_behind
 from livestyle.streaming.fan_out import QUEUED_FRAMES, FanOut, Output, Policy
 
-SECONDS = 60  # waiting longer than this means a thread hangs
+SECONDS = 60  # limit for waiting: a thread that takes longer hangs
 INFO = StreamInfo(64, 48, rate=Fraction(10), time_base=Fraction(1, 10))
 POLICIES = list(Policy)
 
@@ -39,7 +39,11 @@ def join_threads() -> None:
 
 
 class Memory:
-    """A sink that records its calls. It fails, or blocks until `release`, where it is constructed to do so."""
+    """A sink that records its calls.
+
+    fail_at: number of the frame at which `write` raises `error`. close_error: raised by `close`.
+    block_at: number of the frame at which `write` blocks until `release` is set.
+    """
 
     def __init__(
         self,
@@ -80,7 +84,7 @@ class Memory:
 
 
 class Failures(list[tuple[str, BaseException]]):
-    """Reported failures. Each is reported in the thread that calls the fan-out."""
+    """An on_failure that collects (name, error). It must be called in the thread that created it."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -97,7 +101,7 @@ class Failures(list[tuple[str, BaseException]]):
 def test_frames_arrive_in_order_and_uncopied_in_one_thread(policy: Policy) -> None:
     sink = Memory()
     fan_out = FanOut([Output("sink", sink, policy)])
-    frames = [frame(number) for number in range(QUEUED_FRAMES)]  # so many wait, even if the thread has not started
+    frames = [frame(number) for number in range(QUEUED_FRAMES)]  # as many as the queue holds, in case the thread starts late
     for written in frames:
         fan_out.write(written)
     fan_out.close()
@@ -127,7 +131,7 @@ def test_wait_loses_no_frame_and_blocks_the_caller_while_its_queue_is_full() -> 
     assert fan_out.dropped["recording"] == 0
 
 
-def test_wait_accepts_no_more_frames_than_its_queue_holds() -> None:
+def test_wait_blocks_the_caller_at_the_capacity_of_its_queue() -> None:
     sink = Memory(block_at=0)
     fan_out = FanOut([Output("recording", sink, Policy.WAIT)])
     accepted = [Event() for _ in range(QUEUED_FRAMES + 2)]
@@ -167,7 +171,7 @@ def test_a_slow_output_that_drops_does_not_delay_the_others() -> None:
     assert fan_out.dropped == {"slow": 49 - QUEUED_FRAMES}
     slow.release.set()
     fan_out.close()
-    assert slow.numbers == [0, *range(50 - QUEUED_FRAMES, 50)]  # the newest frames win
+    assert slow.numbers == [0, *range(50 - QUEUED_FRAMES, 50)]  # the newest frames are kept
     assert fan_out.dropped["slow"] == 49 - QUEUED_FRAMES
 
 
@@ -204,7 +208,7 @@ def test_a_sink_that_fails_in_close_is_reported_once_and_the_others_complete(pol
     fan_out.close()
     assert failures == [("broken", error)]
     assert [sink.closed_with for sink in sinks.values()] == [[None]] * 3
-    assert fan_out.notes == ["1 frames"]  # equal notes once
+    assert fan_out.notes == ["1 frames"]  # equal notes are listed once
 
 
 @pytest.mark.parametrize("policy", [Policy.WAIT, Policy.DROP_OLDEST])
@@ -266,7 +270,7 @@ def test_a_full_queue_does_not_block_the_caller_after_a_failure() -> None:
     for number in range(QUEUED_FRAMES):
         fan_out.write(frame(number))
     assert broken.blocked.wait(SECONDS)
-    fan_out.write(frame(9))  # full now: one in the sink, the others in the queue
+    fan_out.write(frame(9))  # now the queue is full, and one frame is in the sink
     release = threading.Thread(target=broken.release.set)
     release.start()
     fan_out.write(frame(10))  # waits until the sink fails
@@ -296,7 +300,7 @@ def test_a_sink_that_cannot_be_opened_leaves_the_fan_out_as_it_is(tmp_path: Path
     assert sink.numbers == [0]
 
 
-# outputs that come and go
+# outputs that are added and removed
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -316,7 +320,7 @@ def test_outputs_are_added_and_removed_while_it_runs(policy: Policy) -> None:
     fan_out.close()
     assert again.numbers == [4]
     assert always.numbers == [0, 1, 2, 3, 4]
-    assert fan_out.notes == ["2 frames", "5 frames", "1 frames"]  # as the outputs ended
+    assert fan_out.notes == ["2 frames", "5 frames", "1 frames"]  # in the order in which the outputs ended
 
 
 @pytest.mark.parametrize("policy", POLICIES)

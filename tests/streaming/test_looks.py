@@ -1,4 +1,4 @@
-"""Look sources: constants, switches, and playlists whose crossfades are worked out by hand."""
+"""Look sources: constant looks, switched looks, and playlists, with crossfades computed by hand."""
 
 import pickle
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_a_switched_look_is_the_one_that_was_set_last() -> None:
         ("1000000", COAL),
     ],
 )
-def test_a_playlist_has_its_looks_themselves_outside_of_crossfades(seconds: str, expected: Look) -> None:
+def test_a_playlist_returns_its_look_objects_outside_of_crossfades(seconds: str, expected: Look) -> None:
     assert Playlist([ASH, BIRCH, COAL], EACH, FADE).at(Fraction(seconds)) is expected
 
 
@@ -77,7 +77,7 @@ def test_a_crossfade_is_linear_in_rows_and_strength(seconds: str, rows: list[lis
     assert found.body is BODY
 
 
-def test_the_rows_of_a_crossfade_are_right_to_the_rounding_of_float32() -> None:
+def test_the_rows_of_a_crossfade_are_exact_up_to_rounding_in_float32() -> None:
     rng = np.random.default_rng(0)
     one, other = (replace(ASH, rows=rng.normal(size=(2, 500)).astype(np.float32)) for _ in range(2))
     playlist = Playlist([one, other], EACH, FADE)
@@ -90,17 +90,17 @@ def test_the_rows_of_a_crossfade_are_right_to_the_rounding_of_float32() -> None:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, False), (0.49, False), (0.5, True), (1.0, True)])
 def test_keep_colors_changes_in_the_middle_of_a_crossfade(share: float, expected: bool) -> None:
-    """It has no values between: the painting's colours would jump at one end otherwise, where the styles are not mixed."""
+    """It cannot be interpolated. At either end, the colours would jump while the styles are not mixed."""
     assert crossfade(ASH, replace(BIRCH, keep_colors=True), share).keep_colors is expected
 
 
-def test_looks_with_different_bodies_are_cut_at_the_end() -> None:
+def test_looks_with_different_bodies_change_abruptly_at_the_end() -> None:
     playlist = Playlist([ASH, OTHER, BIRCH], EACH, FADE)
     for seconds, expected in (("3/2", ASH), ("15/8", ASH), ("1999/1000", ASH), ("2", OTHER), ("31/8", OTHER), ("4", BIRCH)):
         assert playlist.at(Fraction(seconds)) is expected
 
 
-def test_without_a_crossfade_looks_are_cut() -> None:
+def test_without_a_crossfade_looks_change_abruptly() -> None:
     playlist = Playlist([ASH, BIRCH], EACH)
     assert playlist.at(Fraction(1_999_999, 1_000_000)) is ASH
     assert playlist.at(Fraction(2)) is BIRCH
@@ -126,6 +126,6 @@ def test_a_playlist_that_cannot_play_is_refused(count: int, each: int, fade: int
 
 @pytest.mark.parametrize("source", [ConstantLook(ASH), SwitchedLook(ASH), Playlist([ASH, BIRCH], EACH, FADE)], ids=type)
 def test_a_look_source_can_be_pickled(source: LookSource) -> None:
-    """It is part of a job, which may run in another process."""
+    """A look source is part of a job, which may run in another process."""
     seconds = Fraction(13, 8)
     assert pickle.loads(pickle.dumps(source)).at(seconds) == source.at(seconds)

@@ -1,6 +1,6 @@
-"""From a source through an engine to the caller: no frame lost, errors raised, looks per frame, all threads joined.
+"""The pipeline: no frame is lost, errors are raised, each frame has its look, all threads are joined.
 
-Sources and engines are small real ones, without files and networks; one test paints with a network.
+Most tests use simple sources and engines without files and networks; some paint with a network.
 """
 
 import threading
@@ -25,7 +25,7 @@ from livestyle.streaming.pipeline import LIVE, Buffering, FailedTicket, Painted,
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 
-SECONDS = 60  # waiting longer than this means a thread hangs
+SECONDS = 60  # limit for waiting: a thread that takes longer hangs
 BODY, OTHER_BODY = (Body(ARCHITECTURES[name], {}) for name in ("lite", "full"))
 LOOK = Look(BODY, np.zeros((2, 3), np.float32), name="ash")
 CONSTANT = ConstantLook(LOOK)
@@ -77,7 +77,7 @@ def frame(number: int, height: int = 9, width: int = 12) -> Frame:
 
 
 class Shelf:
-    """A source of given frames, followed by an error if there is one."""
+    """A source of given frames, after which `read` raises `error`, if given. It counts its calls."""
 
     info = StreamInfo(12, 9)
 
@@ -119,7 +119,7 @@ def same(painted: Frame, expected: Frame) -> bool:
 
 
 def read_until_error(frames: Iterable[Frame]) -> tuple[list[int], Exception]:
-    """Return the numbers of the frames before the error, and the error."""
+    """Read frames until an error. Returns the numbers of the frames before it, and the error."""
     numbers = []
     try:
         for found in frames:
@@ -147,7 +147,7 @@ def test_offline_drops_reorders_and_repeats_no_frame(batch: int, count: int) -> 
 
 @pytest.mark.parametrize("declared", [1, 2, 4])
 @pytest.mark.parametrize("chosen", [None, 1, 3])
-def test_the_number_of_batches_in_flight_is_chosen_or_the_engines(chosen: int | None, declared: int) -> None:
+def test_the_number_of_batches_in_flight_is_the_chosen_one_or_that_of_the_engine(chosen: int | None, declared: int) -> None:
     unfetched, largest = [0], [0]
 
     class Counted(Done):
@@ -182,7 +182,7 @@ def test_frames_may_change_size() -> None:
 
 
 class Cycle:
-    """A look source: the looks one after another, a frame each; then an error."""
+    """A look source that returns the next of the given looks at each call; then it raises `error`."""
 
     def __init__(self, looks: Iterable[Look], error: Exception | None = None) -> None:
         self.asked: list[Fraction] = []
@@ -198,7 +198,7 @@ class Cycle:
 
 
 def named(name: str) -> Look:
-    """A look of that name; names in capitals have another body."""
+    """Make a look with this name; if it is in capitals, with another body."""
     return replace(LOOK, name=name, body=OTHER_BODY if name.isupper() else BODY)
 
 
@@ -238,7 +238,7 @@ def test_an_error_of_the_looks_is_raised_after_the_frames_before_it(batch: int, 
     assert source.closed == 1
 
 
-def test_a_look_switched_by_another_thread_holds_from_the_next_frame_on() -> None:
+def test_a_look_set_by_another_thread_is_used_from_the_next_frame_on() -> None:
     looks, engine = SwitchedLook(named("a")), Copier()
 
     def frames() -> Iterator[Frame]:
@@ -282,7 +282,7 @@ def brighter(painted: Iterable[Painted]) -> Iterator[Painted]:
     [
         ([], [0, 1, 2, 3, 4]),
         ([halved, brighter], [3, 3, 4, 4, 5]),
-        ([brighter, halved], [0, 0, 1, 1, 2]),  # half of the photo: the first stage has no effect
+        ([brighter, halved], [0, 0, 1, 1, 2]),  # `halved` uses only the photo: the first stage has no effect
     ],
 )
 def test_stages_transform_the_painted_frames_one_after_another(stages: list[Stage], expected: list[int]) -> None:
@@ -540,7 +540,7 @@ def broken_stage(painted: Iterable[Painted]) -> Iterator[Painted]:
 
 @pytest.mark.parametrize("ending", ["stopped early", "error of the source", "error of a stage"])
 def test_every_ticket_is_fetched(ending: str) -> None:
-    """Also after an early stop or an error: a GPU's buffers are free again once their ticket was fetched."""
+    """Even after an early stop or an error, as a GPU engine reuses buffers only once their ticket was fetched."""
     tickets, fetched = [], []
 
     class Counted(Done):

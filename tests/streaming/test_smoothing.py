@@ -1,4 +1,4 @@
-"""Smoothing: what is mixed, what is not, where it restarts. Photos are drawn scenes, paintings are made by hand."""
+"""Smoothing: what is mixed, what is not, and where it restarts. Photos are drawn scenes, paintings are synthetic."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -37,7 +37,7 @@ def photo(scene: Image) -> Image:
 
 
 def view(scene: Image, x: int) -> Image:
-    """A photo of the scene, x pixels from its left border."""
+    """Crop a photo from the scene, x pixels from the left border."""
     return np.ascontiguousarray(scene[:HEIGHT, x : x + WIDTH])
 
 
@@ -49,7 +49,7 @@ WALL = np.tile(tiles(), (3, 3, 1)).astype(np.uint8)
 
 
 def strokes(seed: int) -> Image:
-    """Tiles at another place and in other colours for every seed: paintings that do not follow each other."""
+    """Painting of tiles, at a random place and in random colours for every seed: two such paintings are independent."""
     rng = np.random.default_rng(seed)
     y, x = rng.integers(0, 256, 2)
     return np.ascontiguousarray(WALL[y : y + HEIGHT, x : x + WIDTH, rng.permutation(3)])
@@ -60,7 +60,7 @@ LOOK = Look(Body(ARCHITECTURES["lite"], {}), ROWS, name="ash")
 
 
 def run(strength: float, frames: Iterable[tuple[Image, Image]], looks: Iterable[Look] | None = None) -> list[Image]:
-    """Return what is shown for pairs of photo and painting, in a constant look or in one for each."""
+    """Smooth pairs (photo, painting) and return the pictures shown. looks: one per pair; None for a constant look."""
     looks = [LOOK] * len(frames := list(frames)) if looks is None else looks
     painted = [
         Painted(Frame(painting, Fraction(number, 25)), photo, look)
@@ -95,8 +95,11 @@ def test_the_first_painting_is_shown_unchanged(photo: Image) -> None:
 
 
 @pytest.mark.parametrize(("strength", "levels"), [(1.0, [100, 104, 107]), (0.5, [100, 112, 117])])
-def test_the_shares_of_past_and_present_are_right(photo: Image, strength: float, levels: list[int]) -> None:
-    """100, then 120 twice. Past .8: .8 x 100 + .2 x 120 = 104, .8 x 104 + .2 x 120 = 107.2. Past .4: 112, 116.8."""
+def test_paintings_are_mixed_with_the_right_shares(photo: Image, strength: float, levels: list[int]) -> None:
+    """Grey levels 100, 120, 120. With a share .8 of the past: .8 x 100 + .2 x 120 = 104, .8 x 104 + .2 x 120 = 107.2.
+
+    With .4: 112, 116.8.
+    """
     shown = run(strength, [(photo, flat(level)) for level in (100, 120, 120)])
     for picture, level in zip(shown, levels, strict=True):
         inner = picture[8:-8, 8:-8]  # pixels at the border may be taken for new ones
@@ -110,7 +113,7 @@ def test_a_constant_painting_stays_unchanged(photo: Image) -> None:
 
 
 def test_the_past_painting_follows_the_motion(scene: Image) -> None:
-    """Strokes that follow the scene stay sharp. Mixed with themselves 5 pixels off they would not."""
+    """Strokes that follow the scene stay sharp. Without the motion they would be mixed with strokes 5 pixels apart."""
     frames = [(view(scene, x), view(WALL, x)) for x in range(0, 40, 5)]
     shown, painting = run(1, frames)[-1].astype(int), frames[-1][1].astype(int)
     held = np.abs(view(WALL, 30).astype(int) * 0.8 + painting * 0.2 - painting)
@@ -133,7 +136,7 @@ def test_mixing_keeps_the_contrast_of_the_strokes(photo: Image) -> None:
 
 
 def test_the_new_painting_is_shown_unchanged_where_the_photos_differ(photo: Image) -> None:
-    """Something appears: there the new painting is shown, byte for byte; far from it the mixture."""
+    """Where an object appears, the new painting is shown unchanged; far from there, the mixture."""
     after = photo.copy()
     after[60:120, 100:180] = resize(scenes()[0], 80, 60)
     shown = run(1, [(photo, flat(0)), (after, flat(200))])[1]
@@ -141,15 +144,15 @@ def test_the_new_painting_is_shown_unchanged_where_the_photos_differ(photo: Imag
     assert (shown[20:40, 220:300] == 40).mean() > 0.95
 
 
-def test_what_enters_the_frame_is_not_mixed(scene: Image) -> None:
-    """Even if it looks like the pixels beside it, as in the sky."""
+def test_pixels_that_enter_the_frame_are_not_mixed(scene: Image) -> None:
+    """Even if they look like the pixels beside them, as in the sky."""
     shown = run(1, [(view(scene, 0), flat(0)), (view(scene, 20), flat(200))])[1]
     assert (shown[:, -14:] == 200).mean() > 0.95
     assert (shown[40:140, 60:260] == 40).mean() > 0.9
 
 
 def test_a_passing_object_leaves_no_ghost() -> None:
-    """A disc moves: its red does not stay on the ground that it uncovers."""
+    """A red disc moves: no red stays on the background that it uncovers."""
     clip = drawn_clips(frames=6, width=WIDTH, height=HEIGHT)[3]
     assert clip.name == "passing"
     y, x = np.mgrid[:HEIGHT, :WIDTH]
@@ -162,13 +165,13 @@ def test_a_passing_object_leaves_no_ghost() -> None:
     shown = run(1, zip(clip.frames, paintings, strict=True))[-1]
     left = on_disc(4, 45) & ~on_disc(5, 47)
     assert left.any()
-    assert shown[left][:, 0].mean() < 20  # mixed in place, it would be .8 x 255
+    assert shown[left][:, 0].mean() < 20  # mixed without motion, it would be .8 x 255
     assert shown[on_disc(5, 38)][:, 0].mean() > 250
 
 
 def test_smoothing_restarts_at_a_cut_of_the_scene(photo: Image) -> None:
     other = resize(scenes()[0], WIDTH, HEIGHT)
-    other[:40] = photo[:40]  # an unchanged bar does not make it the same scene
+    other[:40] = photo[:40]  # despite an unchanged bar, the scene is another one
     shown = run(1, [(photo, strokes(0)), (other, strokes(1)), (photo, strokes(2))])
     np.testing.assert_array_equal(shown, [strokes(0), strokes(1), strokes(2)])
 
@@ -186,7 +189,7 @@ def test_smoothing_restarts_where_the_look_jumps(photo: Image, other: Look) -> N
     frames = [(photo, strokes(seed)) for seed in range(3)]
     shown = run(1, frames, [LOOK, other, other])
     np.testing.assert_array_equal(shown[1], strokes(1))
-    np.testing.assert_array_equal(shown[2], run(1, frames[1:])[1])  # nothing of the first one is left
+    np.testing.assert_array_equal(shown[2], run(1, frames[1:])[1])  # the first painting has no effect
 
 
 def test_equal_looks_are_one_look(photo: Image) -> None:
@@ -195,7 +198,7 @@ def test_equal_looks_are_one_look(photo: Image) -> None:
 
 
 def test_smoothing_continues_through_a_crossfade(photo: Image) -> None:
-    """Every frame has another look, and is mixed as if all had one: also the first and the last of the crossfade."""
+    """Frames are mixed as if all had one look, including the first and the last of the crossfade."""
     other = replace(LOOK, rows=np.roll(ROWS, 25), strength=0.4, name="birch")
     playlist = Playlist([LOOK, other], Fraction(16, 25), Fraction(14, 25))
     looks = [playlist.at(Fraction(number, 25)) for number in range(18)]
@@ -230,7 +233,7 @@ def test_any_size_is_smoothed(size: tuple[int, int]) -> None:
 
 
 def test_a_still_scene_with_noise_flickers_less(photo: Image) -> None:
-    """Paintings that double all noise. A plain mean with shares of .2, .8 x .2 ... would leave a third of it."""
+    """The paintings double all noise. A plain mean with shares of .2, .8 x .2 ... would leave a third of it."""
     frames = still("lake", photo, frames=12).frames
     paintings = [np.clip((frame.astype(int) - 128) * 2 + 128, 0, 255).astype(np.uint8) for frame in frames]
     flickers = [flicker(run(strength, zip(frames, paintings, strict=True))[4:]) for strength in (0, 0.5, 1)]
@@ -238,7 +241,7 @@ def test_a_still_scene_with_noise_flickers_less(photo: Image) -> None:
     assert flickers[2] < 0.55 * flickers[0]
 
 
-def test_smoothing_steadies_strokes_on_moving_things() -> None:
+def test_smoothing_steadies_strokes_on_moving_objects() -> None:
     clip = drawn_clips(frames=6, width=WIDTH, height=HEIGHT)[0]
     paintings = [strokes(seed) for seed in range(6)]
     shown = {strength: run(strength, zip(clip.frames, paintings, strict=True)) for strength in (0, 0.5, 1)}
