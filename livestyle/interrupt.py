@@ -39,7 +39,7 @@ def ctrl_c_raised() -> Iterator[None]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Install a handler for all SIGNALS within the block, then restore the previous handlers."""
+    """Install a handler for SIGNALS, except ignored ones, within the block. Restores the previous handlers afterwards."""
     if threading.current_thread() is not threading.main_thread():  # Python sets and calls handlers in the main thread only
         yield
         return

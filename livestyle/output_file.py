@@ -132,7 +132,7 @@ class OutputFile:
         return 0o666 if self._mode is None else self._mode & 0o666 | 0o600
 
     def _create(self) -> tuple[Path, int]:
-        """Create and lock the partial file: its path and descriptor. Raises OutputInUseError."""
+        """Create and lock the partial file. Returns its path and descriptor. Raises OutputInUseError."""
         others = partial_files(self.path)
         for other in others:
             if _is_locked(other):

@@ -1,4 +1,4 @@
-"""Files that are refused as videos, and the error messages."""
+"""Files that cannot be opened as videos, and the error messages for them."""
 
 from pathlib import Path
 

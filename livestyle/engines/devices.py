@@ -65,7 +65,7 @@ def _has_openvino() -> bool:
 
 
 def open_engine(device: str) -> Engine:
-    """Open the engine of a device that `choose_device` returned. Raises DeviceError if it needs PyTorch, which is missing."""
+    """Open the engine of a device that `choose_device` returned. Raises DeviceError if PyTorch is needed but missing."""
     if device.startswith("cuda"):
         from livestyle.engines.cuda import CudaEngine
 

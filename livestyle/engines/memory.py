@@ -1,4 +1,4 @@
-"""Decide by the free memory whether a frame is painted whole, in strips, or refused."""
+"""Decide whether a frame is painted whole, painted in strips, or refused, depending on the free memory."""
 
 from livestyle.errors import TooLargeError
 from livestyle.frame import Image, size_of

@@ -34,13 +34,13 @@ class Strips:
     """(first, last) -> rows first to last - 1, (1, C, last - first, W) fp32. The caller may overwrite them."""
 
     def ranges(self) -> Iterator[tuple[int, int]]:
-        """(first, last) of every strip; last is exclusive."""
+        """Yield the rows of every strip as (first, last); last is exclusive."""
         step = max(MIN_STRIP_ROWS, STRIP_VALUES // (self.channels * self.width))
         for first in range(0, self.height, step):
             yield first, min(first + step, self.height)
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> "Strips":
-        """Apply a function to every strip. It must not depend on neighbouring pixels."""
+        """Apply a function to every strip. The function must be pointwise: independent of neighbouring pixels."""
         return replace(self, read=lambda first, last: change(self.read(first, last)))
 
     def affine(self, factor: Tensor, shift: Tensor) -> "Strips":
@@ -63,7 +63,10 @@ class Strips:
 
 
 class StripOps:
-    """Interpreter that computes in strips. Feature maps are `Strips` of one picture, on the network's device, in fp32. rows: (2, K)."""
+    """Interpreter that computes in strips. Feature maps are `Strips` of one picture, in fp32 on the network's device.
+
+    rows: (2, K).
+    """
 
     def __init__(self, network: TransformerNetwork, rows: Tensor) -> None:
         self._torch = TorchOps(network.convolutions, rows)

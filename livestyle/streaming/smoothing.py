@@ -97,7 +97,7 @@ def _mixed(painting: Image, past: Image, flow: FloatArray, share: FloatArray) ->
 
 
 def _missing_contrast(mixed: Image, painting: Image) -> FloatArray:
-    """Gain - 1 that gives the strokes of `mixed` the contrast of `painting`, per region: (h, w) in [0, MOST_GAIN - 1]."""
+    """Gain that raises the contrast of `mixed` to that of `painting`, minus 1, per region: (h, w) in [0, MOST_GAIN - 1]."""
     # half a grey level is added, as flat regions have only rounding errors
     ratio = (_contrast(painting) + 0.5) / (_contrast(mixed) + 0.5)
     return np.clip(ratio, 1, MOST_GAIN) - 1

@@ -50,7 +50,7 @@ def test_statistics_do_not_suffer_cancellation() -> None:
 
 @pytest.mark.parametrize("rows_shape", [(2, 24), (2, 2, 24)], ids=["shared rows", "rows per picture"])
 def test_operations_in_any_order(rows_shape: tuple[int, ...]) -> None:
-    """Upsampling twice, and a norm after a ReLU, after upsampling and after a norm."""
+    """Upsample twice, and apply norms after a ReLU, after upsampling and after another norm."""
     torch.manual_seed(0)
     x = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last).to(DEVICE)
     rows = torch.rand(rows_shape, device=DEVICE) + 0.5
