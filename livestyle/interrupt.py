@@ -32,7 +32,7 @@ def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def ctrl_c_raised() -> Iterator[None]:
-    """Within a block of `ctrl_c_noted`, raise KeyboardInterrupt at once again: for long operations that write nothing."""
+    """Within a block of `ctrl_c_noted`, let the first signal raise KeyboardInterrupt: for long operations that write nothing."""
     with _handled_by(signal.default_int_handler):
         yield
 

@@ -1,4 +1,4 @@
-"""Bounded queues between threads, and channels: queues that a thread of their own fills from an iterable.
+"""Bounded queues between threads, and channels: queues that are filled from an iterable by their own thread.
 
 The reader receives the items of the iterable in order, then its end or its error. A reader that stops early closes the
 channel; the thread then closes its iterable and is joined. Generators that are chained by channels therefore start, end and

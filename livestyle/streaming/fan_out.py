@@ -21,7 +21,7 @@ QUEUED_FRAMES = 4
 
 
 class Policy(Enum):
-    """Which thread writes an output, and what happens if it is slower than the frames arrive."""
+    """Which thread writes an output, and what happens if frames arrive faster than they can be written."""
 
     INLINE = auto()
     """In the caller's thread: for a window, which only the main thread may update."""

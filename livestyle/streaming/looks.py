@@ -11,7 +11,7 @@ from livestyle.look import Look
 
 
 class LookSource(Protocol):
-    """Returns the look of each frame. User commands change the look source; they never change the engine."""
+    """Returns the look of each frame. Commands, keys and network messages change a look source, never an engine."""
 
     def at(self, seconds: Fraction) -> Look:
         """Return the look for a presentation time. If it has not changed, return the same object.

@@ -218,7 +218,7 @@ def doubled(items: Iterator[int], fail_at: int | None = None) -> Iterator[int]:
 
 
 def chain(numbers: Numbers, fail_at: int | None = None) -> Iterator[int]:
-    """Numbers, a channel, doubled, a channel."""
+    """Pass numbers through a channel, `doubled` and a second channel."""
     with Channel(numbers(), 2) as first, Channel(doubled(first, fail_at), 2) as second:
         yield from second
 
