@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Number of CPU cores that this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:
-    """The CPU's model name; its architecture if the system does not give one."""
+    """Model name of the CPU, or its architecture if the system does not report a name."""
     if sys.platform == "darwin":
         done = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
         return done.stdout.strip() or platform.machine()
@@ -21,7 +21,7 @@ def processor_name() -> str:
 
 
 def processor_flags() -> set[str]:
-    """The CPU's instruction sets, as Linux names them; empty on other systems."""
+    """Instruction sets of the CPU, as `flags` in /proc/cpuinfo lists them; empty if there is no such list."""
     return set(_from_linux("flags").split())
 
 

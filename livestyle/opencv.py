@@ -1,4 +1,4 @@
-"""OpenCV without its log: failures that matter are raised as errors of livestyle."""
+"""Silence OpenCV's log: livestyle raises its own errors instead."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import cv2
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Turn OpenCV's log off: it writes every failed attempt, such as a missing camera index, to stderr."""
+    """Turn off OpenCV's log within the block. It writes every failed attempt, such as a missing camera index, to stderr."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -150,19 +150,19 @@ class Stylizer:
         return painted
 
     def warm_up(self, height: int, width: int, look: Look | None = None) -> None:
-        """Build every resource for a frame size before the first frame, also for looks that mix photo and painting.
+        """Paint a blank frame of this size, with and without mixing, so that the first real frame starts without delay.
 
-        look: one with the network to prepare; None for the default look.
+        look: a look with the network to prepare; None for the default look.
         """
         look = look or self.default_look
         for strength in (1.0, 0.5):
             self.submit([np.zeros((height, width, 3), np.uint8)], replace(look, strength=strength)).result()
 
     def best_batch(self, frame_shape: tuple[int, ...], frame_count: int | None = None, look: Look | None = None) -> int:
-        """The batch size that takes the least time per frame of this shape; measured once per shape and model.
+        """Return the batch size with the least time per frame of this shape. It is measured once per shape and model.
 
-        frame_count: how many frames there are to paint, None if unknown. For few frames nothing is measured, and it is 1.
-        look: the one to paint in; None for the default look.
+        frame_count: number of frames to paint; None if unknown. Below MANY_FRAMES, returns 1 unless it was measured before.
+        look: the look to paint in; None for the default look.
         """
         look = look or self.default_look
         key = (frame_shape, look.body.architecture.name)
@@ -173,6 +173,7 @@ class Stylizer:
         return self._best_batches[key]
 
     def _measure_batches(self, frame_shape: tuple[int, ...], look: Look) -> int:
+        """Paint random frames with each of the engine's batch sizes, and return the fastest one."""
         rng = np.random.default_rng(0)
         frames = list(rng.integers(0, 256, (max(self.engine.batches), *frame_shape), np.uint8))
 
