@@ -15,10 +15,10 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
     style_option,
-    tell,
     with_advice,
 )
 from livestyle.cli.photos import (
@@ -129,15 +129,15 @@ def image(
             for path, target in pairs
         ]
         if len(photos) == 2 == len(inputs) and output is None and photos[1].is_file() and not photos[0].is_dir():
-            tell([f"{photos[1]} exists, so it is painted as a second photo; to write to it, use -o {photos[1]}"], quiet)
+            print_notes([f"{photos[1]} exists, so it is painted as a second photo; to write to it, use -o {photos[1]}"], quiet)
         if jobs:
             with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
                 short_side = paint_each(jobs, stylizer, summary, quiet)
             if stroke_size is None and short_side >= FINE_STROKES:
                 larger = round(short_side / 1000)
-                tell([f"the strokes are fine on photos this large; --stroke-size {larger} makes them larger"], quiet)
+                print_notes([f"the strokes are fine on photos this large; --stroke-size {larger} makes them larger"], quiet)
     if written := summary["written"]:
-        tell(stylizer.engine.notes, quiet)
+        print_notes(stylizer.engine.notes, quiet)
     summary["seconds"] = round(time.monotonic() - started, 3)
     print_json(summary)
     if not quiet and not as_json and str(STDIO) not in written:
@@ -201,7 +201,7 @@ def add(result: "PictureResult", summary: dict[str, Any], quiet: bool) -> None:
     file |= {name: list(getattr(result, name)) for name in ("notes", "damage")}
     summary["written"].append(str(result.target))
     summary["files"].append({"input": str(result.source), "output": str(result.target), **file})
-    tell(result.notes, quiet)
+    print_notes(result.notes, quiet)
     for line in result.damage:
         print_line(f"damaged: {result.source}: {line}", err=True)
 
@@ -264,6 +264,6 @@ def paint_sheet_file(
     summary["files"].append(
         {"output": str(target), "width": width, "height": height, "notes": list(sheet.notes), "damage": list(sheet.damage)}
     )
-    tell(sheet.notes, quiet)
+    print_notes(sheet.notes, quiet)
     for line in sheet.damage:
         print_line(f"damaged: {line}", err=True)

@@ -181,7 +181,7 @@ def open_stylizer(
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)
     used = dict.fromkeys([*parse_blend(style), *also])
-    tell(stylizer.gallery.notes + stylizer.gallery.shadowed(used, stylizer.model), quiet)
+    print_notes(stylizer.gallery.notes + stylizer.gallery.shadowed(used, stylizer.model), quiet)
     return stylizer
 
 
@@ -208,7 +208,7 @@ def print_error(error: BaseException, message: str) -> None:
         print_line(f"livestyle: {line}", err=True)
 
 
-def tell(notes: Iterable[str], quiet: bool) -> None:
+def print_notes(notes: Iterable[str], quiet: bool) -> None:
     """Print notes on stderr."""
     for note in [] if quiet else notes:
         print_line(f"note: {note}", err=True)

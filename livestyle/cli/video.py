@@ -19,11 +19,11 @@ from livestyle.cli.options import (
     print_error,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
     smooth_option,
     style_option,
-    tell,
     with_advice,
 )
 from livestyle.cli.progress import progress_bar
@@ -91,7 +91,7 @@ def video(
     pairs = plan(list(paths), output)
     if skip_existing:
         all_pairs, pairs = pairs, [(source, target) for source, target in pairs if not target.exists()]
-        tell([] if pairs else [f"nothing to do: {counted(len(all_pairs), 'output')} exist already"], quiet)
+        print_notes([] if pairs else [f"nothing to do: {counted(len(all_pairs), 'output')} exist already"], quiet)
     files: list[dict[str, Any]] = []
     failed: list[str] = []
     print_json({"files": files, "failed": failed})
@@ -154,7 +154,7 @@ def describe(job: "VideoJob", result: "VideoResult") -> dict[str, Any]:
 
 def report(job: "VideoJob", result: "VideoResult", quiet: bool) -> None:
     """Print a painted video's notes, its damage, and a line of figures."""
-    tell(result.notes, quiet)
+    print_notes(result.notes, quiet)
     for line in result.damage:
         print_line(f"damaged: {job.source}: {line}", err=True)
     if not quiet:

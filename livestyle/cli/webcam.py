@@ -18,11 +18,11 @@ from livestyle.cli.options import (
     print_error,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
     smooth_option,
     style_option,
-    tell,
     write_json,
 )
 from livestyle.errors import DeviceError
@@ -84,7 +84,7 @@ def webcam(
     except DeviceError as error:
         if record is None:
             raise
-        tell([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
+        print_notes([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
         screen = NoWindow()
 
     from livestyle.cli import one_line
@@ -157,7 +157,7 @@ def _summary(result: "LiveResult") -> dict[str, Any]:
 
 def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] | None, quiet: bool) -> int:
     """Print the summary: by `print_object` as JSON, without it as text. Returns the exit code."""
-    tell(summary["notes"], quiet)
+    print_notes(summary["notes"], quiet)
     for line in summary["damage"]:
         print_line(f"damaged: {line}", err=True)
     if print_object is not None:
