@@ -1,4 +1,4 @@
-"""livestyle demo"""
+"""The command `livestyle demo`."""
 
 from fractions import Fraction
 from functools import partial

@@ -27,7 +27,7 @@ class ConvertedSubtitleTrack:
         self._from_codec = stream.codec_context.name
         self._to_codec = codec
         self.stream = output.add_mux_stream(codec, time_base=stream.time_base)
-        self._pending: tuple[Packet[Any], str] | None = None  # in MP4: its end is known with the next one
+        self._pending: tuple[Packet[Any], str] | None = None  # in MP4: held back until the next one tells its end
 
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
         text = _text(bytes(packet), self._from_codec)
