@@ -209,7 +209,7 @@ def add_painting(result: "PictureResult", summary: dict[str, Any], quiet: bool) 
 
 
 def add_failure(path: Path, error: LivestyleError, summary: dict[str, Any], is_printed: bool = True) -> None:
-    """Add a photo's error to the summary, and print it. Messages that lack the photo's path, such as engines', get it."""
+    """Add a photo's error to the summary, and print it if `is_printed`. The path is put in front if the message lacks it."""
     message = with_advice(error)
     message = message if str(path) in message else f"{path}: {message}"
     summary["failed"].append(message)
@@ -218,7 +218,7 @@ def add_failure(path: Path, error: LivestyleError, summary: dict[str, Any], is_p
 
 
 def summary_line(summary: dict[str, Any]) -> str:
-    """Such as "a.jpg, b.jpg in 1.2 s; 3 skipped, as their outputs exist; 1 failed"."""
+    """The summary as a line such as "a.jpg, b.jpg in 1.2 s; 3 skipped, as their outputs exist; 1 failed"."""
     written, skipped, failed = summary["written"], len(summary["skipped"]), len(summary["failed"])
     names = f"{', '.join(written[:3])}{f' ... ({len(written)} files)' if len(written) > 3 else ''}"
     line = f"{names} in {summary['seconds']:.1f} s" if written else "nothing painted"

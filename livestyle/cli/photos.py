@@ -1,4 +1,4 @@
-"""The photos and outputs that the command line names; stdin and stdout as -."""
+"""The photos and outputs that are named on the command line, where - is stdin or stdout."""
 
 import os
 import sys

@@ -22,7 +22,7 @@ SMALLEST, LARGEST = (640, 360), (1280, 720)  # width and height of a new window
 KEY_NAMES = {27: "esc", 32: "space"} | {0xFFB0 + digit: str(digit) for digit in range(10)} | {0xFFAB: "+", 0xFFAD: "-"}
 """Names of keys by cv2.waitKeyEx code. With GTK, the keys of the keypad have the codes of X11."""
 ALTERNATIVE = "recording works without one"
-"""What works without a display; ends the message of the error."""
+"""Last part of the error message if there is no display."""
 
 
 class Screen(Sink, Protocol):

@@ -85,7 +85,7 @@ class Layer:
 
 
 class Lake:
-    """The scene at one frame size."""
+    """Draws the scene at one frame size, given in pixels."""
 
     def __init__(self, width: int, height: int) -> None:
         self._width, self._height = width, height
@@ -138,7 +138,10 @@ class Lake:
         return np.asarray(np.clip(sky, 0, 255), np.uint8)
 
     def _paint_clouds(self, top: float, bottom: float, size: float) -> Layer:
-        """A strip of clouds from the top of the frame: a period of two frame widths that tiles, then one more frame width."""
+        """A strip of clouds, three frame widths wide, which repeats after two: any window of one frame width can be cut from it.
+
+        top, bottom: the rows that have clouds. size: size of the clouds. All in frame heights.
+        """
         rows, columns = max(1, round(bottom * self._height)), 2 * self._width
         y = (np.arange(rows, dtype=np.float32) + 0.5)[:, None] / self._height
         noise = self._noise(rows, columns, (size * 1.6, size * 0.42), 5, wrap=True)
@@ -151,7 +154,10 @@ class Lake:
         return Layer(color[:, again], 0.92 * np.clip(density, 0, 1)[:, again])
 
     def _drifted(self, strip: Image, distance: float, place: int) -> Image:
-        """A frame width of a cloud strip, shifted by a distance with subpixel precision. Written to buffer number `place`."""
+        """Copy one frame width of a cloud strip, from `distance` in frame heights on, interpolated between pixels.
+
+        Returns a view of `self._drifting[place]`.
+        """
         start, part = divmod(distance * self._height % (2 * self._width), 1)
         left = strip[:, int(start) : int(start) + self._width]
         right = strip[:, int(start) + 1 : int(start) + 1 + self._width]
@@ -296,7 +302,10 @@ class Lake:
         cv2.add(water, cv2.LUT(cv2.merge([sparkle, sparkle, sparkle]), self._warmth), water)
 
     def _paint_boat(self) -> tuple[Layer, Layer]:
-        """The boat and its reflection, not yet flipped: two square layers with the water line at 0.8 of the height."""
+        """Two square layers: the boat, and its reflection, which is flipped when it is drawn.
+
+        The water line is at 0.8 of their height.
+        """
         side = max(8, round(0.30 * self._height))
         fine = side * DETAIL
         canvas, mask = np.zeros((fine, fine, 3), np.float32), np.zeros((fine, fine), np.float32)
@@ -393,7 +402,7 @@ class Lake:
     # coordinates and noise
 
     def _grid(self, top: int, bottom: int) -> tuple[FloatArray, FloatArray]:
-        """Coordinates y and x, (rows, width) each, of the pixel centres of these rows."""
+        """Coordinates y and x of the pixel centres in rows `top` to `bottom`, (rows, width) each, in frame heights."""
         y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         x = (np.arange(self._width, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         return np.repeat(y[:, None], self._width, 1), np.repeat(x[None], len(y), 0)

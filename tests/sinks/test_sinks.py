@@ -1,4 +1,4 @@
-"""The contract of every sink. To test another sink, add a function (folder, info) -> (sink, names of its complete files) to SINKS."""
+"""The contract of every sink. To test another sink, add a function (folder, info) -> (sink, names of its files) to SINKS."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress

@@ -43,7 +43,7 @@ class Recording:
         self.writer.write(replace(frame, pts_seconds=frame.pts_seconds - self._first_pts))
 
     def close(self, error: BaseException | None = None) -> None:
-        """Complete the file. Without a frame in it, delete it."""
+        """Complete the file, or delete it if it has no frame. After an error, keep the partial file if it has a frame."""
         self.writer.close(OutputError("nothing was recorded") if error is None and self.is_empty else error)
 
 

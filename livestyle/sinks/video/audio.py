@@ -183,7 +183,10 @@ def open_audio_encoder(codec: str, rate: int, layout: str) -> AudioCodecContext:
 
 
 def _choose_layout(codec: str, rate: int, first: AudioFrame) -> str:
-    """The layout nearest to the frame's that the encoder accepts and the resampler can mix to. Raises as the last attempt."""
+    """The layout nearest to the frame's that the encoder accepts and the resampler can mix to.
+
+    Raises the error of the last attempt, a ValueError or FFmpegError, if there is none.
+    """
     count = first.layout.nb_channels
     refused: Exception = ValueError(f"no layout for {count} channels")
     layouts: tuple[str, ...] = (*LAYOUTS.get(count, ("7.1",)), *(("5.1",) if count > 5 else ()), "stereo")

@@ -40,9 +40,10 @@ class MonotonicTimes:
         self._last_dts: int | None = None
 
     def apply(self, packet: "Packet[Any]", origin_seconds: Fraction) -> "Packet[Any]":
-        """Set the packet's times and stream in place, and return it. origin_seconds of the packet's time becomes 0.
+        """Set the packet's times and stream in place, and return it.
 
-        Call it after the output's header was written: that sets the stream's time base.
+        origin_seconds: the time of the packet's stream that becomes 0 in the output.
+        Call it after the output's header was written, which sets the time base of the output's stream.
         """
         assert packet.pts is not None
         tick = cast(Fraction, self._stream.time_base)

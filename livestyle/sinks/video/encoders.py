@@ -139,7 +139,7 @@ class Encoding:
     rate: Fraction
     """Frames per second."""
     max_delay: int
-    """Frames that may be inside the encoder."""
+    """Largest number of frames by which the encoder may delay its output."""
     time_base: Fraction
     """Seconds per tick of the frames' pts."""
     pixel_aspect: Fraction

@@ -30,7 +30,7 @@ LATEST_CHAPTER_SECONDS = Fraction(1_000_000_000)
 """Chapter times are clamped to this: in 64-bit nanoseconds larger ones overflow, and FFmpeg refuses the header."""
 
 CHAPTERS_OF_MATROSKA = b"\x10\x43\xa7\x70"
-"""EBML identifier of the element Chapters."""
+"""EBML identifier of Matroska's element Chapters."""
 
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 """FFmpeg's name of the codec -> file extension, media type."""
@@ -213,7 +213,10 @@ class Attachments:
 
 
 def _reason(possible: bool, version: int) -> str:
-    """Why something is not kept. possible: whether the container can hold it, with that version of PyAV."""
+    """The reason in a note that something is not kept: either PyAV is older than `version`, or the container cannot hold it.
+
+    possible: whether the container can hold it.
+    """
     if possible and int(av.__version__.partition(".")[0]) < version:
         return f"that requires PyAV {version}"
     return "the output cannot hold it"

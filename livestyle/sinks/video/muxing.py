@@ -26,11 +26,11 @@ class FrameTimes:
 
     def __init__(self, time_base: Fraction, rate: Fraction) -> None:
         self.latest_ticks: int | None = None
-        """Time of the latest frame; None before the first."""
+        """Time of the latest frame in ticks; None before the first frame."""
         self.latest_duration_seconds = 1 / rate
         """How long the latest frame is shown."""
         self.corrected = 0
-        """Number of frames that were moved."""
+        """Number of frames whose time was moved, as it did not increase."""
         self._time_base = time_base
         self._rate = rate
 

@@ -53,7 +53,7 @@ class ConvertedSubtitleTrack:
             yield self._packet(*self._pending)
 
     def _packet(self, source: "Packet[Any]", text: str) -> "Packet[Any]":
-        """A packet of the text at the source's time."""
+        """A packet with this text, and with the times of the packet `source`."""
         data = text.encode()
         if self._to_codec == "mov_text":
             data = len(data).to_bytes(2, "big") + data

@@ -72,8 +72,9 @@ class Tracks:
 
     Construct it after the video stream was added to the output, before the header is written.
 
-    time_range: the part that is kept. late: include audio that begins after the first second, subtitles, covers and attached
-    files. Without them a fragmented MP4 gets its header at once.
+    time_range: the part that is kept.
+    late: include audio that begins after the first second, subtitles, covers and attached files. FFmpeg delays the header of a
+        fragmented MP4 for them.
 
     Raises InputError if the file cannot be opened.
     """

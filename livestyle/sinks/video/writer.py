@@ -72,9 +72,9 @@ class VideoWriter:
         self.damage: list[str] = []
         """Parts of the output that were lost."""
         self.kept: Path | None = None
-        """After an error: the partial file that holds what was written."""
+        """After an error: the partial file with the frames that were written; None if there is none."""
         self.kept_seconds = 0.0
-        """How much of that file plays."""
+        """Playable duration of the file `kept`."""
         self._info = info
         self._sound_from = sound_from
         self._time_range = TimeRange(info.origin_seconds, duration_seconds=duration_seconds)
@@ -132,7 +132,7 @@ class VideoWriter:
 
     @property
     def remains(self) -> str:
-        """What is left after an error, in words for a message."""
+        """A phrase for error messages: how many seconds are in which partial file."""
         if self.kept is None:
             return "nothing was written"
         return f"{self.kept_seconds:.1f} s that were painted are in {self.kept}"
