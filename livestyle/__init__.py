@@ -12,7 +12,7 @@
     for frame in livestyle.painted_frames("in.mp4", style="wave"):
         frame.image, frame.pts_seconds
 
-Every error is a LivestyleError. `livestyle.jobs` holds picklable descriptions of the work.
+Every error that livestyle raises derives from LivestyleError. `livestyle.jobs` has picklable job descriptions.
 """
 
 import importlib
@@ -71,7 +71,7 @@ _MODULES = {
     "livestyle.look": ("Look",),
     "livestyle.stylizer": ("Stylizer", "styles", "stylize"),
 }
-"""Module -> its names that are public here, imported at their first use: `livestyle --help` must not wait for NumPy."""
+"""The public names of each module. Modules are imported on first use: `livestyle --help` must not wait for NumPy."""
 
 
 def __getattr__(name: str) -> Any:

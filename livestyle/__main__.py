@@ -1,6 +1,6 @@
 """`python -m livestyle`, and the installed command `livestyle`.
 
-Imports little, so that Ctrl-C is handled, and printed as one line, from the start of the process.
+Imports little before the signal handlers are set, so that Ctrl-C prints one line, and no traceback, from the start on.
 """
 
 import atexit
@@ -23,13 +23,14 @@ QUIET_ENVIRONMENT = {
     "QT_LOGGING_RULES": "default.warning=false",  # OpenCV's windows warn about missing fonts
     "PYTHONWARNINGS": "ignore",  # in child processes
 }
-"""Stops libraries from writing to stderr; what matters is raised as a LivestyleError."""
+"""Environment variables that stop libraries from writing to stderr; what matters is raised as a LivestyleError."""
 
 
 def main() -> None:
     """Run the command line, and exit the process."""
     on_signals(lambda number, frame: exit_before_start())
-    atexit.register(on_signals, signal.SIG_IGN)  # registered first, so called last: then signals would kill it
+    # called last, as it is registered first: after that Python restores the default handlers, which end the process
+    atexit.register(on_signals, signal.SIG_IGN)
     if "--debug" not in sys.argv:
         for name, value in QUIET_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -43,7 +44,7 @@ def main() -> None:
     code = run()
     on_signals(lambda number, frame: exit_now(code))  # all output is written
     if code == 130 or is_any_left_behind():
-        exit_now(code)  # half-imported modules, and threads inside a library, make the shutdown of the interpreter crash
+        exit_now(code)  # a shutdown of the interpreter crashes with half-imported modules or threads inside a library
     try:
         sys.stdout.flush()
     except OSError:  # already reported; the interpreter would flush again, and print a second error
@@ -52,20 +53,20 @@ def main() -> None:
 
 
 def on_signals(handler: "Callable[[int, FrameType | None], object] | signal.Handlers") -> None:
-    """Set the handler for each signal that ends a process. Ignored signals stay ignored, as under nohup."""
+    """Set the handler of SIGINT, SIGTERM and SIGHUP. Signals that are ignored stay ignored, as under nohup."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def exit_before_start() -> None:
-    """Exit before any work has begun. On a terminal the line starts with ^C, so a new one is begun."""
+    """Print "interrupted" and exit with code 130. On a terminal, which shows ^C, the message goes to the next line."""
     output = '{"error": "interrupted"}\n' if "--json" in sys.argv else ""
     exit_now(130, output, "\ninterrupted\n" if os.isatty(2) else "interrupted\n")
 
 
 def exit_now(code: int, output: str = "", message: str = "") -> None:
-    """Exit without shutting down the interpreter, after writing these lines to stdout and stderr."""
+    """Write `output` to stdout and `message` to stderr, and exit without shutting down the interpreter."""
     try:
         if sys.stdout is not None:
             sys.stdout.write(output)

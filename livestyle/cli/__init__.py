@@ -1,4 +1,4 @@
-"""The command line: parses arguments, builds jobs, runs them, prints.
+"""The command line: parses arguments, builds jobs, runs them and prints the results.
 
 Each command is a module of this package, imported when the command runs: `livestyle --help` must not wait for torch.
 """
@@ -24,7 +24,7 @@ SECTIONS = {  # sections of the help: command -> summary
     "Paint": {
         "video": "Paint video files.",
         "image": "Paint pictures.",
-        "webcam": "Paint a camera's picture in a window, live.",
+        "webcam": "Paint a camera live, in a window.",
         "demo": "Paint a moving scene in every style; needs no camera and no file.",
         "optimize": "Paint a picture in any picture's style, slowly and without training.",
     },
@@ -45,7 +45,7 @@ COMMANDS = [name for commands in SECTIONS.values() for name in commands]
 
 
 class Program(Group):
-    """The group of all commands. Imports a command's module only when the command is used; prints the object of --json."""
+    """The group of all commands. Imports a command's module when the command is used, and prints the summary for --json."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return COMMANDS
@@ -63,7 +63,7 @@ class Program(Group):
                 formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. With --json, one object is printed, also after an error."""
+        """Run the command. With --json, print the summary as one JSON object, also after an error."""
         words = ctx.args[: ctx.args.index("--")] if "--" in ctx.args else ctx.args
         as_json = "--json" in words
         summary: dict[str, Any] = {}
@@ -104,7 +104,7 @@ def cli(context: click.Context) -> None:
 
 
 def main() -> int:
-    """Run the command line, and return the exit code. Errors are printed as one line on stderr, with --debug with a traceback."""
+    """Run the command line, and return the exit code. Prints an error as one line on stderr; --debug adds the traceback."""
     received: list[int] = []
     with interrupting(received):
         try:
@@ -120,9 +120,9 @@ def main() -> int:
 
 @contextmanager
 def interrupting(received: list[int]) -> Iterator[None]:
-    """Within the block, Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, unless they are ignored (nohup).
+    """Raise KeyboardInterrupt in the block for Ctrl-C, SIGTERM and SIGHUP, except those that are ignored (nohup).
 
-    received: gets the number of each signal that arrives.
+    received: a list, to which the number of each signal that arrives is appended.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
@@ -141,7 +141,7 @@ def interrupting(received: list[int]) -> Iterator[None]:
 
 def explain(error: BaseException, interrupted: bool) -> int:
     """Print an error, and return its exit code."""
-    if isinstance(error, (BrokenPipeError, SystemExit)):  # SystemExit: what click makes of a broken pipe
+    if isinstance(error, (BrokenPipeError, SystemExit)):  # click turns a broken pipe into SystemExit
         return 2  # the reader of the output has closed the pipe
     if isinstance(error, (LivestyleError, click.ClickException)):
         print_error(error, one_line(error))
@@ -156,14 +156,14 @@ def explain(error: BaseException, interrupted: bool) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error, in one line, without passwords of URLs."""
+    """The message of an error, as one line, with the passwords in URLs hidden."""
     return hide_passwords(_message(error))
 
 
 def _message(error: BaseException) -> str:
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         if not error.option_name.startswith("--"):
-            return f"there is no option {error.option_name}; before a name that starts with a dash write --"
+            return f"there is no option {error.option_name}; write -- before a name that starts with a dash"
         options = [name for option in error.ctx.command.params for name in option.opts if name.startswith("--")]
         return f"there is no option {error.option_name}; {suggestion(error.option_name, options)}"
     if isinstance(error, click.ClickException):
@@ -187,5 +187,5 @@ def _message(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message: libraries add pages of advice."""
+    """The first line of an error's message, as libraries may add pages of advice."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

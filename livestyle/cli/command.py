@@ -22,11 +22,11 @@ class WithExamples(click.Command):
 
 
 class Command(WithExamples):
-    """@click.command(cls=Command, examples=["livestyle video in.mp4 out.mp4 --style scream", ...])"""
+    """A single command: `@click.command(cls=Command, examples=["livestyle video in.mp4 out.mp4 --style scream", ...])`."""
 
 
 class Group(WithExamples, click.Group):
-    """@click.group(cls=Group, examples=[...]); its commands accept examples too."""
+    """A group of commands, which accept examples too: `@click.group(cls=Group, examples=[...])`."""
 
     command_class = Command
 
@@ -38,6 +38,6 @@ class Group(WithExamples, click.Group):
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
-    """A sentence with the known words most similar to a word, or with all of them."""
+    """A phrase that names the known words most similar to `word`; all known words if none is similar."""
     found = difflib.get_close_matches(word, known, n=3, cutoff=0.7)
     return f"did you mean {' or '.join(found)}?" if found else f"there are: {', '.join(known)}"

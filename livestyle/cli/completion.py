@@ -1,4 +1,4 @@
-"""livestyle completion bash|zsh|fish"""
+"""The command `livestyle completion`."""
 
 import click
 from click.shell_completion import get_completion_class

@@ -1,4 +1,4 @@
-"""livestyle demo"""
+"""The command `livestyle demo`."""
 
 from fractions import Fraction
 from functools import partial
@@ -15,9 +15,9 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
-    tell,
 )
 from livestyle.cli.progress import progress_bar
 from livestyle.errors import StyleError
@@ -67,7 +67,7 @@ def demo(
         open_writer = partial(VideoWriter, output, scene.info, overwrite=may_replace)
         with progress_bar(quiet) as show:
             result = write_painted(scene, looks, stylizer, open_writer, progress=show)
-    tell(result.notes, quiet)
+    print_notes(result.notes, quiet)
     summary = {"output": str(output), "styles": names, "frames": result.frames, "width": result.width, "height": result.height}
     print_json(summary | {"seconds": round(result.seconds, 3)})
     if not quiet:

@@ -20,8 +20,8 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
+    print_notes,
     report_options,
-    tell,
     torch_device,
 )
 from livestyle.errors import LivestyleError, OutputError
@@ -115,10 +115,10 @@ def evaluate(
         make_output_folder(output, ["table.txt", "table.json", *sheets.values()], overwrite)
     paths = list(dict.fromkeys(find_pictures(list(photos))))
     style_pictures, notes = read_style_pictures(pictures, names, Gallery().names)
-    tell(notes, quiet)
+    print_notes(notes, quiet)
     yardstick = open_yardstick(loss_model, loss_model_file, torch_device(device))
     paths, skipped = usable_photos(paths, all_sizes, yardstick, iterations)
-    tell([f"skipped: {note}" for note in skipped], quiet)
+    print_notes([f"skipped: {note}" for note in skipped], quiet)
     moving = steadiness_clips(paths[0], clips) if steady or clips else []
 
     readings: list[Reading] = []
@@ -152,7 +152,7 @@ def evaluate(
                 if not readings:
                     raise
                 ended = error
-        tell(stylizer.engine.notes, quiet)
+        print_notes(stylizer.engine.notes, quiet)
     tables = [losses_table(readings, loss_model or DEFAULT_LOSS_MODEL)]
     if iterations:
         tables.append(iterations_table(readings, {style.name: style.weights for style in styles}, limit))

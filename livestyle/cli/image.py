@@ -15,10 +15,10 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
     style_option,
-    tell,
     with_advice,
 )
 from livestyle.cli.photos import (
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from livestyle.jobs.pictures import PictureJob, PictureResult
     from livestyle.stylizer import Stylizer
 
-FINE_STROKES = 2400  # pixels; a note suggests --stroke-size for photos whose shorter side is at least this long
+LARGE_PAINTING_SIDE = 2400
+"""Pixels. A note suggests --stroke-size for paintings whose shorter side is at least this long."""
 
 
 @click.command(
@@ -60,7 +61,7 @@ FINE_STROKES = 2400  # pixels; a note suggests --stroke-size for photos whose sh
     "--stroke-size",
     type=click.FloatRange(1, 20),
     metavar="TIMES",
-    help="Paint strokes this many times as large, and keep the photo's detail; 3 suits photos of a phone.",
+    help="Paint strokes this many times as large, and keep the photo's detail; 3 suits photos from a phone.",
 )
 @click.option("-r", "--recursive", is_flag=True, help="Paint the photos in subfolders too.")
 @click.option("--skip-existing", is_flag=True, help="Skip photos whose output exists.")
@@ -93,7 +94,7 @@ def image(
 
     started = time.monotonic()
     summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}
-    print_json(summary)  # its lists are filled while it runs
+    print_json(summary)  # the lists are filled during the run
     inputs, output = split_output(list(photos), output)
     sources = list_photos(inputs, Path(output or DEFAULT_FOLDER), recursive)
     if all_styles:
@@ -124,20 +125,20 @@ def image(
                 keep_colors=keep_colors,
                 size=size,
                 stroke_size=stroke_size or 1,
-                overwrite=bool(overwrite) or target.exists(),  # if it exists, the user has agreed
+                overwrite=bool(overwrite) or target.exists(),  # for an existing target, confirm_targets has asked
             )
             for path, target in pairs
         ]
         if len(photos) == 2 == len(inputs) and output is None and photos[1].is_file() and not photos[0].is_dir():
-            tell([f"{photos[1]} exists, so it is painted as a second photo; to write to it, use -o {photos[1]}"], quiet)
+            print_notes([f"{photos[1]} exists, so it is painted as a second photo; to write to it, use -o {photos[1]}"], quiet)
         if jobs:
             with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
                 short_side = paint_each(jobs, stylizer, summary, quiet)
-            if stroke_size is None and short_side >= FINE_STROKES:
+            if stroke_size is None and short_side >= LARGE_PAINTING_SIDE:
                 larger = round(short_side / 1000)
-                tell([f"the strokes are fine on photos this large; --stroke-size {larger} makes them larger"], quiet)
+                print_notes([f"the strokes are fine on photos this large; --stroke-size {larger} makes them larger"], quiet)
     if written := summary["written"]:
-        tell(stylizer.engine.notes, quiet)
+        print_notes(stylizer.engine.notes, quiet)
     summary["seconds"] = round(time.monotonic() - started, 3)
     print_json(summary)
     if not quiet and not as_json and str(STDIO) not in written:
@@ -148,7 +149,7 @@ def image(
 
 
 def run_with_stdio(job: "PictureJob", stylizer: "Stylizer") -> "PictureResult":
-    """As run_picture, from stdin or to stdout where a path is -: as JPEG, or with transparency as PNG."""
+    """As run_picture, with - for stdin and stdout. Stdout gets a JPEG, or a PNG if the picture has transparency."""
     from livestyle.jobs.pictures import PictureResult, paint_picture, run_picture, write_painting
     from livestyle.pictures.writing import encode_picture
 
@@ -165,9 +166,10 @@ def run_with_stdio(job: "PictureJob", stylizer: "Stylizer") -> "PictureResult":
 
 
 def paint_each(jobs: "list[PictureJob]", stylizer: "Stylizer", summary: dict[str, Any], quiet: bool) -> int:
-    """Paint one photo after another, into the summary. Of several, one that fails does not stop the others.
+    """Paint photos one after another, and add each to the summary.
 
-    Returns the length, in pixels, of the longest of the paintings' shorter sides; 0 if there is no painting.
+    If there are several, one that fails does not stop the others; if there is one, its error is raised.
+    Returns the largest of the paintings' shorter sides, in pixels; 0 if there is no painting.
     """
     from tqdm import tqdm
 
@@ -179,10 +181,10 @@ def paint_each(jobs: "list[PictureJob]", stylizer: "Stylizer", summary: dict[str
             for result in run_pictures(jobs, stylizer, run_with_stdio):
                 bar.clear()
                 if result.error is None:
-                    add(result, summary, quiet)
+                    add_painting(result, summary, quiet)
                     short_side = max(short_side, min(result.width, result.height))
                 else:
-                    fail(result.source, result.error, summary, is_printed=len(jobs) > 1)
+                    add_failure(result.source, result.error, summary, is_printed=len(jobs) > 1)
                     if len(jobs) == 1:
                         raise result.error
                 bar.update()
@@ -195,19 +197,19 @@ def paint_each(jobs: "list[PictureJob]", stylizer: "Stylizer", summary: dict[str
     return short_side
 
 
-def add(result: "PictureResult", summary: dict[str, Any], quiet: bool) -> None:
+def add_painting(result: "PictureResult", summary: dict[str, Any], quiet: bool) -> None:
     """Print a painted photo's notes and damage, and add it to the summary."""
     file = {name: getattr(result, name) for name in ("width", "height")}
     file |= {name: list(getattr(result, name)) for name in ("notes", "damage")}
     summary["written"].append(str(result.target))
     summary["files"].append({"input": str(result.source), "output": str(result.target), **file})
-    tell(result.notes, quiet)
+    print_notes(result.notes, quiet)
     for line in result.damage:
         print_line(f"damaged: {result.source}: {line}", err=True)
 
 
-def fail(path: Path, error: LivestyleError, summary: dict[str, Any], is_printed: bool = True) -> None:
-    """Add a photo's error to the summary, with the photo's name, which errors of engines lack; and print it."""
+def add_failure(path: Path, error: LivestyleError, summary: dict[str, Any], is_printed: bool = True) -> None:
+    """Add a photo's error to the summary, and print it if `is_printed`. The path is put in front if the message lacks it."""
     message = with_advice(error)
     message = message if str(path) in message else f"{path}: {message}"
     summary["failed"].append(message)
@@ -216,7 +218,7 @@ def fail(path: Path, error: LivestyleError, summary: dict[str, Any], is_printed:
 
 
 def summary_line(summary: dict[str, Any]) -> str:
-    """a.jpg, b.jpg in 1.2 s; 3 skipped, 1 failed"""
+    """The summary as a line such as "a.jpg, b.jpg in 1.2 s; 3 skipped, as their outputs exist; 1 failed"."""
     written, skipped, failed = summary["written"], len(summary["skipped"]), len(summary["failed"])
     names = f"{', '.join(written[:3])}{f' ... ({len(written)} files)' if len(written) > 3 else ''}"
     line = f"{names} in {summary['seconds']:.1f} s" if written else "nothing painted"
@@ -233,7 +235,7 @@ def paint_sheet_file(
     summary: dict[str, Any],
     quiet: bool,
 ) -> None:
-    """Paint every photo in every style, on one contact sheet, into the summary."""
+    """Paint every photo in every style on one contact sheet, write it, and add it to the summary."""
     from tqdm import tqdm
 
     from livestyle.jobs.pictures import SHEET_SIZE, paint_sheet
@@ -241,7 +243,7 @@ def paint_sheet_file(
 
     def failed(path: Path, error: LivestyleError) -> None:
         bar.clear()
-        fail(path, error, summary)
+        add_failure(path, error, summary)
 
     suffix = ".jpg" if target == STDIO else target.suffix
     with tqdm(total=len(paths), disable=quiet or len(paths) == 1 or None, unit="photo", dynamic_ncols=True) as bar:
@@ -264,6 +266,6 @@ def paint_sheet_file(
     summary["files"].append(
         {"output": str(target), "width": width, "height": height, "notes": list(sheet.notes), "damage": list(sheet.damage)}
     )
-    tell(sheet.notes, quiet)
+    print_notes(sheet.notes, quiet)
     for line in sheet.damage:
         print_line(f"damaged: {line}", err=True)

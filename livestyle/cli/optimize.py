@@ -14,9 +14,9 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
-    tell,
     torch_device,
 )
 from livestyle.cli.photos import STDIO, confirm_targets
@@ -95,7 +95,7 @@ def optimize(
     pixels = resize(picture.image, width, height)
     check_picture(pixels, str(photo))
     if pixels is not picture.image and size is None:
-        tell([f"painted at {width}x{height}; use --size for another size"], quiet)
+        print_notes([f"painted at {width}x{height}; use --size for another size"], quiet)
 
     content = to_tensor(pixels)[None].to(compute_device)  # (1, 3, H, W)
     style = yardstick.grams(style_tensor(style_picture, style_size).to(compute_device))

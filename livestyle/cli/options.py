@@ -1,4 +1,4 @@
-"""Options that several commands share, their types, and printing."""
+"""Options that several commands share, their types, and functions that print."""
 
 import json
 import re
@@ -129,18 +129,18 @@ smooth_option = click.option(
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Reduce flicker, by following motion from frame to frame; try 0.7. On a CPU the speed halves, or worse.",
+    help="Reduce flicker, by following motion from frame to frame; try 0.7. On a CPU, it at least halves the speed.",
 )
 size_option = click.option("--size", type=SizeType(), help="Scale to fit, with the aspect ratio kept: 1280x720, 720 or 720p.")
 loss_options = combine_options(
     click.option("--content-weight", type=click.FloatRange(0, 1e6), help="Higher: closer to the photo."),
     click.option("--style-weight", type=click.FloatRange(0, 1e6), help="Higher: closer to the style."),
     click.option("--tv-weight", type=click.FloatRange(0, 1e6), help="Higher: smoother."),
-    click.option("--loss-model", help="Network that the losses are computed with: own (bundled), vgg_19, vgg_16 ..."),
+    click.option("--loss-model", help="Loss network: own (bundled), vgg_19, vgg_16 ..."),
     click.option(
         "--loss-model-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Weights of that network (safetensors).",
+        help="Weights of the loss network (safetensors).",
     ),
 )
 overwrite_options = combine_options(
@@ -149,16 +149,16 @@ overwrite_options = combine_options(
 )
 report_options = combine_options(
     click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout, also after an error."),
-    click.option("--quiet", is_flag=True, help="No progress bar, notes or summary."),
-    click.option("--debug", is_flag=True, help="Show tracebacks and what libraries print."),
+    click.option("--quiet", is_flag=True, help="Print no progress bar, notes or summary."),
+    click.option("--debug", is_flag=True, help="Show tracebacks and the messages of libraries."),
 )
 
 
 def may_write(path: Path, overwrite: bool | None) -> bool:
     """Whether an existing file may be replaced: with -y, or if the user agrees on a terminal.
 
-    Without -y it is False if there is no file, so that one that another program creates meanwhile is not replaced.
-    Raises OutputError if there is a file that may not be replaced, or a folder.
+    False if there is no file and no -y: a file that another program creates before the output is written must stay.
+    Raises OutputError if the path is a folder, or a file that must not be replaced.
     """
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file in it")
@@ -172,21 +172,21 @@ def may_write(path: Path, overwrite: bool | None) -> bool:
 def open_stylizer(
     style: str, model: str, device: str, strength: float, keep_colors: bool, quiet: bool = False, also: Iterable[str] = ()
 ) -> "Stylizer":
-    """Open the stylizer for the shared options. Prints notes on its style files.
+    """Open the stylizer for the shared options, and print notes on the style files that it uses.
 
-    also: styles that it will paint with later, for those notes.
+    also: further styles that will be used.
     """
     from livestyle.style_files.blend import parse_blend
     from livestyle.stylizer import Stylizer
 
     stylizer = Stylizer(style, model, device, strength=strength, keep_colors=keep_colors)
     used = dict.fromkeys([*parse_blend(style), *also])
-    tell(stylizer.gallery.notes + stylizer.gallery.shadowed(used, stylizer.model), quiet)
+    print_notes(stylizer.gallery.notes + stylizer.gallery.shadowed(used, stylizer.model), quiet)
     return stylizer
 
 
 def torch_device(name: str) -> "torch.device":
-    """The device on which PyTorch computes losses, by its name; for OpenVINO the CPU. Raises DeviceError."""
+    """PyTorch's device for a value of --device: for OpenVINO, the CPU. Raises DeviceError."""
     import torch
 
     from livestyle.engines.devices import choose_device
@@ -196,7 +196,7 @@ def torch_device(name: str) -> "torch.device":
 
 
 def with_advice(error: LivestyleError) -> str:
-    """An error's message, with its advice: the option that helps."""
+    """An error's message, followed by its advice, if it has any, such as an option to use."""
     fits = error.fits if isinstance(error, TooLargeError) else None
     advice = f"use --size {fits[0]}x{fits[1]}" if fits else error.advice
     return f"{error}; {advice}" if advice else str(error)
@@ -208,8 +208,8 @@ def print_error(error: BaseException, message: str) -> None:
         print_line(f"livestyle: {line}", err=True)
 
 
-def tell(notes: Iterable[str], quiet: bool) -> None:
-    """Print notes on stderr."""
+def print_notes(notes: Iterable[str], quiet: bool) -> None:
+    """Print notes on stderr, unless --quiet is given."""
     for note in [] if quiet else notes:
         print_line(f"note: {note}", err=True)
 
@@ -226,7 +226,7 @@ def print_line(text: object, err: bool = False) -> None:
 
 @contextmanager
 def writing_to_stdout() -> Iterator[None]:
-    """Raise OutputError if writing to stdout fails; BrokenPipeError, as the reader has closed the pipe, passes."""
+    """Raise OutputError if writing to stdout fails in the block. BrokenPipeError is passed on: the reader closed the pipe."""
     try:
         yield
     except BrokenPipeError:
@@ -241,7 +241,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def print_json(summary: dict[str, Any]) -> None:
-    """Add keys to the object that --json prints on stdout when the command ends, also after an error."""
+    """Add keys to the summary, which --json prints on stdout when the command ends, also after an error."""
     keys = click.get_current_context().find_root().obj
     if isinstance(keys, dict):
         keys.update(summary)
@@ -250,6 +250,6 @@ def print_json(summary: dict[str, Any]) -> None:
 
 
 def write_json(summary: dict[str, Any]) -> None:
-    """Print one JSON object on stdout, in ASCII: file names may contain what no encoding can represent."""
+    """Print one JSON object on stdout, in ASCII: file names may contain bytes that are not valid text."""
     with writing_to_stdout():
         click.echo(json.dumps(summary))

@@ -1,4 +1,4 @@
-"""The photos and outputs that the command line names; stdin and stdout as -."""
+"""The photos and outputs that are named on the command line, where - is stdin or stdout."""
 
 import os
 import sys
@@ -19,7 +19,10 @@ DEFAULT_FOLDER = Path("generated")
 
 
 def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], str | None]:
-    """The photos, and the output: that of -o, or the second of two names unless it is an existing photo."""
+    """The photos, and the output: the value of -o, or the second of two names unless it exists. None: no output is named.
+
+    Raises OutputError if -o is empty, InputError if the second name is neither a photo nor an output.
+    """
     from livestyle.pictures.writing import WRITTEN_SUFFIXES
 
     if output == "":
@@ -35,7 +38,7 @@ def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], st
 
 
 def list_photos(inputs: list[Path], output: Path, recursive: bool) -> list[tuple[Path, Path]]:
-    """As find_photos of the library, with stdin as stdin.jpg."""
+    """As find_photos in livestyle.jobs.pictures, with stdin.jpg as the name of stdin."""
     from livestyle.jobs.pictures import find_photos
 
     found = find_photos(inputs, output, recursive)
@@ -43,9 +46,9 @@ def list_photos(inputs: list[Path], output: Path, recursive: bool) -> list[tuple
 
 
 def plan(sources: list[tuple[Path, Path]], output: str | None, label: str, several: bool) -> list[tuple[Path, Path]]:
-    """Each photo, with the file for its painting, or STDIO; see choose_targets of the library.
+    """Each photo, paired with the file for its painting, or STDIO; see choose_targets in livestyle.jobs.pictures.
 
-    label: the style, for the names of files in the default folder. Raises OutputError for an output that does not fit the photos.
+    label: the style, for the file names in the default folder. Raises OutputError if the output does not fit the photos.
     """
     from livestyle.jobs.pictures import choose_targets, refuse_shared_targets
 
@@ -70,7 +73,7 @@ def sheet_target(output: str | None) -> Path:
 
 
 def check_stdout(targets: list[Path], as_json: bool) -> None:
-    """Raise OutputError if a picture is to be written to a stdout that cannot take it."""
+    """Raise OutputError if STDIO is a target and stdout is closed, a terminal, or needed for --json."""
     if STDIO not in targets:
         return
     if as_json:
@@ -82,9 +85,9 @@ def check_stdout(targets: list[Path], as_json: bool) -> None:
 
 
 def confirm_targets(pairs: list[tuple[Path, Path]], overwrite: bool | None) -> None:
-    """Validate the targets before a network is loaded, ask before files are overwritten, and create the folders.
+    """Validate the targets, ask whether existing files may be overwritten, and create the folders.
 
-    Raises OutputError.
+    Raises OutputError if a target cannot be written or must not be overwritten.
     """
     from livestyle.jobs.pictures import check_targets
 
@@ -102,7 +105,7 @@ def confirm_targets(pairs: list[tuple[Path, Path]], overwrite: bool | None) -> N
 
 
 def read(path: Path) -> "Picture":
-    """Decode a file, or stdin. Raises InputError, TooLargeError."""
+    """Decode a picture from a file, or from stdin for STDIO. Raises InputError, TooLargeError."""
     from livestyle.pictures.reading import read_picture, read_stream
 
     if path != STDIO:
@@ -113,7 +116,7 @@ def read(path: Path) -> "Picture":
 
 
 def write_to_stdout(data: bytes) -> None:
-    """Raises OutputError, and BrokenPipeError if the reader has closed the pipe."""
+    """Write bytes to stdout. Raises OutputError, or BrokenPipeError if the reader has closed the pipe."""
     with writing_to_stdout():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(quiet: bool, unit: str = "frame") -> "Iterator[Callable[[Progress], None]]":
-    """A progress callback that shows a bar on stderr, from its first call on; on terminals only."""
+def progress_bar(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
+    """A progress callback that shows a bar on stderr from its first call on, if stderr is a terminal and not `quiet`."""
     bar: tqdm[Any] | None = None
     stage = ""
 
     def show(progress: "Progress") -> None:
         nonlocal bar, stage
         if bar is None:
-            bar = tqdm(total=progress.total, disable=quiet or None, unit=unit, dynamic_ncols=True, desc=progress.stage)
+            bar = tqdm(total=progress.total, disable=quiet or None, unit="frame", dynamic_ncols=True, desc=progress.stage)
         elif progress.stage != stage:
             bar.set_description(progress.stage)
         stage = progress.stage

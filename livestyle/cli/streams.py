@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr, also if the caller has closed or redirected them."""
+"""Standard streams that work even if the caller has closed or redirected them."""
 
 import io
 import os
@@ -8,7 +8,7 @@ from typing import Any, TextIO, cast
 
 
 def open_standard_streams() -> None:
-    """Reopen closed standard streams: otherwise the next opened file gets the descriptor, and is written to by mistake.
+    """Reopen closed standard streams: otherwise the next opened file would get the descriptor, and be overwritten by output.
 
     A reopened stdin is empty, writing to stdout is an error, and output to stderr is lost.
     """

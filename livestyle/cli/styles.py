@@ -16,7 +16,7 @@ from livestyle.cli.options import (
     overwrite_options,
     print_json,
     print_line,
-    tell,
+    print_notes,
 )
 from livestyle.errors import OutputError, StyleError, printable
 from livestyle.output_file import refuse_same_file
@@ -56,7 +56,7 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
         folders = [str(folder) for folder in gallery.folders]
         print_json({"styles": list_files(gallery), "folders": folders, "notes": notes})
         return
-    tell(notes, quiet=False)
+    print_notes(notes, quiet=False)
     width = max((len(printable(name)) for name in gallery.names), default=0)
     for name in gallery.names:
         models = dict(sorted(gallery.models(name).items()))
@@ -125,7 +125,7 @@ def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
         return
     for path, target in renamed.items():
         print_line(f"{path} is now {target}", err=True)
-    tell(remaining_files(old), quiet=False)
+    print_notes(remaining_files(old), quiet=False)
 
 
 @styles.command(
@@ -159,7 +159,7 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
     for path, needed_by in removal.kept.items():
         reason = f", used by {', '.join(needed_by)}" if needed_by else ""
         print_line(f"kept the body {path}{reason}", err=True)
-    tell(remaining_files(style), quiet=False)
+    print_notes(remaining_files(style), quiet=False)
 
 
 @styles.command(

@@ -19,11 +19,11 @@ from livestyle.cli.options import (
     print_error,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
     smooth_option,
     style_option,
-    tell,
     with_advice,
 )
 from livestyle.cli.progress import progress_bar
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 @smooth_option
 @size_option
 @click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start at this time: 90, 1:30 or 1m30s.")
-@click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this long.")
+@click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this much of the input.")
 @click.option("--no-deinterlace", is_flag=True, help="Do not deinterlace interlaced video.")
-@click.option("--codec", help="h264, hevc, av1 or vp9; default: h264, in WebM vp9.")
-@click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better, and larger.")
+@click.option("--codec", help="h264, hevc, av1 or vp9; default: h264, or vp9 in WebM.")
+@click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Lower: better quality, larger file.")
 @click.option("--preset", help="Preset of the encoder, for example veryfast, medium, slow.")
 @click.option("--pix-fmt", help="Pixel format; default: yuv420p. yuv444p keeps odd sizes.")
 @click.option("--skip-existing", is_flag=True, help="Skip inputs whose output exists.")
@@ -90,8 +90,8 @@ def video(
 
     pairs = plan(list(paths), output)
     if skip_existing:
-        all_pairs, pairs = pairs, [(source, target) for source, target in pairs if not target.exists()]
-        tell([] if pairs else [f"nothing to do: {counted(len(all_pairs), 'output')} exist already"], quiet)
+        pairs = [(source, target) for source, target in pairs if not target.exists()]
+        print_notes([] if pairs else ["nothing to do: every output exists"], quiet)
     files: list[dict[str, Any]] = []
     failed: list[str] = []
     print_json({"files": files, "failed": failed})
@@ -138,7 +138,7 @@ def video(
 
 
 def describe(job: "VideoJob", result: "VideoResult") -> dict[str, Any]:
-    """A painted video, for --json."""
+    """The JSON object of a painted video."""
     return {
         "input": str(job.source),
         "output": str(job.target),
@@ -154,7 +154,7 @@ def describe(job: "VideoJob", result: "VideoResult") -> dict[str, Any]:
 
 def report(job: "VideoJob", result: "VideoResult", quiet: bool) -> None:
     """Print a painted video's notes, its damage, and a line of figures."""
-    tell(result.notes, quiet)
+    print_notes(result.notes, quiet)
     for line in result.damage:
         print_line(f"damaged: {job.source}: {line}", err=True)
     if not quiet:
@@ -166,7 +166,7 @@ def report(job: "VideoJob", result: "VideoResult", quiet: bool) -> None:
 
 
 def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
-    """Each input with its output. Raises OutputError or InputError for names that do not fit together."""
+    """Each input, paired with its output. Raises OutputError or InputError if the names do not fit together."""
     from livestyle.jobs.video import find_videos, target_in
     from livestyle.pictures.formats import READ_SUFFIXES
 
@@ -179,7 +179,7 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
             raise OutputError(f"{paths[0]} is a folder; name the folder for its paintings with -o FOLDER")
         if len(paths) > 2:
             raise_if_pictures(paths[:-1])
-            raise OutputError(f"{len(paths)} names are several inputs; name the folder for their paintings with -o FOLDER")
+            raise OutputError(f"{len(paths)} names without -o; to paint several inputs, name the folder for them with -o FOLDER")
         check_output(paths[1])
         return [(paths[0], paths[1])]
     check_output(output)
@@ -208,7 +208,7 @@ def plan(paths: list[Path], output: Path | None) -> list[tuple[Path, Path]]:
 
 
 def check_input(path: Path) -> None:
-    """Raise InputError, with what to do instead, for an input that other programs accept and that is not a file."""
+    """Raise InputError, with advice, if an input does not exist and is stdin, a URL or a pattern of names."""
     if path.exists():
         return
     if path == Path("-"):
@@ -227,7 +227,7 @@ def check_input(path: Path) -> None:
 
 
 def raise_if_pictures(paths: list[Path]) -> None:
-    """Raise InputError if all are pictures: frames/*.png, expanded by the shell."""
+    """Raise InputError if all paths are pictures, as if the shell had expanded frames/*.png."""
     from livestyle.pictures.formats import READ_SUFFIXES
 
     if all(path.suffix.lower() in READ_SUFFIXES for path in paths):
@@ -235,7 +235,7 @@ def raise_if_pictures(paths: list[Path]) -> None:
 
 
 def sequence_error(path: Path) -> InputError:
-    """The error for pictures that are the frames of a video. path: a pattern with %04d or *."""
+    """The error if an input is a sequence of pictures. path: their pattern, with %04d or *."""
     pattern = "" if "%" in path.name else "-pattern_type glob "
     return InputError(
         f"{path} is a sequence of pictures; make a video of it: ffmpeg -framerate 25 {pattern}-i {shlex.quote(str(path))} "
@@ -244,7 +244,7 @@ def sequence_error(path: Path) -> InputError:
 
 
 def check_output(path: Path) -> None:
-    """Raise OutputError, with what to do instead, for an output that other programs accept and that is not a video file."""
+    """Raise OutputError, with advice, if an output is stdout, a GIF or a picture."""
     if path == Path("-"):
         raise OutputError("video cannot write to stdout; name a file such as out.mp4")
     if path.suffix.lower() in (".gif", ".png", ".jpg", ".jpeg", ".webp"):

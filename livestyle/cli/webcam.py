@@ -1,4 +1,4 @@
-"""livestyle webcam"""
+"""The command `livestyle webcam`."""
 
 import traceback
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from livestyle.cli.options import (
     print_error,
     print_json,
     print_line,
+    print_notes,
     report_options,
     size_option,
     smooth_option,
     style_option,
-    tell,
     write_json,
 )
 from livestyle.errors import DeviceError
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 @click.option("--list-cameras", is_flag=True, help="List the connected cameras and exit.")
 @size_option
 @click.option("--mirror", is_flag=True, help="Swap left and right.")
-@click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; also works without a display.")
-@click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="Stop after this time; default: when you quit.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; needs no display.")
+@click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="Stop after this time; default: never.")
 @style_option
 @look_options
 @smooth_option
@@ -66,7 +66,7 @@ def webcam(
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Paint a camera's picture in a window, live.
+    """Paint a camera live, in a window.
 
     Keys: 1-9 select a style, n and p the next and the previous one, + and - change the strength, c the colours,
     space pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line,
@@ -84,7 +84,7 @@ def webcam(
     except DeviceError as error:
         if record is None:
             raise
-        tell([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
+        print_notes([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
         screen = NoWindow()
 
     from livestyle.cli import one_line
@@ -143,7 +143,7 @@ def _list_cameras(as_json: bool) -> int:
 
 
 def _summary(result: "LiveResult") -> dict[str, Any]:
-    """The result as JSON values."""
+    """The result, with its paths and errors as text for JSON."""
     from livestyle.cli import one_line
 
     paths = {"recordings": result.recordings, "kept": result.kept, "pictures": result.pictures}
@@ -156,8 +156,8 @@ def _summary(result: "LiveResult") -> dict[str, Any]:
 
 
 def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], None] | None, quiet: bool) -> int:
-    """Print the summary: by `print_object` as JSON, without it as text. Returns the exit code."""
-    tell(summary["notes"], quiet)
+    """Print the summary with `print_object`, or as text if that is None. Returns the exit code."""
+    print_notes(summary["notes"], quiet)
     for line in summary["damage"]:
         print_line(f"damaged: {line}", err=True)
     if print_object is not None:

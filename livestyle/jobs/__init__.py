@@ -1,5 +1,6 @@
-"""What the commands do, as a library: picklable descriptions of the work, and functions that carry it out.
+"""The work of the commands, as a library: picklable job descriptions, and functions that run them.
 
+    from pathlib import Path
     from livestyle import Stylizer
     from livestyle.jobs.video import VideoJob, run_video
 

@@ -22,7 +22,7 @@ from livestyle.size import Size, as_size, fit_size
 from livestyle.stylizer import Blend, Stylizer
 
 SHEET_SIZE = (4 * 360, 360)
-"""The box, in pixels, that photos on a contact sheet fit inside."""
+"""Width and height, in pixels, of the box that each photo on a contact sheet is scaled to fit."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PictureJob:
 
     source: Path
     target: Path
-    """.jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff."""
+    """The file to write: .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff."""
     style: Blend = "wave"
     strength: float = 1.0
     """From 0, the photo, to 1, the painting."""
@@ -43,18 +43,18 @@ class PictureJob:
     size: Size | None = None
     """The box, in pixels, that the picture is scaled to fit; see `livestyle.size`. None: the size of the source."""
     stroke_size: float = 1.0
-    """Strokes this many times as large, with the detail of the photo kept; 1 or above."""
+    """How many times as large the strokes are, 1 or above. The detail of the photo is kept."""
     overwrite: bool = False
     """Replace an existing target."""
 
     def __post_init__(self) -> None:
         if not self.stroke_size >= 1:  # also for NaN
-            raise LivestyleError(f"stroke_size is 1 or above; {self.stroke_size!r} is not")
+            raise LivestyleError(f"stroke_size must be 1 or above, not {self.stroke_size!r}")
 
 
 @dataclass(frozen=True)
 class PictureResult:
-    """A painted picture file, or why there is none."""
+    """A painted picture file, or the error that prevented it."""
 
     source: Path
     target: Path
@@ -64,9 +64,9 @@ class PictureResult:
     notes: tuple[str, ...] = ()
     """Informational notes; no data was lost."""
     damage: tuple[str, ...] = ()
-    """What of the source could not be read."""
+    """Parts of the source that could not be read."""
     error: LivestyleError | None = None
-    """Why the picture could not be painted: an InputError, OutputError or TooLargeError. None: it was."""
+    """Why the picture could not be painted: an InputError, OutputError or TooLargeError. None if it was painted."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Sheet:
     """(H, W, 3) uint8 RGB."""
     notes: tuple[str, ...]
     damage: tuple[str, ...]
-    """What of the sources could not be read."""
+    """Parts of the sources that could not be read."""
 
 
 def paint_pictures(
@@ -96,23 +96,24 @@ def paint_pictures(
     stylizer: Stylizer | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[PictureResult]:
-    """Paint picture files, as the command `livestyle image` does; a result for each, in the order of painting.
+    """Paint picture files, as the command `livestyle image` does. Returns a result for each, in the order of painting.
 
     sources: a picture file, a folder, or several of them.
-    target: a file for one picture; a folder, created if missing, for several. A name that ends with / is a folder. In it a
-        picture keeps its name, with another suffix if its format cannot be written.
+    target: a file for one picture; a folder, created if missing, for several. A name that ends with / is a folder. In
+        a folder, a picture keeps its name, with another suffix if its format cannot be written.
     style, strength, keep_colors: see `Stylizer`, also for blends of styles.
     size: scale to fit (width, height), or to a height, in pixels, with the aspect ratio kept; None keeps the size.
     stroke_size: see PictureJob.
-    recursive: the pictures in subfolders too, which are created in the target folder.
+    recursive: also paint the pictures in subfolders. The same subfolders are created in the target folder.
     overwrite: replace existing targets; without it an existing target raises OutputError before anything is painted.
-    model, device: see `Stylizer`. stylizer: paint with this one instead; it stays open, and has its own model and device.
+    model, device: see `Stylizer`. stylizer: an open Stylizer to use instead of them; it stays open.
     progress: called with a `Progress` before the first picture and after each.
 
     A picture that cannot be read, painted or written does not stop the others: `PictureResult.error` states why. Ctrl-C, or an
-    exception of `progress`, ends the work between or within pictures; completed paintings stay, and no other file is left.
+    exception that `progress` raises, ends the work; completed paintings stay, and no incomplete file is left.
 
-    Raises InputError if there are no pictures in a folder, OutputError for targets, StyleError, DeviceError.
+    Raises InputError if there are no pictures in a folder, OutputError if a target cannot be used, StyleError, DeviceError, and
+    LivestyleError if a number is out of range.
     """
     paths = [Path(path) for path in ([sources] if isinstance(sources, (str, PathLike)) else sources)]
     if not paths:
@@ -139,10 +140,10 @@ def paint_pictures(
 
 
 def run_picture(job: PictureJob, stylizer: Stylizer) -> PictureResult:
-    """Paint one picture with the stylizer, which stays open. The target appears complete, or not at all.
+    """Paint one picture with the stylizer, which stays open. The target is written completely or not at all.
 
     A picture that is damaged in part is painted; the result's `damage` states what is missing.
-    Raises InputError, OutputError, StyleError, TooLargeError.
+    Raises InputError, OutputError (also for an existing target without `overwrite`), StyleError, TooLargeError.
     """
     refuse_same_file(job.source, job.target)
     if job.target.exists() and not job.overwrite:
@@ -155,14 +156,17 @@ def run_pictures(
     stylizer: Stylizer,
     run: Callable[[PictureJob, Stylizer], PictureResult] = run_picture,
 ) -> Iterator[PictureResult]:
-    """Run one job after another. One whose picture cannot be read, painted or written does not stop the others."""
+    """Run jobs one after another, each by `run`, and yield their results.
+
+    A picture that cannot be read, painted or written does not stop the others: its result has the error.
+    """
     for job in jobs:
         try:
             result = run(job, stylizer)
         except (InputError, OutputError, TooLargeError) as error:
             result = PictureResult(job.source, job.target, error=error)
         except MemoryError:
-            too_large = TooLargeError(f"{job.source} takes more memory than there is", advice="use a smaller --size")
+            too_large = TooLargeError(f"{job.source} needs more memory than is available", advice="use a smaller --size")
             result = PictureResult(job.source, job.target, error=too_large)
         yield result
 
@@ -170,8 +174,8 @@ def run_pictures(
 def paint_picture(picture: Picture, job: PictureJob, stylizer: Stylizer, suffix: str | None = None) -> Picture:
     """The painting of a decoded picture, with its transparency and its EXIF.
 
-    suffix: of the format that the painting will be written in; None for that of the target.
-    Raises OutputError, before anything is painted, for a size that the format cannot hold; StyleError, TooLargeError.
+    suffix: suffix of the format that the painting will be written in, such as ".png"; None for the target's.
+    Raises OutputError, before anything is painted, if the format cannot hold the size; StyleError, TooLargeError.
     """
     width, height = fit_size(picture.image.shape[1], picture.image.shape[0], job.size)
     bytes_per_pixel = strokes.BYTES_PER_PIXEL if job.stroke_size > 1 else limits.BYTES_PER_PIXEL
@@ -190,7 +194,8 @@ def write_painting(job: PictureJob, painting: Picture) -> PictureResult:
     notes = list(painting.notes)
     alpha = painting.alpha
     if alpha is not None and job.target.suffix.lower() not in WITH_ALPHA and alpha.min() < 255:
-        notes.append(f"{job.target} has no transparency, and is black there; use {job.target.with_suffix('.png')}")
+        png = job.target.with_suffix(".png")
+        notes.append(f"{job.target} has no transparency: clear parts are black; to keep them, use {png}")
     height, width = painting.image.shape[:2]
     return PictureResult(job.source, job.target, width, height, tuple(notes), tuple(painting.damage))
 
@@ -211,13 +216,13 @@ def paint_sheet(
 ) -> Sheet:
     """Paint every photo in every style, on one contact sheet.
 
-    suffix: of the format that the sheet will be written in.
-    size: the box that each photo is scaled to fit.
+    suffix: suffix of the format that the sheet will be written in, such as ".jpg".
+    size: the box, in pixels, that each photo is scaled to fit.
     read: reads one photo.
-    failed: called with each photo that cannot be read or painted, which is left out, and why.
+    failed: called with the path and the error of each photo that cannot be read or painted; it is left out.
     progress: called with a `Progress` before the first photo and after each.
 
-    Raises LivestyleError if there is no other photo; OutputError for a sheet that the format cannot hold.
+    Raises LivestyleError if no photo could be painted, OutputError if the format cannot hold the sheet.
     """
     report = progress or (lambda _progress: None)
     check_format(suffix, 1, len(sources) * size[1])
@@ -245,10 +250,12 @@ def paint_sheet(
 
 
 def find_photos(sources: Sequence[Path], output: Path, recursive: bool = False) -> list[tuple[Path, Path]]:
-    """Every picture of files and folders, with its path inside its folder. Raises InputError if there are none in a folder.
+    """The picture files among these files and folders, each with its path relative to the folder that it was found in.
 
-    output: a folder whose pictures are left out where `recursive` reaches it: they are paintings of an earlier run.
-    recursive: the pictures in subfolders too.
+    output: the output folder. Its pictures are left out if `recursive` reaches it: they are paintings of an earlier run.
+    recursive: also search subfolders.
+
+    Raises InputError if a folder has no pictures.
     """
     found: list[tuple[Path, Path]] = []
     for path in sources:
@@ -260,18 +267,19 @@ def find_photos(sources: Sequence[Path], output: Path, recursive: bool = False) 
             inside = [entry for entry in inside if output.resolve() not in entry.resolve().parents]
         found += [(entry, entry.relative_to(path)) for entry in inside]
     if not found:
-        raise InputError(f"there are no photos but those in the output folder {output}")
+        raise InputError(f"there are no photos except those in the output folder {output}")
     return found
 
 
 def choose_targets(photos: Sequence[tuple[Path, Path]], output: str, several: bool) -> list[tuple[Path, Path]]:
-    """Each photo, with the file for its painting.
+    """Each photo, paired with the file for its painting.
 
-    photos: with their paths inside their folders; see find_photos.
-    output: a file for one photo, or a folder. A name that ends with / is a folder, one with the suffix of a picture a file.
-    several: photos of a folder, or more than one were given: a name without the suffix of a picture is then a folder.
+    photos: what find_photos returned.
+    output: a file for one photo, or a folder. A name that ends with / is a folder; a name with the suffix of a picture
+        that can be written is a file, and one without a suffix is a folder.
+    several: whether a folder or more than one photo was given: a name with any other suffix is then a folder, else a file.
 
-    Raises OutputError for one file for several photos.
+    Raises OutputError if the output is one file and there are several photos.
     """
     is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
     is_picture = Path(output).suffix.lower() in WRITTEN_SUFFIXES and not is_folder
@@ -286,7 +294,7 @@ def choose_targets(photos: Sequence[tuple[Path, Path]], output: str, several: bo
 
 
 def _written_name(path: Path) -> Path:
-    """With a suffix that can be written."""
+    """The path, with a suffix that can be written."""
     suffix = path.suffix.lower()
     return path if suffix in WRITTEN_SUFFIXES else path.with_suffix(".png" if suffix == ".gif" else ".jpg")
 
@@ -316,6 +324,6 @@ def check_targets(pairs: Sequence[tuple[Path, Path]]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """The same for two names of one file."""
+    """Device and inode numbers: equal for two names of one file."""
     status = path.stat()
     return status.st_dev, status.st_ino

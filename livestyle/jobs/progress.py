@@ -11,7 +11,7 @@ class Progress:
     done: int
     """Frames, or pictures, completed so far."""
     total: int | None
-    """Their expected number; None if unknown. The files of some videos state a wrong one."""
+    """Expected number of frames or pictures; None if unknown. Some video files state a wrong number."""
     stage: str
     """"warming up" while the fastest batch size is measured, then "painting"."""
 

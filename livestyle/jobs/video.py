@@ -28,7 +28,7 @@ VIDEO_SUFFIXES = (
     *(".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
-"""Files in a folder that are taken for videos. A file named directly may have any suffix."""
+"""Suffixes of the files in a folder that are painted. A file that is named directly may have any suffix."""
 
 POLL_SECONDS = 0.1  # the longest time until Ctrl-C is noticed while no frame arrives
 
@@ -44,20 +44,20 @@ class VideoJob:
     source: Path
     """A video file, or an animated GIF, APNG or WebP."""
     target: Path
-    """.mp4, .m4v, .mov, .mkv or .webm. Until it is complete, it is written to NAME.partial.EXT."""
+    """The file to write: .mp4, .m4v, .mov, .mkv or .webm. Until it is complete, it is written to NAME.partial.EXT."""
     style: Blend = "wave"
     strength: float = 1.0
     """From 0, the photo, to 1, the painting."""
     keep_colors: bool = False
     """Keep the video's colours; only the lightness is painted."""
     smooth: float = 0.0
-    """Less flicker: from 0, off, to 1."""
+    """How much to reduce flicker: from 0, off, to 1."""
     size: Size | None = None
     """The box, in pixels, that the frames are scaled to fit; see `livestyle.size`. None: the size of the source."""
     start_seconds: Fraction = Fraction(0)
-    """Leave out what is earlier."""
+    """Time in the source at which to start."""
     duration_seconds: Fraction | None = None
-    """How much to paint; None for all."""
+    """How much of the source to paint; None for all."""
     deinterlace: bool = True
     """Deinterlace interlaced video."""
     codec: str | None = None
@@ -74,7 +74,7 @@ class VideoJob:
     def __post_init__(self) -> None:
         _check_smooth(self.smooth)
         if not 0 <= self.crf <= 63:
-            raise LivestyleError(f"crf is from 0 to 63; {self.crf!r} is not")
+            raise LivestyleError(f"crf must be from 0 to 63, not {self.crf!r}")
         if self.start_seconds < 0 or (self.duration_seconds is not None and self.duration_seconds <= 0):
             raise LivestyleError("start_seconds must not be negative, and duration_seconds must be above 0")
 
@@ -89,15 +89,15 @@ class VideoResult:
     """Of the frames in the file, in pixels."""
     height: int
     seconds: float
-    """How long painting took."""
+    """How long the run took, including warming up and completing the file."""
     notes: tuple[str, ...] = ()
     """Informational notes; no data was lost."""
     damage: tuple[str, ...] = ()
-    """What of the source could not be read, or not be kept in the target."""
+    """Parts of the source that could not be read, or could not be kept in the target."""
 
     @property
     def fps(self) -> float:
-        """Frames painted per second."""
+        """Frames per second, averaged over the run."""
         return self.frames / self.seconds
 
 
@@ -130,15 +130,15 @@ def paint_video(
     size: scale to fit (width, height), or to a height, in pixels, with the aspect ratio kept; None keeps the size.
     start, duration: the part to paint, in seconds of the source.
     overwrite: replace an existing target; without it an existing target raises OutputError.
-    model, device: see `Stylizer`. stylizer: paint with this one instead; it stays open, and has its own model and device.
+    model, device: see `Stylizer`. stylizer: an open Stylizer to use instead of them; it stays open.
     progress: called with a `Progress` at each stage and after each frame.
 
-    Until the video is complete, it is written to NAME.partial.EXT, which stays, playable, after an error, an exception of
-    `progress`, or Ctrl-C. A note of the exception, or the message of KeyboardInterrupt, contains its name. While it runs in
-    the main thread, SIGTERM and SIGHUP raise KeyboardInterrupt too.
+    Until the video is complete, it is written to NAME.partial.EXT. After an error, Ctrl-C, or an exception that `progress`
+    raises, that file stays and is playable; a note of the exception, or the message of KeyboardInterrupt, contains its name.
+    In the main thread, SIGTERM and SIGHUP raise KeyboardInterrupt too.
 
-    Raises InputError, OutputError, StyleError, DeviceError, or TooLargeError for frames that do not fit the memory. A source
-    that is damaged in part is painted; `VideoResult.damage` states what is missing.
+    Raises InputError, OutputError, StyleError, DeviceError, TooLargeError if frames do not fit the memory, and LivestyleError if
+    a number is out of range. A source that is damaged in part is painted; `VideoResult.damage` states what is missing.
     """
     job = VideoJob(
         source=Path(source),
@@ -183,12 +183,13 @@ def painted_frames(
             frame.image        # (H, W, 3) uint8 RGB
             frame.pts_seconds  # Fraction
 
-    They are the frames that `paint_video`, whose parameters these are, would encode. Reading, painting and the caller's work
-    overlap. Nothing is opened, and no argument is checked, before the first frame is taken. The file, the threads and the
-    device (but for a given stylizer's) are closed at the end, after an error, and when the generator is closed or garbage
-    collected: leaving the loop early is enough.
+    They are the frames that `paint_video` would encode; it describes the parameters. Reading and painting go on in threads
+    while the caller works on a frame. Nothing is opened, and no argument is checked, before the first frame is requested. The
+    file, the threads and the device (unless `stylizer` is given) are closed at the end, after an error, and when the generator
+    is closed or garbage collected, so a loop may be left early.
 
-    Raises InputError, StyleError, DeviceError, TooLargeError; an error of the source comes after the frames before it.
+    Raises InputError, StyleError, DeviceError, TooLargeError, LivestyleError. If the source becomes unreadable, the error is
+    raised after the last frame that could be read.
     """
     _check_smooth(smooth)
     box = as_size(size)
@@ -249,9 +250,10 @@ def write_painted(
     stages: Sequence[Stage] = (),
     progress: ProgressCallback | None = None,
 ) -> VideoResult:
-    """Paint a source to its end into a video file, with the highest throughput, and close both.
+    """Paint all frames of a source into a video file, in batches of the fastest size. Closes the source and the writer.
 
-    looks: the look of each frame. stages: applied to the painted frames, such as smoothing.
+    looks: gives the look of each frame. stages: applied to the painted frames, such as smoothing.
+    progress: see `paint_video`.
     For partial files and Ctrl-C see `paint_video`.
     """
     started = time.monotonic()
@@ -259,11 +261,11 @@ def write_painted(
     total = source.info.frame_count
     frames = 0
     writer: VideoWriter | None = None
-    with ctrl_c_noted() as interrupted:  # from the creation of the partial file to its completion: no frame and no file is lost
+    with ctrl_c_noted() as interrupted:  # Ctrl-C must not interrupt the writing or completing of the file
         try:
             writer = open_writer()
             report(Progress(0, total, "warming up"))
-            with ctrl_c_raised():  # this may take long, and nothing was written yet
+            with ctrl_c_raised():  # measuring may take long, and nothing has been written yet
                 batch = stylizer.best_batch(source.info.frame_shape, total, looks.at(Fraction(0)))
             with Pipeline(source, stylizer.engine, looks, offline(batch), stages) as pipeline:
                 report(Progress(0, total, "painting"))
@@ -283,7 +285,7 @@ def write_painted(
                 error.add_note(writer.remains)
             raise
         if interrupted():
-            raise KeyboardInterrupt(f"interrupted when {writer.path} was complete")
+            raise KeyboardInterrupt(f"interrupted after {writer.path} was complete")
     return VideoResult(
         writer.path,
         frames,
@@ -296,7 +298,7 @@ def write_painted(
 
 
 def _polled(pipeline: Pipeline, interrupted: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
-    """The painted frames to the end. Raises KeyboardInterrupt between two frames, or while none arrives."""
+    """The painted frames. Raises KeyboardInterrupt, between two frames, when `interrupted` returns True."""
     while not interrupted():
         try:
             frame = pipeline.poll(POLL_SECONDS)  # with a timeout: on Windows Ctrl-C does not end a wait without one
@@ -319,7 +321,7 @@ def find_videos(folder: Path) -> list[Path]:
 
 
 def target_in(folder: Path, source: Path) -> Path:
-    """Where a source's painting goes in a folder: under the same name; as .mp4 if its container cannot be written."""
+    """The target for a source in a folder: the source's name, with .mp4 if its container cannot be written."""
     return folder / (source.name if source.suffix.lower() in CONTAINERS else f"{source.stem}.mp4")
 
 
@@ -331,7 +333,7 @@ def _check_target(job: VideoJob) -> None:
 
 def _check_smooth(smooth: float) -> None:
     if not 0 <= smooth <= 1:
-        raise LivestyleError(f"smooth is from 0, off, to 1; {smooth!r} is not")
+        raise LivestyleError(f"smooth must be from 0, off, to 1, not {smooth!r}")
 
 
 def _exact_seconds(seconds: Fraction | float) -> Fraction:
@@ -341,5 +343,5 @@ def _exact_seconds(seconds: Fraction | float) -> Fraction:
     except (TypeError, ValueError, OverflowError):  # OverflowError: infinity
         exact = Fraction(-1)
     if exact < 0:
-        raise LivestyleError(f"{seconds!r} is not a time in seconds, from 0 on")
+        raise LivestyleError(f"{seconds!r} is not a time: pass seconds, 0 or above")
     return exact.limit_denominator(1_000_000) if isinstance(seconds, float) else exact

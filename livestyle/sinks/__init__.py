@@ -1,1 +1,1 @@
-"""Where frames go to."""
+"""Sinks, which frames are written to: windows and video files."""

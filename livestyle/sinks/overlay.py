@@ -27,7 +27,7 @@ class Overlay:
 
 
 def fit(image: Image, width: int, height: int) -> Image:
-    """(H, W, 3) -> (height, width, 3), scaled to fit with the aspect ratio kept and black bars. Always a new array."""
+    """Scale a picture (H, W, 3) to fit (height, width, 3), with the aspect ratio kept and black bars. Returns a new array."""
     canvas = np.zeros((height, width, 3), np.uint8)
     scale = min(width / image.shape[1], height / image.shape[0])
     w, h = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
@@ -37,7 +37,7 @@ def fit(image: Image, width: int, height: int) -> Image:
 
 
 def draw(canvas: Image, overlay: Overlay) -> None:
-    """Draw the overlay onto (H, W, 3) RGB in place. The text scales with the height of the canvas."""
+    """Draw the overlay onto (H, W, 3) uint8 RGB, in place. The text scales with the height of the canvas."""
     height, width = canvas.shape[:2]
     scale = min(max(height / 900, 0.45), 1.5)
     line = round(34 * scale)  # pixels from one line to the next
@@ -59,7 +59,7 @@ def draw(canvas: Image, overlay: Overlay) -> None:
 
 
 def _draw_text(canvas: Image, text: str, x: int, y: int, scale: float) -> None:
-    """One line from (x, y), its baseline; smaller if it would be wider than the canvas."""
+    """Draw one line, whose baseline begins at (x, y). It is made smaller if it would be wider than the canvas."""
     available = canvas.shape[1] - 2 * x if x < canvas.shape[1] // 2 else canvas.shape[1] - x
     needed = cv2.getTextSize(text, FONT, scale, 1)[0][0]
     cv2.putText(canvas, text, (x, y), FONT, scale * min(1, available / max(needed, 1)), WHITE, 1, cv2.LINE_AA)

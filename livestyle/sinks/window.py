@@ -1,4 +1,4 @@
-"""Show frames in a window, by OpenCV. A window belongs to the main thread.
+"""Show frames in a window, by OpenCV. Use a window only in the main thread.
 
 On Linux, `import cv2` must come before `import av`: otherwise cv2.imshow hangs.
 """
@@ -20,8 +20,9 @@ from livestyle.sinks.overlay import Overlay, draw, fit
 
 SMALLEST, LARGEST = (640, 360), (1280, 720)  # width and height of a new window
 KEY_NAMES = {27: "esc", 32: "space"} | {0xFFB0 + digit: str(digit) for digit in range(10)} | {0xFFAB: "+", 0xFFAD: "-"}
-"""Names of keys by cv2.waitKeyEx code. Where OpenCV uses GTK, the keypad's keys have X11's own codes."""
+"""Names of keys by cv2.waitKeyEx code. With GTK, the keys of the keypad have the codes of X11."""
 ALTERNATIVE = "recording works without one"
+"""Last part of the error message if there is no display."""
 
 
 class Screen(Sink, Protocol):
@@ -33,13 +34,13 @@ class Screen(Sink, Protocol):
 
     @property
     def is_open(self) -> bool:
-        """False after the user closed it."""
+        """False after the user has closed the window."""
 
     def key(self) -> str:
         """Process pending window events and return the pressed key: lower case, "esc" or "space"; "" for none or any other."""
 
     def resize(self, width: int, height: int) -> None:
-        """Resize the window for frames of that size."""
+        """Resize the window to suit frames of this size, in pixels."""
 
     def toggle_full_screen(self) -> None: ...
 
@@ -47,7 +48,7 @@ class Screen(Sink, Protocol):
 class Window:
     """A window that scales frames to its size, with the aspect ratio kept.
 
-    width, height: of the frames, if known when the window opens.
+    width, height: size of the frames in pixels, if it is known when the window opens.
     alternative: what works without a display, for the error message.
 
     Raises DeviceError if there is no display.
@@ -134,7 +135,7 @@ def key_name(code: int) -> str:
     """The key for a cv2.waitKeyEx code, named as in Screen.key."""
     if code < 0:
         return ""
-    code &= 0xFFFF  # above them: Shift, CapsLock and NumLock with GTK; arrow and function keys on Windows
+    code &= 0xFFFF  # the higher bits: Shift, CapsLock and NumLock with GTK; arrow and function keys on Windows
     return KEY_NAMES.get(code, chr(code).lower() if 32 < code < 127 else "")
 
 
@@ -172,7 +173,7 @@ def check_display(alternative: str = ALTERNATIVE) -> None:
         return
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
         raise DeviceError(f"there is no display to open a window on; {alternative}")
-    # opening a window aborts the process if the display does not answer or one of its libraries is missing: try in another one
+    # if the display does not answer or a library is missing, opening a window aborts the process: so another process tries
     trial = [sys.executable, "-c", "import cv2, os; cv2.namedWindow('livestyle'); os._exit(0)"]
     result = subprocess.run(trial, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if "not implemented" in result.stderr:
@@ -187,7 +188,7 @@ def _load_x11() -> None:
     """Make Qt use the system's libX11-xcb instead of the copy in the opencv-python wheel.
 
     The copy writes into a structure of the system's libX11 with the layout of an older version. Xlib then takes events meant
-    for Qt, and a window whose first events are lost is never painted: about one window in ten stayed black.
+    for Qt, and a window whose first events are lost is never drawn: about one window in ten stayed black.
     """
     if sys.platform == "linux":
         with suppress(OSError):  # not installed: nothing better is available

@@ -1,1 +1,1 @@
-"""Where frames come from."""
+"""Sources, which frames are read from: video files, cameras and the demo scene."""

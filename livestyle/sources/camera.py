@@ -21,6 +21,7 @@ TIMEOUT_SECONDS = 5
 RETRY_SECONDS = 0.05
 ADVICE = "to try livestyle without a camera, use --camera demo"
 TIME_BASE = Fraction(1, 1_000_000)
+"""Presentation times are whole microseconds."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class CameraInfo:
 
 
 class Camera:
-    """A live source whose frames carry their capture time. If a URL names a file, the file's times and its end are kept.
+    """A live source whose frames carry their capture time.
+
+    If the URL is that of a file, the source is not live: it has the file's presentation times, and ends with the file.
 
     camera: an index ("0"), a device ("/dev/video0"), or a URL (rtsp, rtsps, http, https).
     preferred_size: (width, height) to request from the device, which may choose another.
-    size: function from the (width, height) of the camera's frames to the (width, height) of the frames to give.
+    size: function from the (width, height) of the camera's frames to the (width, height) that they are scaled to.
 
     Raises DeviceError if the camera cannot be opened or stops, InputError for a URL that cannot be opened.
     """
@@ -65,15 +68,15 @@ class Camera:
             if preferred_size:
                 self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, preferred_size[0])
                 self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, preferred_size[1])
-            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # buffered frames are late frames
+            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a longer queue would delay every frame
             frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None
             self._is_file = frame_count is not None
             self._first_at: float | None = None
-            first = self._grab()  # for its size: the one that drivers report can be wrong
+            first = self._grab()  # its size is used, as the one that drivers report can be wrong
             if first is None:
                 raise self._stopped("gives no frames")
             height, width = first[0].shape[:2]
-            # a camera's first frame is discarded: it is old by the first read
+            # a camera's first frame is discarded: when `read` is called, it is old
             self._pending = first if self._is_file else None
             self._first_at = None
             width, height = size(width, height) if size else (width, height)
@@ -104,7 +107,10 @@ class Camera:
         self._capture.release()
 
     def _grab(self) -> tuple[Image, float, Fraction] | None:
-        """(H, W, 3) BGR or (H, W) grey, its capture time and its pts; None at the end of a file. Raises DeviceError."""
+        """The next picture, (H, W, 3) BGR or (H, W) grey, with its capture time and its pts; None at the end of a file.
+
+        Raises DeviceError if none arrives within TIMEOUT_SECONDS.
+        """
         begun_at = self._clock()
         while True:
             if self._capture.grab():

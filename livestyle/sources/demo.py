@@ -1,7 +1,7 @@
 """A moving test scene drawn by code: dusk over a lake, with varied textures, edges and motion.
 
 It has a soft sun, drifting clouds, hills and woods, a lit house, rippled water, boats, birds, and reeds in the wind. A frame
-depends on its time alone. Static parts are drawn once, so that a frame costs a few blends.
+depends only on its time. Static parts are drawn once, and blended into each frame.
 """
 
 from fractions import Fraction
@@ -38,9 +38,9 @@ SMOKE, BIRD = (206, 178, 184), (44, 36, 58)
 
 
 class DemoScene:
-    """A source of the scene, at `rate` frames a second of its own time, read as fast as it can be drawn.
+    """A source that draws the scene, at `rate` frames per second of presentation time. `read` does not wait: see Paced.
 
-    seconds: duration; None for no end.
+    width, height: in pixels. seconds: duration; None for no end.
     """
 
     def __init__(self, width: int, height: int, rate: Fraction | int = 30, seconds: float | None = None) -> None:
@@ -75,7 +75,9 @@ class Layer:
     def __init__(self, color: NDArray[Any], alpha: NDArray[Any]) -> None:
         weight = np.clip(alpha, 0, 1)[..., None]
         self.light = np.asarray(np.clip(color, 0, 255) * weight, np.uint8, order="C")
+        """(H, W, 3) uint8: color * alpha, which is added to the picture."""
         self.shade = np.repeat(np.asarray(255 - 255 * weight, np.uint8), 3, axis=2)
+        """(H, W, 3) uint8: 255 * (1 - alpha), the part of the picture that stays."""
 
     def over(self, target: Image) -> None:
         """Blend the layer onto (H, W, 3) RGB, in place."""
@@ -83,7 +85,7 @@ class Layer:
 
 
 class Lake:
-    """The scene at one frame size."""
+    """Draws the scene at one frame size, given in pixels."""
 
     def __init__(self, width: int, height: int) -> None:
         self._width, self._height = width, height
@@ -92,7 +94,7 @@ class Lake:
         self._sun = (0.60 * self._aspect, SUN_HEIGHT)
         self._rng = np.random.default_rng(7)
         self._sky = self._paint_sky()
-        self._clouds = [  # and their speed per second
+        self._clouds = [  # strip, speed per second
             (self._paint_clouds(0.20, 0.36, 0.12), 0.012),
             (self._paint_clouds(0.0, 0.52, 0.30), 0.024),
         ]
@@ -136,20 +138,26 @@ class Lake:
         return np.asarray(np.clip(sky, 0, 255), np.uint8)
 
     def _paint_clouds(self, top: float, bottom: float, size: float) -> Layer:
-        """A strip of clouds from the top of the frame: a period of two frame widths that tiles, then one more frame width."""
+        """A strip of clouds, three frame widths wide, which repeats after two: any window of one frame width can be cut from it.
+
+        top, bottom: the rows that have clouds. size: size of the clouds. All in frame heights.
+        """
         rows, columns = max(1, round(bottom * self._height)), 2 * self._width
         y = (np.arange(rows, dtype=np.float32) + 0.5)[:, None] / self._height
         noise = self._noise(rows, columns, (size * 1.6, size * 0.42), 5, wrap=True)
         noise += 0.35 * self._noise(rows, columns, (size * 5, size), 2, wrap=True)
         density = (noise - 0.10) * 1.9 * np.clip((y - top) / 0.10, 0, 1) * np.clip((bottom - y) / 0.14, 0, 1)
         below = cv2.GaussianBlur(np.roll(noise, -max(1, self._height // 50), axis=0), (0, 0), 0.012 * self._height + 0.3)
-        lit = 0.45 + (noise - below) * 2.2 + (y - 0.22) * 1.1  # by the sun, which is lower
+        lit = 0.45 + (noise - below) * 2.2 + (y - 0.22) * 1.1  # the sun lights the clouds from below
         color = _mix(np.full((rows, columns, 3), CLOUD_SHADE, np.float32), CLOUD_LIGHT, lit)
         again = np.arange(columns + self._width + 1) % columns
         return Layer(color[:, again], 0.92 * np.clip(density, 0, 1)[:, again])
 
     def _drifted(self, strip: Image, distance: float, place: int) -> Image:
-        """A frame width of a cloud strip, shifted by a distance with subpixel precision. Written to buffer number `place`."""
+        """Copy one frame width of a cloud strip, from `distance` in frame heights on, interpolated between pixels.
+
+        Returns a view of `self._drifting[place]`.
+        """
         start, part = divmod(distance * self._height % (2 * self._width), 1)
         left = strip[:, int(start) : int(start) + self._width]
         right = strip[:, int(start) + 1 : int(start) + 1 + self._width]
@@ -205,13 +213,16 @@ class Lake:
         return Layer(color, alpha)
 
     def _cover(self, color: FloatArray, alpha: FloatArray, shape: NDArray[Any], depth: NDArray[Any]) -> None:
-        """Draw a shape over `color` and `alpha`, in place, where its depth below its upper edge is above 0; antialiased."""
+        """Draw a shape onto `color` (H, W, 3) and `alpha` (H, W), in place and antialiased.
+
+        depth: how far each pixel is below the upper edge of the shape, (H, W) in frame heights; drawn where it is above 0.
+        """
         weight = np.clip(depth * self._height + 0.5, 0, 1)
         color += (shape - color) * np.where(alpha > 0, weight, weight > 0)[..., None]
         np.maximum(alpha, weight, out=alpha)
 
     def _paint_tree(self, canvas: FloatArray, mask: FloatArray, x: float, base: float, height: float) -> None:
-        """A crown of leaves: dark at the bottom, warm on the side of the sun."""
+        """Draw a crown of leaves: dark at the bottom, warm on the side of the sun."""
         scale = self._height * DETAIL
         for _ in range(70):
             aside, up = self._rng.normal(0, 0.30), self._rng.uniform(0.12, 1)
@@ -239,7 +250,7 @@ class Lake:
             cv2.fillPoly(mask, [points], 1.0, cv2.LINE_8, FIXED_POINT)
 
     def _draw_smoke(self, picture: Image, seconds: float) -> None:
-        """Puffs of smoke that rise, widen and fade."""
+        """Draw puffs of smoke that rise, widen and fade."""
         x, y = self._chimney
         left, right = (int(np.clip(place * self._height, 0, self._width)) for place in (x - 0.06, x + 0.20))
         top, bottom = (int(np.clip(place * self._height, 0, self._horizon)) for place in (y - 0.24, y + 0.01))
@@ -279,7 +290,7 @@ class Lake:
         self._warmth = (np.arange(256)[:, None] * np.array((1, 0.82, 0.54)))[None].astype(np.uint8)  # (1, 256, 3)
 
     def _draw_water(self, picture: Image, seconds: float) -> None:
-        """The reflection of land and sky, distorted by waves, darker towards the viewer, with glitter below the sun."""
+        """Draw the reflection of land and sky: distorted by waves, darker towards the viewer, glittering below the sun."""
         one, two, three = (np.sin(phase + np.float32(seconds * speed)) for phase, speed in self._phases)
         slope = one + np.float32(0.7) * two + np.float32(0.6) * three
         moved = slope * self._swell
@@ -291,7 +302,10 @@ class Lake:
         cv2.add(water, cv2.LUT(cv2.merge([sparkle, sparkle, sparkle]), self._warmth), water)
 
     def _paint_boat(self) -> tuple[Layer, Layer]:
-        """The boat and its reflection, not yet flipped: two square layers with the water line at 0.8 of the height."""
+        """Two square layers: the boat, and its reflection, which is flipped when it is drawn.
+
+        The water line is at 0.8 of their height.
+        """
         side = max(8, round(0.30 * self._height))
         fine = side * DETAIL
         canvas, mask = np.zeros((fine, fine, 3), np.float32), np.zeros((fine, fine), np.float32)
@@ -314,8 +328,10 @@ class Lake:
         return Layer(color_, alpha), Layer(color_ * 0.72, alpha * 0.68 * fade)
 
     def _draw_boat(self, picture: Image, line: float, size: float, place: float, seconds: float) -> None:
-        """Draw the boat with its water line at `line`, and its reflection below. It leaves the frame on the right and returns
-        on the left."""
+        """Draw the boat and its reflection. A boat that leaves the frame on the right returns on the left.
+
+        line: y of the water line, in frame heights. size: scale, 1 for the size of the layer. place: x, in frame widths.
+        """
         side = len(self._boat.light)
         reach = max(4, round(side * size))
         left = ((place * self._aspect + 0.3) % (self._aspect + 0.6) - 0.3) * self._height - reach / 2
@@ -386,7 +402,7 @@ class Lake:
     # coordinates and noise
 
     def _grid(self, top: int, bottom: int) -> tuple[FloatArray, FloatArray]:
-        """Coordinates y and x, (rows, width) each, of the pixel centres of these rows."""
+        """Coordinates y and x of the pixel centres in rows `top` to `bottom`, (rows, width) each, in frame heights."""
         y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         x = (np.arange(self._width, dtype=np.float32) + np.float32(0.5)) / np.float32(self._height)
         return np.repeat(y[:, None], self._width, 1), np.repeat(x[None], len(y), 0)

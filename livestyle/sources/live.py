@@ -13,7 +13,7 @@ LONGEST_GAP_SECONDS = Fraction(1)
 
 
 class _Wrapper:
-    """Forwards everything but `read` to the wrapped source."""
+    """A source that wraps another one. Subclasses implement `read`."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -26,9 +26,9 @@ class _Wrapper:
 
 
 class Paced(_Wrapper):
-    """Gives the frames of a file or a scene in real time, as a camera would: `read` waits for each frame's presentation time.
+    """Reads the frames of a file or a scene in real time, as from a camera: `read` waits for each frame's presentation time.
 
-    Gaps are capped at 1 s so quitting stays responsive.
+    Gaps between frames are shortened to 1 s, so that a run can be ended soon.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Mirrored(_Wrapper):
 
 
 class Pausable(_Wrapper):
-    """Repeats its last frame while `paused`, so that changes of the look are visible on it.
+    """Repeats its last frame while `paused`; the repeated frames are painted, so that changes of the look are visible.
 
     The source keeps running during a pause. Repeated frames keep their presentation time, and the duration of a pause is
     subtracted from all later times. Another thread may set `paused`.

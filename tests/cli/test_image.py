@@ -396,6 +396,7 @@ def test_exif_and_resolution_are_kept(run: Run, tmp_path: Path) -> None:
 
 
 def program(folder: Path, *words: str, stdin: Any = subprocess.DEVNULL, **options: Any) -> Any:
+    """Run `livestyle image` as a process in that folder."""
     command = [sys.executable, "-m", "livestyle", "image", *words]
     return subprocess.run(command, stdin=stdin, capture_output="stdout" not in options, check=False, cwd=folder, **options)
 

@@ -47,7 +47,7 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 
 
 def importing(folder: Path, module: str, body: str) -> subprocess.CompletedProcess[str]:
-    """Run `livestyle styles` where importing that module runs that code."""
+    """Run `livestyle styles` with a module of that name whose code is `body`."""
     (folder / f"{module}.py").write_text("import atexit, os, signal, time\n" + body)
     return shell("LIVESTYLE styles --json", folder, PYTHONPATH=str(folder))
 

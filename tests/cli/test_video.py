@@ -1,4 +1,4 @@
-"""`livestyle video`: where paintings go, options, errors, interrupts, what stays after them."""
+"""`livestyle video`: where paintings go, options, errors, and files that stay after interrupts."""
 
 import contextlib
 import json
@@ -284,7 +284,7 @@ def test_size_of_the_written_video_is_reported(run: Run, tmp_path: Path, make_cl
         ("", "livestyle video --help"),
     ],
 )
-def test_inputs_and_outputs_of_other_programs_are_errors_with_advice(
+def test_inputs_and_outputs_that_are_not_video_files_are_errors_with_advice(
     run: Run, tmp_path: Path, make_clip: Callable[..., Path], words: str, message: str
 ) -> None:
     make_clip("in.mp4", range(3))

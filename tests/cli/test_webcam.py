@@ -25,7 +25,7 @@ from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.style_files.file_format import write_style_file
 
 STYLES = ["aaa1", "aaa2", "aaa3"]
-PATIENCE_SECONDS = 60  # longer waits count as a hang
+PATIENCE_SECONDS = 60  # a longer wait counts as a hang
 AT_ONCE_SECONDS = 4  # on a busy machine; shorter than the 5 s after which OpenCV gives up on a camera
 
 

@@ -155,7 +155,7 @@ def folder(tmp_path: Path) -> Path:
     y, x = np.mgrid[0:96, 0:160]
     scene = np.stack([x * 255 / 160, y * 255 / 96, (x // 16 + y // 16) % 2 * 200], axis=-1).astype(np.uint8)
     with av.open(str(tmp_path / "still.mp4"), "w") as output:
-            # intra-coded and lossless: all frames decode to the same picture
+        # intra-coded and lossless: all frames decode to the same picture
         stream = output.add_stream("libx264", rate=10, options={"crf": "0", "preset": "ultrafast", "g": "1"})
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
         for _ in range(10 * 120):

@@ -59,7 +59,7 @@ def stylizer(style_folder: Path) -> Stylizer:
 
 
 class User:
-    """A user in front of a live loop at 10 frames a second, with a clock that the frames advance."""
+    """A simulated user of a live loop at 10 frames a second, whose clock advances with the frames."""
 
     def __init__(self, stylizer: Stylizer, folder: Path) -> None:
         self.stylizer = stylizer
@@ -73,7 +73,7 @@ class User:
         )
 
     def see(self, count: int = 1) -> Frame:
-        """Paint and write so many frames. Returns the last one."""
+        """Paint and show `count` frames. Returns the last one."""
         for _ in range(count):
             frame = self.source.read()
             assert frame is not None
@@ -82,7 +82,7 @@ class User:
         return painted
 
     def see_until(self, condition: Callable[[], object]) -> None:
-        """Write frames until another thread has made the condition true."""
+        """Show frames until the condition is true, which another thread makes so."""
         for _ in range(1000):
             if condition():
                 return
@@ -91,7 +91,7 @@ class User:
         raise AssertionError("the condition did not become true")
 
     def press(self, *keys: str) -> Overlay:
-        """Press keys, then see a frame. Returns its overlay."""
+        """Press keys, then show a frame. Returns its overlay."""
         for key in keys:
             self.loop.controls.press(key)
         self.see()

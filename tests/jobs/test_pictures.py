@@ -68,7 +68,7 @@ def test_where_paintings_go(
 def test_result_and_painting(tmp_path: Path, stylizer: Stylizer) -> None:
     source, target = photo(tmp_path / "a.png", alpha=True), tmp_path / "b.jpg"
     (result,) = livestyle.paint_pictures(source, target, "udnie", strength=0.5, size=15, stylizer=stylizer)
-    note = f"{target} has no transparency, and is black there; use {tmp_path / 'b.png'}"
+    note = f"{target} has no transparency: clear parts are black; to keep them, use {tmp_path / 'b.png'}"
     assert result == PictureResult(source, target, 20, 15, notes=(note,))
     job = PictureJob(source, tmp_path / "c.png", "udnie", 0.5)
     assert run_picture(job, stylizer) == PictureResult(source, job.target, 40, 30)

@@ -1,4 +1,4 @@
-"""Videos painted through the library: results, progress, what an error or an interrupt leaves, and leaving early."""
+"""Videos painted through the library: results, progress, partial files after errors and interrupts, loops left early."""
 
 import gc
 import os
@@ -232,7 +232,7 @@ def test_painted_frames_are_those_that_paint_video_encodes(make_clip: Clip, tmp_
         assert np.abs(frame.image.astype(int) - image).mean() < 2  # codec
 
 
-def test_painted_frames_are_the_source_s_frames_painted(make_clip: Clip, stylizer: Stylizer) -> None:
+def test_painted_frames_equal_paintings_of_the_source(make_clip: Clip, stylizer: Stylizer) -> None:
     source = make_clip("in.mp4", range(4))
     photos = livestyle.painted_frames(source, strength=0, stylizer=stylizer)
     paintings = livestyle.painted_frames(source, "wave", stylizer=stylizer)

@@ -1,4 +1,4 @@
-"""The contract of every sink. To add one: a function (folder, info) -> (sink, names of its files when complete), in SINKS."""
+"""The contract of every sink. To test another sink, add a function (folder, info) -> (sink, names of its files) to SINKS."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -58,7 +58,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_completed_sink_leaves_its_files(opened: Opened, tmp_path: Path) -> None:
+def test_completed_sink_leaves_its_files(opened: Opened, tmp_path: Path) -> None:
     sink, files = opened
     for number in range(5):
         sink.write(frame(number))
@@ -102,8 +102,8 @@ def test_write_does_not_modify_the_frame(opened: Opened) -> None:
     assert np.array_equal(given.image, copy)
 
 
-def test_a_frame_of_another_size_raises(opened: Opened) -> None:
-    """In write, or in close if the sink writes in a thread of its own."""
+def test_frame_of_another_size_raises(opened: Opened) -> None:
+    """The error is raised by write, or by close if the sink writes in its own thread."""
     sink, _ = opened
 
     def write_and_close() -> None:

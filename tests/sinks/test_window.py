@@ -17,8 +17,6 @@ def test_display_that_does_not_answer_is_a_device_error(monkeypatch: pytest.Monk
         check_display()
 
 
-
-
 @pytest.mark.parametrize(
     ("code", "name"),
     [

@@ -6,7 +6,7 @@ import pytest
 from livestyle.sources.demo import DemoScene
 
 
-def test_scene_moves_and_depends_on_time_alone() -> None:
+def test_scene_moves_and_depends_only_on_time() -> None:
     one, two = DemoScene(64, 36, rate=2, seconds=2), DemoScene(64, 36, rate=4, seconds=2)
     slow, fast = [one.read() for _ in range(5)], [two.read() for _ in range(9)]
     assert slow[4] is None

@@ -14,7 +14,7 @@ from livestyle.sources.live import Mirrored, Paced, Pausable
 
 
 class Clock:
-    """A clock that only sleeping moves."""
+    """A clock that only sleeping advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -47,7 +47,7 @@ def test_stream_gives_frames_until_it_stops(served: str) -> None:
         reds.append(round(frame.image[..., 0].mean() / 50))
     with pytest.raises(DeviceError, match="no longer gives frames"):
         camera.read()
-    assert reds == [1, 2, 3, 4]  # the first one was read for its size
+    assert reds == [1, 2, 3, 4]  # frame 0 was read for its size, and discarded
     assert clock.now > 102 + 5
     camera.close()
 

@@ -1,4 +1,4 @@
-"""What every source has to do. To add one: a function (make_clip) -> source, in SOURCES."""
+"""The contract of every source. To test another source, add a function (make_clip) -> source to SOURCES."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ PART: dict[str, Any] = {"start_seconds": Fraction(1, 5), "duration_seconds": Fra
 
 
 def animated_webp(path: Path, durations: tuple[int, ...] = (200, 300, 1000)) -> Path:
-    """A red, a green and a blue picture, half clear."""
+    """An animation of a red, a green and a blue picture, half transparent. durations: in milliseconds."""
     colors = [(200, 0, 0, 128), (0, 200, 0, 128), (0, 0, 200, 128)]
     first, *others = [Pillow.new("RGBA", (64, 48), color) for color in colors]
     first.save(path, save_all=True, append_images=others, duration=list(durations), lossless=True, minimize_size=False)
@@ -52,7 +52,7 @@ def frames(source: Source) -> Iterator[Frame]:
         yield frame
 
 
-def test_frames_are_as_info_says(source: Source) -> None:
+def test_frames_match_the_info(source: Source) -> None:
     count = 0
     for frame in frames(source):
         assert frame.image.shape == (source.info.height, source.info.width, 3)
@@ -62,7 +62,7 @@ def test_frames_are_as_info_says(source: Source) -> None:
     assert count == source.info.frame_count
 
 
-def test_times_are_exact_and_grow(source: Source) -> None:
+def test_times_are_exact_and_increase(source: Source) -> None:
     times = [frame.pts_seconds for frame in frames(source)]
     time_base = source.info.time_base
     assert time_base is not None
@@ -71,13 +71,13 @@ def test_times_are_exact_and_grow(source: Source) -> None:
     assert all((time / time_base).denominator == 1 for time in times)
 
 
-def test_the_first_kept_frame_is_at_zero(source: Source) -> None:
+def test_first_frame_is_at_time_0(source: Source) -> None:
     first = source.read()
     assert first is not None
     assert first.pts_seconds == 0
 
 
-def test_frames_stay_what_they_were(source: Source) -> None:
+def test_frame_is_not_changed_by_later_reads(source: Source) -> None:
     first = source.read()
     assert first is not None
     copy = first.image.copy()
@@ -86,26 +86,26 @@ def test_frames_stay_what_they_were(source: Source) -> None:
     assert np.array_equal(first.image, copy)
 
 
-def test_after_the_end_there_is_nothing(source: Source) -> None:
+def test_read_returns_none_after_the_end(source: Source) -> None:
     for _ in frames(source):
         pass
     assert source.read() is None
     assert source.damage == []
 
 
-def test_closes_twice_and_early(source: Source) -> None:
+def test_close_before_the_end_and_twice(source: Source) -> None:
     source.read()
     source.close()
     source.close()
 
 
-def test_a_video_file_that_is_closed_has_no_more_frames(make_clip: Callable[..., Path]) -> None:
+def test_closed_video_file_has_no_more_frames(make_clip: Callable[..., Path]) -> None:
     source = VideoFile(make_clip())
     source.close()
     assert source.read() is None
 
 
-def test_an_animated_webp_has_its_own_times_and_lies_over_black(tmp_path: Path) -> None:
+def test_animated_webp_keeps_its_times_and_is_composited_over_black(tmp_path: Path) -> None:
     source = open_video(animated_webp(tmp_path / "clip.webp"), size=lambda width, height: (32, 24))
     shown = list(frames(source))
     source.close()
@@ -116,7 +116,7 @@ def test_an_animated_webp_has_its_own_times_and_lies_over_black(tmp_path: Path) 
     assert source.notes == ["transparency is composited over black"]
 
 
-def test_a_part_of_an_animated_webp(tmp_path: Path) -> None:
+def test_part_of_an_animated_webp(tmp_path: Path) -> None:
     source = open_video(animated_webp(tmp_path / "clip.webp"), start_seconds=Fraction(1, 4), duration_seconds=1)
     shown = [(frame.pts_seconds, frame.duration_seconds, frame.image[12, 16].argmax()) for frame in frames(source)]
     source.close()
@@ -125,7 +125,7 @@ def test_a_part_of_an_animated_webp(tmp_path: Path) -> None:
         open_video(animated_webp(tmp_path / "clip.webp"), start_seconds=2)
 
 
-def test_a_damaged_animated_webp(tmp_path: Path) -> None:
+def test_damaged_animated_webp_is_read_in_part(tmp_path: Path) -> None:
     path = animated_webp(tmp_path / "clip.webp")
     data = bytearray(path.read_bytes())
     last = data.rindex(b"VP8L")

@@ -24,9 +24,9 @@ QUIT_KEYS = ("q", "esc")
 
 
 class Controls:
-    """What the user does and sees: runs the actions of keys, and describes the state of the run in the overlay.
+    """Runs the actions of keys, and describes the state of the run in the overlay.
 
-    folder: where pictures and recordings that are started by a key are saved, as webcam-001, webcam-002 ...
+    folder: where keys save pictures and recordings, as webcam-001, webcam-002 ...
     on_error: called once for each error that does not end the run.
     """
 
@@ -44,7 +44,7 @@ class Controls:
         self.pictures: list[Path] = []
         """Pictures saved."""
         self.errors: list[Exception] = []
-        """What failed after the run began; equal errors once."""
+        """Errors since the run began, without repetitions of the same message."""
         self.frame: Frame | None = None
         """The frame that is shown."""
         self.has_quit = False
@@ -68,14 +68,14 @@ class Controls:
                     self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """Show an error, pass it to on_error, and add it to `errors`."""
+        """Show an error. Unless one with the same message came before, pass it to on_error and add it to `errors`."""
         self._show_message(str(error).split("; ")[0], ERROR_SECONDS)  # shortened to fit; on_error gets all of it
         if str(error) not in map(str, self.errors):
             self.errors.append(error)
             self._on_error(error)
 
     def overlay(self) -> Overlay:
-        """The state of the run, as text."""
+        """The overlay for the current state of the run."""
         look = self._looks.look
         stalled_seconds = self._clock() - self._frame_at
         words = [look.name, f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
@@ -156,7 +156,7 @@ class Controls:
 
 @dataclass(frozen=True)
 class Key:
-    """Keys with one action, and their line of the help page."""
+    """One or more keys with one action, and their line on the help page."""
 
     keys: tuple[str, ...]
     label: str
@@ -197,7 +197,7 @@ def free_path(folder: Path, suffix: str) -> Path:
 
 
 def write_to_free_path(folder: Path, suffix: str, write: Callable[[Path], None]) -> Path:
-    """Call `write` with a free path and return the path. Retries with another one if a different run takes it first."""
+    """Call `write` with a free path and return the path. If another run takes it first, retry with the next."""
     while True:
         path = free_path(folder, suffix)
         try:

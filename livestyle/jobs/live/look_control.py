@@ -24,7 +24,7 @@ class LookControl(SwitchedLook):
         self.look = self._stylizer.look(style, strength=self.look.strength, keep_colors=self.look.keep_colors)
 
     def step(self, steps: int) -> None:
-        """Select the style that follows the current one by so many places, modulo their number; -1 is the previous one.
+        """Select the style that is `steps` places after the current one, wrapping around at the ends; -1 is the previous one.
 
         From a style that is not in `styles`, 1 selects the first and -1 the last one.
         """
@@ -35,7 +35,7 @@ class LookControl(SwitchedLook):
         self.select(self.styles[(place + steps) % len(self.styles)])
 
     def add_strength(self, difference: float) -> None:
-        """Change the strength by that much, within 0 to 1."""
+        """Add to the strength, rounded to one decimal and limited to 0..1."""
         self.look = replace(self.look, strength=min(1.0, max(0.0, round(self.look.strength + difference, 1))))
 
     def toggle_colors(self) -> None:

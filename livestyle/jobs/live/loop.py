@@ -22,12 +22,13 @@ from livestyle.streaming.pipeline import Pipeline
 POLL_SECONDS = 0.01
 """The longest delay between a key press and its action while no frame arrives."""
 BLANK = Frame(np.zeros((9, 16, 3), np.uint8), Fraction(0))
+"""Shown under the overlay before the first painted frame."""
 SCREEN = "screen"
 """Name of the output that shows the frames."""
 
 
 class LiveLoop:
-    """Writes painted frames to the screen and the recording, and handles keys. Belongs to the thread of the screen."""
+    """Writes painted frames to the screen and the recording, and handles keys. Use it only in the screen's thread."""
 
     def __init__(
         self,
@@ -45,7 +46,10 @@ class LiveLoop:
         self._looks, self._screen = looks, screen
 
     def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
-        """Until a quit key, the window's close button, Ctrl-C, the source's end, or so many seconds of the source's time."""
+        """Run until the user quits or closes the window, `interrupted` returns True, or the source ends.
+
+        seconds: stop after this much of the source's time; None for no limit.
+        """
         end_pts: Fraction | None = None
         while not self.controls.has_quit and self._screen.is_open and not interrupted():
             try:
@@ -63,14 +67,14 @@ class LiveLoop:
             self.controls.press(self._screen.key())
 
     def write(self, frame: Frame) -> None:
-        """Show and record a painted frame. Raises the screen's error; a recording's error goes to the controls."""
+        """Show and record a painted frame. An error of the screen is raised; one of the recording is passed to the controls."""
         self.controls.show(frame)
         self._update_screen()
         self._fan_out.write(frame)
         self.meter.count(frame)
 
     def _refresh(self) -> None:
-        """Show changes of the overlay, and report a failed recording, while no frame arrives."""
+        """Redraw the overlay if it has changed, and report a failed recording; called while no frame arrives."""
         self._fan_out.report_failures()
         if self.controls.overlay() != self._screen.overlay:
             self._update_screen()
@@ -81,7 +85,7 @@ class LiveLoop:
         self._screen.overlay = self.controls.overlay()
 
     def complete_recording(self) -> None:
-        """Stop the recording, if there is one. Its error goes to the controls."""
+        """Stop the recording, if there is one. An error is passed to the controls."""
         try:
             self.recorder.stop()
         except OutputError as error:
@@ -93,7 +97,7 @@ class LiveLoop:
         self._fan_out.close()
 
     def _output_failed(self, name: str, error: BaseException) -> None:
-        """Continue without a failed recording, but not without the screen."""
+        """Raise an error of the screen. After one of the recording, continue without it."""
         if name != RECORDING:
             raise error
         self.controls.fail(self.recorder.failed(error))

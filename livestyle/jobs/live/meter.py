@@ -10,7 +10,7 @@ RECENT_FRAMES = 30
 
 
 class Meter:
-    """Counts the frames shown, their rate, and their latency from capture to display."""
+    """Measures the number and rate of the frames shown, and their latency from capture to display."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.frames = 0

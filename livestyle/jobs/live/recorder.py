@@ -1,4 +1,4 @@
-"""Record a live run: videos that start and stop while it goes on."""
+"""Record a live run, in one or more videos that start and stop during the run."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +16,7 @@ class Recording:
     """A sink that writes one video. Its first frame is at time 0, and frames repeated during a pause are left out."""
 
     def __init__(self, path: Path, info: StreamInfo, overwrite: bool = False) -> None:
-        # capture times minus the first one are multiples of no time base and start at 0
+        # times are counted from the first recorded frame, so they start at 0 and are multiples of no time base
         info = replace(info, frame_count=None, time_base=None, origin_seconds=Fraction(0))
         self.writer = VideoWriter(path, info, overwrite=overwrite)
         self.notes = self.writer.notes
@@ -29,7 +29,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """Time of the last frame."""
+        """Time of the last frame, counted from the first; 0 before it."""
         return 0.0 if self._first_pts is None else float(self._last_pts - self._first_pts)
 
     def write(self, frame: Frame) -> None:
@@ -43,7 +43,7 @@ class Recording:
         self.writer.write(replace(frame, pts_seconds=frame.pts_seconds - self._first_pts))
 
     def close(self, error: BaseException | None = None) -> None:
-        """Complete the file. Without a frame in it, delete it."""
+        """Complete the file, or delete it if it has no frame. After an error, keep the partial file if it has a frame."""
         self.writer.close(OutputError("nothing was recorded") if error is None and self.is_empty else error)
 
 
@@ -51,7 +51,7 @@ class Recorder:
     """Makes recordings, one at a time, as an output of a fan-out: encoding has its own thread.
 
     fan_out: when the output OUTPUT_NAME fails, its on_failure must call `failed`.
-    info: of the frames written to the fan-out.
+    info: describes the frames that are written to the fan-out.
     """
 
     def __init__(self, fan_out: FanOut, info: StreamInfo) -> None:
@@ -81,7 +81,7 @@ class Recorder:
         self.paths.append(path)
 
     def stop(self) -> None:
-        """Complete the current recording, if there is one. Raises OutputError if that fails; it has stopped then too."""
+        """Complete the current recording, if there is one. Raises OutputError if that fails; it has then ended too."""
         if self._recording is None:
             return
         try:
@@ -94,7 +94,7 @@ class Recorder:
             self.notes.append("nothing was recorded")
 
     def failed(self, error: BaseException) -> OutputError:
-        """Note that the fan-out has ended the current recording with an error. Returns the error to report."""
+        """End the current recording after its output in the fan-out has failed. Returns the error to report."""
         writer = self._end().writer
         self.paths.pop()
         self.kept += [writer.kept] if writer.kept is not None else []
@@ -103,7 +103,7 @@ class Recorder:
         return OutputError(f"the recording has stopped: {message}")
 
     def _end(self) -> Recording:
-        """Collect what the current recording reports; there is none afterwards."""
+        """Add the notes and damage of the current recording to those of the recorder. There is no current one afterwards."""
         assert self._recording is not None
         recording, self._recording = self._recording, None
         self.notes += [note for note in recording.notes if note not in self.notes]

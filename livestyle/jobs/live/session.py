@@ -37,7 +37,7 @@ from livestyle.stylizer import Blend, Stylizer
 
 @dataclass(frozen=True)
 class LiveJob:
-    """Paint a live source on a screen, and record it. Picklable.
+    """Description of a live run: what to paint, and whether to record it. Picklable.
 
     The model and the device belong to the Stylizer that runs the job.
     """
@@ -45,7 +45,7 @@ class LiveJob:
     camera: str = "0"
     """A camera's index or device, a URL, the path of a video file, or "demo"."""
     style: Blend = "wave"
-    """The first style. Keys change it."""
+    """The style at the start; keys change it."""
     size: Size | None = None
     """The box, in pixels, that frames are scaled to fit; see `livestyle.size`. None: the size of the source."""
     mirror: bool = False
@@ -55,7 +55,7 @@ class LiveJob:
     keep_colors: bool = False
     """Keep the photo's colours; only the lightness is painted."""
     smooth: float = 0.0
-    """From 0 to 1: less flicker, by following motion from frame to frame."""
+    """How much to reduce flicker, by following motion from frame to frame: from 0, off, to 1."""
     seconds: Fraction | None = None
     """Stop after this much of the source's time. None: when the user quits or the source ends."""
     record: Path | None = None
@@ -63,12 +63,12 @@ class LiveJob:
     overwrite: bool = False
     """Replace an existing `record`."""
     folder: Path = Path()
-    """Where pictures and recordings that are started by key are saved."""
+    """Folder for the pictures and recordings that keys save and start."""
 
 
 @dataclass(frozen=True)
 class LiveResult:
-    """What a run has done so far."""
+    """Counts, files and errors of a run so far."""
 
     captured: int = 0
     """Frames read from the source."""
@@ -91,9 +91,9 @@ class LiveResult:
     notes: tuple[str, ...] = ()
     """Informational notes; no data was lost."""
     damage: tuple[str, ...] = ()
-    """What of the source or of a recording was lost."""
+    """Parts of the source or of a recording that were lost."""
     errors: tuple[Exception, ...] = ()
-    """What failed after the first frame: a recording, a saved picture, or what ended the run."""
+    """Errors after the first frame: of a recording, of a saved picture, or the one that ended the run."""
 
 
 class LiveSession:
@@ -129,7 +129,7 @@ class LiveSession:
         """
         with closing(self._screen), ctrl_c_noted() as interrupted:
             _check_record(self._job)
-            # a thread inside a camera that does not answer is left behind
+            # a thread that waits for a camera without an answer is left running after this timeout
             with Channel(self._open(open_stylizer), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as opening:
                 self._opened = wait_for_opened(opening, self._screen, interrupted)
             if self._opened is not None:
@@ -140,7 +140,7 @@ class LiveSession:
 
     @property
     def result(self) -> LiveResult:
-        """What the run has done so far."""
+        """Counts, files and errors of the run so far."""
         if self._opened is None or self._loop is None:
             return LiveResult()
         source, loop, pipeline = self._opened.source, self._loop, self._pipeline
@@ -161,7 +161,7 @@ class LiveSession:
         )
 
     def _open(self, open_stylizer: Callable[[], AbstractContextManager[Stylizer]]) -> "Iterator[str | _Opened]":
-        """Open the source and the stylizer: a line before each step, then both. Closes them if the reader stops before that."""
+        """Open the source and the stylizer. Yields a line of text before each step, then both. Closes them after an error."""
         job = self._job
         resources = ExitStack()
         try:
@@ -200,7 +200,7 @@ class LiveSession:
                 opened.resources.close()
 
     def _end_process(self) -> NoReturn:
-        """Complete the recording after the display is lost: the library that lost it ends the process next."""
+        """Complete the recording, and end the process with code 1, as the display is lost: the library would end it anyway."""
         assert self._loop is not None
         try:
             self._loop.controls.fail(DeviceError("the connection to the display was lost; is its server still running?"))
@@ -222,7 +222,7 @@ def _check_record(job: LiveJob) -> None:
 
 @dataclass(frozen=True)
 class _Opened:
-    """What takes seconds to open. Closed with `resources`."""
+    """The source and the stylizer, which take seconds to open. To close them, close `resources`."""
 
     source: Pausable
     stylizer: Stylizer
@@ -232,7 +232,7 @@ class _Opened:
 
 
 def wait_for_opened(opening: "Channel[str | _Opened]", screen: Screen, interrupted: Callable[[], bool]) -> "_Opened | None":
-    """Show the current step and its duration until the opened resources arrive; None if the user quits before."""
+    """Show the current step and its duration until the opened resources arrive; None if the user quits first."""
     step, begun_at = "", time.monotonic()
     screen.title = "livestyle: loading"
     while screen.is_open and not interrupted() and screen.key() not in QUIT_KEYS:

@@ -15,7 +15,7 @@ DEMO_SIZE = (640, 360)
 
 
 def open_live_source(camera: str, size: Size | None) -> Source:
-    """Open a source that gives its frames in real time, scaled to fit `size`.
+    """Open a source whose frames arrive in real time, scaled to fit `size`.
 
     camera: a camera's index ("0") or device ("/dev/video0"), a URL, the path of a video file, or "demo".
 
@@ -27,16 +27,16 @@ def open_live_source(camera: str, size: Size | None) -> Source:
 
     if camera == "demo":
         return Paced(DemoScene(*fitted(*DEMO_SIZE)))
-    if is_file(camera):
+    if names_file(camera):
         return Paced(open_video(Path(camera), size=fitted))
-    # without a width, request 16:9
+    # if only the height is given, request 16:9
     preferred_size = None if size is None else (size[0] or round(size[1] * 16 / 9), size[1])
     source = Camera(camera, preferred_size=preferred_size, size=fitted)
     return source if source.info.live else Paced(source)
 
 
-def is_file(camera: str) -> bool:
-    """Whether `camera` is the path of a video file, existing or not, and not an index, a URL or a device."""
+def names_file(camera: str) -> bool:
+    """Whether `camera` is the path of a file, which need not exist, and not an index, a URL or a device."""
     path = Path(camera)
     if not camera or camera.isdecimal() or "://" in camera:
         return False
@@ -47,7 +47,7 @@ def is_file(camera: str) -> bool:
 
 
 def refuse_source(camera: str, record: Path) -> None:
-    """Raise OutputError if a recording would replace the video file that it is made from."""
-    if is_file(camera):
+    """Raise OutputError if the recording would replace the video file that is the source."""
+    if names_file(camera):
         with suppress(OSError):  # not a valid path
             refuse_same_file(Path(camera), record)

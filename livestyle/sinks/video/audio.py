@@ -22,7 +22,7 @@ LAYOUTS = {
     1: ("mono",),
     2: ("stereo",),
     3: ("3.0",),
-    4: ("4.0", "quad"),  # AAC's, Opus's
+    4: ("4.0", "quad"),  # for AAC, for Opus
     5: ("5.0",),
     6: ("5.1",),
     7: ("6.1",),
@@ -39,14 +39,17 @@ BIT_RATE_PER_CHANNEL = 96_000
 """Bits per second."""
 
 PACKED = "flt"
-"""Interleaved float samples, which encoders convert to their own format. With eight planes PyAV 18 reads past their end."""
+"""Interleaved float samples, which encoders convert to their own format.
+
+Planar samples are not used, as PyAV 18 reads past the end of eight planes.
+"""
 
 TOLERANCE_SECONDS = Fraction(1, 50)
 """A smaller difference between a frame's time and the number of samples before it is rounding, not a gap or an overlap."""
 
 
 class AudioEncoder:
-    """Encodes frames of any format at their times.
+    """Encodes audio frames of any format, and keeps their times.
 
     Frames are resampled to the encoder's format. A gap stays a gap: only the packet before it is filled up with silence. The
     part of a frame that overlaps earlier ones is cut off.
@@ -63,7 +66,7 @@ class AudioEncoder:
         self._position: int | None = None  # time of the first of these samples, counted in samples from time 0
 
     def encode(self, frame: AudioFrame) -> Iterator["Packet[Any]"]:
-        """The packets that this frame completes; none if it is outside of the time range."""
+        """The packets that this frame completes; none if it is outside the time range."""
         if frame.pts is not None and frame.time_base is not None:
             if frame.pts * frame.time_base not in self._time_range:
                 return
@@ -133,10 +136,10 @@ class AudioEncoder:
 class ConvertedAudioTrack:
     """Decodes a stream and encodes it with another codec.
 
-    first: the first frame that can be decoded. The sample rate and channel layout are chosen for it: the same if the codec
-    has them, else the nearest.
+    first: the first frame that can be decoded. Its channel layout is kept if the codec has it; else the nearest is used. Its
+    sample rate is kept if the codec is AAC and has it; else it becomes 48 kHz.
 
-    Raises ValueError or FFmpegError if the codec cannot encode it.
+    Raises ValueError or FFmpegError if the codec cannot encode the frame.
     """
 
     def __init__(
@@ -180,7 +183,10 @@ def open_audio_encoder(codec: str, rate: int, layout: str) -> AudioCodecContext:
 
 
 def _choose_layout(codec: str, rate: int, first: AudioFrame) -> str:
-    """The layout nearest to the frame's that the encoder takes and the resampler can mix."""
+    """The layout nearest to the frame's that the encoder accepts and the resampler can mix to.
+
+    Raises the error of the last attempt, a ValueError or FFmpegError, if there is none.
+    """
     count = first.layout.nb_channels
     refused: Exception = ValueError(f"no layout for {count} channels")
     layouts: tuple[str, ...] = (*LAYOUTS.get(count, ("7.1",)), *(("5.1",) if count > 5 else ()), "stereo")

@@ -1,4 +1,4 @@
-"""The output containers: what each can hold, and the options of FFmpeg's muxers. A new container is one entry of CONTAINERS."""
+"""The output containers: what each can hold, and the options of FFmpeg's muxers. To add one, add an entry to CONTAINERS."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,19 +22,19 @@ class Container:
     subtitle_codec: str
     """FFmpeg's name of the codec for text subtitles that the container cannot hold."""
     fragmented: bool
-    """A file without its index does not play. It is written in fragments, and rewritten with the index in front at the end."""
+    """Whether a file is written in fragments, as it does not play without its index, and rewritten with the index in front."""
     options: dict[str, str]
-    """Muxer options while the file grows."""
+    """Muxer options of the partial file."""
     codecs: tuple[str, ...] = ()
     """Names in ENCODERS that may be used, the default first. Empty: all, in the order of ENCODERS."""
     playable_audio: tuple[str, ...] | None = None
-    """What the names of the audio codecs begin with that common players play in this container. None: all that it holds."""
+    """Prefixes of the names of the audio codecs that common players play in this container. None: all that it holds."""
     tags: tuple[str, ...] | None = None
-    """The tags of a whole file that FFmpeg's muxer writes, in lower case. None: all."""
+    """File-level tags that FFmpeg's muxer writes, in lower case. None: all."""
     track_flags: int = 0
-    """FFmpeg's disposition flags (AV_DISPOSITION_*) of a track that are kept."""
+    """Bit mask of the disposition flags (AV_DISPOSITION_*) of a track that FFmpeg's muxer writes."""
     holds_attachments: bool = False
-    """Attached files can be written, such as the fonts of subtitles."""
+    """Whether attached files can be written, such as the fonts of subtitles."""
     cover: Literal["attachment", "video stream"] | None = None
     """How a cover picture is stored. None: it cannot be."""
 
@@ -117,7 +117,7 @@ CONTAINERS = {
         track_flags=0x41,
     ),
 }
-"""By file extension."""
+"""The output containers, by file extension."""
 
 
 def container_of(path: Path) -> Container:

@@ -40,9 +40,10 @@ class MonotonicTimes:
         self._last_dts: int | None = None
 
     def apply(self, packet: "Packet[Any]", origin_seconds: Fraction) -> "Packet[Any]":
-        """Set the packet's times and stream in place, and return it. origin_seconds of the packet's time becomes 0.
+        """Set the packet's times and stream in place, and return it.
 
-        Call it after the output's header was written: that sets the stream's time base.
+        origin_seconds: the time of the packet's stream that becomes 0 in the output.
+        Call it after the output's header was written, which sets the time base of the output's stream.
         """
         assert packet.pts is not None
         tick = cast(Fraction, self._stream.time_base)
@@ -65,7 +66,7 @@ class CopiedTrack:
     def __init__(self, stream: Stream, output: OutputContainer, time_range: TimeRange) -> None:
         self._time_range = time_range
         self.stream: Stream = output.add_stream_from_template(stream)
-        # PyAV 14.0.0 opens an encoder here, which sets headers of its own: so the input's are set after that
+        # the encoder that PyAV 14.0.0 opens here sets headers of its own: so the input's are set after it is opened
         self.stream.codec_context.open(strict=False)
         self.stream.codec_context.extradata = stream.codec_context.extradata
         self._times = MonotonicTimes(self.stream, output)
@@ -92,8 +93,8 @@ class CopiedTrack:
 class CopiedAacTrack(CopiedTrack):
     """Copies AAC. The output stores one header for the track, so the ADTS header of each packet (MPEG-TS) is removed.
 
-    From where the channel layout or the sample rate changes, audio is decoded, and encoded in the format of the beginning;
-    a line is then added to `notes`.
+    Where the channel layout or the sample rate changes, the rest of the audio is decoded, and encoded in the format of the
+    beginning; a line is then added to `notes`.
     """
 
     def __init__(self, stream: AudioStream, output: OutputContainer, time_range: TimeRange, notes: list[str]) -> None:
@@ -114,7 +115,7 @@ class CopiedAacTrack(CopiedTrack):
             self._encoded_from_seconds = since - self._time_range.origin_seconds
             self._notes.append(
                 f"audio stream {self._source.index} changes its layout or sample rate at {float(since):.2f} s; "
-                "from there on it is converted to what it was before"
+                "from there on it is converted to the format of its beginning"
             )
         if self._encoder is None:
             yield from super().convert(packet)
@@ -168,7 +169,7 @@ def _format_of_config(config: bytes) -> AacFormat | None:
 
 
 def _open_aac_encoder(rate: int, layout: int) -> AudioCodecContext:
-    """An encoder for that AacFormat. Raises ValueError if there is none."""
+    """An open encoder for the two parts of an AacFormat. Raises ValueError if there is none."""
     if rate >= len(ADTS_RATES) or layout not in ADTS_LAYOUTS:
         raise ValueError("its format changes, and cannot be encoded")
     return open_audio_encoder("aac", ADTS_RATES[rate], ADTS_LAYOUTS[layout])

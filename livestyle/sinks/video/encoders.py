@@ -1,4 +1,4 @@
-"""The video encoders and their options. A new encoder is one entry of ENCODERS, or of GPU_ENCODERS."""
+"""The video encoders and their options. To add one, add an entry to ENCODERS or GPU_ENCODERS."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CAMERA_TIME_BASE = Fraction(1, 90_000)
 """Seconds per tick for streams without a time base, such as cameras."""
 
 MAX_DELAY_SECONDS = Fraction(1, 2)
-"""At most this much video is inside the encoder, so that less than a second is lost when the process is killed."""
+"""The longest delay of an encoder, so that less than a second of video is lost when the process is killed."""
 
 LARGEST_DENOMINATOR = 65_535
 """Frame rates and aspect ratios are rounded to fractions of this denominator or less for FFmpeg."""
@@ -41,7 +41,7 @@ class Encoder:
     """The default preset."""
     options: Callable[[int, str, int], dict[str, str]]
     aliases: tuple[str, ...] = ()
-    """Other names of the codec that `codec` may be given as; FFmpeg's name of the encoder always is."""
+    """Other names by which a user can choose the codec; FFmpeg's name of the encoder is always accepted."""
     mp4_tag: str | None = None
     """The four-character code in MP4 and MOV. None: FFmpeg's default."""
 
@@ -88,7 +88,7 @@ def _nvenc(crf: int, preset: str, delay: int) -> dict[str, str]:
 
 
 HEVC_TAG = "hvc1"
-"""The only code of HEVC that Apple's players accept."""
+"""The only four-character code of HEVC that Apple's players accept."""
 
 ENCODERS = {
     "h264": Encoder("libx264", "veryfast", _x264, aliases=("avc",)),
@@ -96,14 +96,14 @@ ENCODERS = {
     "av1": Encoder("libsvtav1", "10", _svt_av1),
     "vp9": Encoder("libvpx-vp9", "5", _vpx_vp9),
 }
-"""By the name of the codec."""
+"""Encoders of the CPU, by the name of the codec."""
 
 GPU_ENCODERS = {
     "h264": Encoder("h264_nvenc", "p4", _nvenc),
     "hevc": Encoder("hevc_nvenc", "p4", _nvenc, mp4_tag=HEVC_TAG),
     "av1": Encoder("av1_nvenc", "p4", _nvenc),
 }
-"""By the name of the codec: NVIDIA's encoders, used instead where the GPU has one."""
+"""NVIDIA's encoders, by the name of the codec. Used instead of the CPU's if the GPU has them."""
 
 
 def choose_encoder(codec: str | None, container: Container, path: Path) -> tuple[str, Encoder]:
@@ -126,7 +126,7 @@ def _canonical_name(codec: str) -> str:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Everything that decides how the video stream is encoded."""
+    """The settings of a video stream."""
 
     encoder: Encoder
     crf: int
@@ -139,7 +139,7 @@ class Encoding:
     rate: Fraction
     """Frames per second."""
     max_delay: int
-    """Frames that may be inside the encoder."""
+    """Largest number of frames by which the encoder may delay its output."""
     time_base: Fraction
     """Seconds per tick of the frames' pts."""
     pixel_aspect: Fraction
@@ -179,7 +179,7 @@ def encoders_here() -> dict[str, bool]:
 
 
 def opens(encoder: Encoder, layout: VideoFormat, rate: Fraction) -> bool:
-    """Whether this FFmpeg has the encoder and it opens for such frames. An encoder of a GPU opens only where the GPU has it."""
+    """Whether FFmpeg can open the encoder for frames of this layout and rate. A GPU's encoder needs a GPU that has it."""
     try:
         context = cast(VideoCodecContext, CodecContext.create(encoder.library, "w"))
         context.options = encoder.options(18, encoder.preset, 0)

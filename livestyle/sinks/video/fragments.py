@@ -1,4 +1,4 @@
-"""Fragmented MP4 and MOV: rewriting them as ordinary files, and how much of a file plays that is cut off."""
+"""Fragmented MP4 and MOV: rewriting them as ordinary files, and the playable duration of a truncated file."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -21,13 +21,13 @@ def copy_with_index_in_front(
     open_tracks: OpenTracks | None,
     times: FrameTimes,
 ) -> Muxer:
-    """Copy the video packets of a fragmented file to a file with the index in front; the tracks are muxed anew.
+    """Copy the video packets of a fragmented file to a file with the index in front, and mux the tracks of the input again.
 
-    The tracks may so be more than the fragments could hold: subtitles, covers, audio that begins late.
+    So the file can have tracks that the fragments cannot: subtitles, covers, audio that begins late.
 
-    encoding: how the packets were encoded. On a GPU that cannot open a second encoder at a time this must name one of the
-        CPU: PyAV before 14.2 copies packets only to a stream with an encoder, which is opened and not used.
-    times: of the frames; the last one's duration is written.
+    encoding: settings of the video stream, with an encoder of the CPU. PyAV before 14.2 copies packets only to a stream with
+        an encoder, which is opened and not used, and a GPU may be unable to open a second encoder.
+    times: the times of the frames, which state the duration of the last one.
 
     Returns the closed muxer.
     """
@@ -37,8 +37,8 @@ def copy_with_index_in_front(
         muxer = Muxer(url, container, options, encoding, open_tracks, extradata)
         try:
             for packet in source.demux(video=0):
-                if packet.dts is not None:  # else it is PyAV's request to flush a decoder
-                    # only that of the last packet is written: before it FFmpeg takes the time to the next one
+                if packet.dts is not None:  # None: the empty packet at the end, which flushes a decoder
+                    # matters for the last packet only: for the others FFmpeg writes the time to the next one
                     packet.duration = times.latest_duration_ticks(packet.time_base)
                     muxer.mux(packet)
             muxer.finish()
@@ -49,7 +49,7 @@ def copy_with_index_in_front(
 
 
 def playable_seconds(path: Path) -> float:
-    """The end of the last video packet of a file that may be cut off. Reads packets and decodes none."""
+    """Time in seconds at which the last complete video packet of a file ends; the file may be truncated. Decodes nothing."""
     end = Fraction(0)
     with suppress(av.FFmpegError, InputError, OSError), open_media(path) as container:
         for packet in container.demux(video=0):

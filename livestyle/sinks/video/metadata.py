@@ -30,7 +30,7 @@ LATEST_CHAPTER_SECONDS = Fraction(1_000_000_000)
 """Chapter times are clamped to this: in 64-bit nanoseconds larger ones overflow, and FFmpeg refuses the header."""
 
 CHAPTERS_OF_MATROSKA = b"\x10\x43\xa7\x70"
-"""The identifier of the element Chapters."""
+"""EBML identifier of Matroska's element Chapters."""
 
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 """FFmpeg's name of the codec -> file extension, media type."""
@@ -62,7 +62,7 @@ def copy_metadata(
 ) -> list[str]:
     """Copy the tags of the file and of its video stream, and the chapters. Return notes on what cannot be kept.
 
-    Call it when the output has its video stream, before its header is written.
+    Call it after the video stream was added to the output, before the header is written.
     """
     notes = []
     tags = _tags(source)
@@ -83,14 +83,14 @@ def copy_metadata(
             end = start + time_range.duration_seconds
         output.set_chapters(_chapters(source, time_range.origin_seconds, end))
     elif "matroska" in source.format.name and _begins_with_chapters(path):
-        notes.append("chapters are not kept: that takes PyAV 16")
+        notes.append("chapters are not kept: that requires PyAV 16")
     return notes
 
 
 def copy_tags(source: Stream, target: Stream, container: Container) -> list[str]:
     """Copy a track's language, title and flags (default, forced, hearing impaired ...). Return notes on what is not kept."""
     tags = {name.lower(): value for name, value in source.metadata.items()}
-    language, title = tags.get("language"), tags.get("title") or tags.get("name")  # in MP4
+    language, title = tags.get("language"), tags.get("title") or tags.get("name")  # "name" in MP4
     if language:
         target.metadata["language"] = MOV_LANGUAGES.get(language, language) if container.format == "mov" else language
     if title:
@@ -118,7 +118,7 @@ def _begins_with_chapters(path: Path) -> bool:
 
 
 def _tags(source: InputContainer) -> dict[str, str]:
-    """The tags of the file that are true of the output, under FFmpeg's names."""
+    """The tags of the file that are also true for the output, under FFmpeg's names."""
     tags: dict[str, str] = {}
     for name, value in source.metadata.items():
         plain = name.lower().removeprefix(QUICKTIME_PREFIX)
@@ -134,7 +134,7 @@ def _tags(source: InputContainer) -> dict[str, str]:
 
 
 def _chapters(source: InputContainer, origin: Fraction, limit: Fraction | None) -> list[Any]:
-    """Chapters that overlap the time from `origin` to `limit` in seconds, cut to it and counted from `origin`."""
+    """The chapters between `origin` and `limit`, in seconds, cut to that range and with times counted from `origin`."""
     chapters: list[Any] = []
     for chapter in source.chapters():
         time_base = chapter["time_base"] or Fraction(1)
@@ -205,7 +205,6 @@ class Attachments:
             reason = _reason(self._container.holds_attachments, 16)
             self.notes.append(f"the attached file {name[:60]} is left out: {reason}")
 
-
     def write(self) -> None:
         """Mux the covers that are not part of the header."""
         for cover in self._covers:
@@ -214,7 +213,10 @@ class Attachments:
 
 
 def _reason(possible: bool, version: int) -> str:
-    """Why something is not kept. possible: whether the container can hold it, with that version of PyAV."""
+    """The reason in a note that something is not kept: either PyAV is older than `version`, or the container cannot hold it.
+
+    possible: whether the container can hold it.
+    """
     if possible and int(av.__version__.partition(".")[0]) < version:
-        return f"that takes PyAV {version}"
+        return f"that requires PyAV {version}"
     return "the output cannot hold it"

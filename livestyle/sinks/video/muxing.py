@@ -1,4 +1,4 @@
-"""The encoded video: frames get growing times, packets get durations, and both are muxed with the tracks."""
+"""Encodes and muxes video: gives frames increasing times and packets their durations, and interleaves the tracks."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -26,11 +26,11 @@ class FrameTimes:
 
     def __init__(self, time_base: Fraction, rate: Fraction) -> None:
         self.latest_ticks: int | None = None
-        """Time of the latest frame; None before the first."""
+        """Time of the latest frame in ticks; None before the first frame."""
         self.latest_duration_seconds = 1 / rate
         """How long the latest frame is shown."""
         self.corrected = 0
-        """Number of frames that were moved."""
+        """Number of frames whose time was moved, as it did not increase."""
         self._time_base = time_base
         self._rate = rate
 
@@ -50,7 +50,7 @@ class FrameTimes:
 
 
 class Muxer:
-    """An output that is open, with its video stream and its tracks, interleaved by time.
+    """An open output with a video stream and tracks, whose packets it interleaves by time.
 
     open_tracks: adds the tracks to the output, before its header is written; None for none. extradata: the codec's headers,
     where packets are copied instead of encoded. Raises FFmpegError or OSError if the header cannot be written.
@@ -101,7 +101,7 @@ class Muxer:
             self.tracks.close()
 
     def abort(self) -> bool:
-        """Close after an error, without the rest of the tracks. Return whether all that was muxed was written."""
+        """Close after an error, without the rest of the tracks. Returns whether all muxed packets were written."""
         try:
             self._output.close()
         except (av.FFmpegError, OSError):
@@ -125,7 +125,7 @@ class VideoTrack:
         self._time_base = time_base
         self._fragmented = container.fragmented
         self._pending: Packet[Any] | None = None
-        """In fragments: a packet whose duration is known with the next one."""
+        """In fragments: the latest packet, held back until the next one tells its duration."""
 
     def write(self, frame: VideoFrame) -> None:
         """Encode a frame, and mux the packets that are ready."""

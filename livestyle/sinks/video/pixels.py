@@ -1,4 +1,4 @@
-"""Frames converted to the pixels that are encoded."""
+"""Converts frames to the pixel format of the encoder."""
 
 from fractions import Fraction
 from typing import cast

@@ -27,7 +27,7 @@ class ConvertedSubtitleTrack:
         self._from_codec = stream.codec_context.name
         self._to_codec = codec
         self.stream = output.add_mux_stream(codec, time_base=stream.time_base)
-        self._pending: tuple[Packet[Any], str] | None = None  # in MP4: its end is known with the next one
+        self._pending: tuple[Packet[Any], str] | None = None  # in MP4: held back until the next one tells its end
 
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
         text = _text(bytes(packet), self._from_codec)
@@ -53,7 +53,7 @@ class ConvertedSubtitleTrack:
             yield self._packet(*self._pending)
 
     def _packet(self, source: "Packet[Any]", text: str) -> "Packet[Any]":
-        """A packet of the text at the source's time."""
+        """A packet with this text, and with the times of the packet `source`."""
         data = text.encode()
         if self._to_codec == "mov_text":
             data = len(data).to_bytes(2, "big") + data

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 
 class TimeRange:
-    """From origin_seconds, which becomes time 0 of the output, up to end_seconds, in the input's time.
+    """The times from origin_seconds, which becomes 0 in the output, to end_seconds, which is excluded; in the input's time.
 
-    end_seconds: None if nothing is cut off at the end, or while the first frame is not known.
-    duration_seconds: the length that was asked for; it counts from the first frame, which then sets end_seconds.
+    end_seconds: None if nothing is cut off at the end, or until the first frame is known.
+    duration_seconds: the requested length from the first frame on, for whoever sets end_seconds when that frame is known.
     """
 
     def __init__(

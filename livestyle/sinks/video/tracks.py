@@ -25,19 +25,19 @@ from livestyle.sinks.video.time_range import TimeRange
 from livestyle.timeline import Timeline, seek_before
 
 FIRST_PACKET_SECONDS = 1
-"""A track that begins later does not go into the fragments."""
+"""Audio that begins later than this is not written to fragments."""
 
 MAX_ERRORS_IN_A_ROW = 100
-"""Of reading packets, before the rest of the input's tracks is given up."""
+"""After this many consecutive read errors, the rest of the tracks is given up."""
 
 PREROLL_SECONDS = 1
-"""Audio this long before the first wanted sample is decoded too, for decoders that need what came before."""
+"""Decoding starts this long before the first wanted sample, for decoders that depend on earlier packets."""
 
 
 class Track(Protocol):
-    """One stream of the input on its way to the output.
+    """Copies or converts the packets of one stream of the input.
 
-    CopiedTrack, ConvertedAudioTrack and ConvertedSubtitleTrack are the kinds.
+    Implemented by CopiedTrack, CopiedAacTrack, ConvertedAudioTrack and ConvertedSubtitleTrack.
     """
 
     stream: Stream
@@ -54,7 +54,7 @@ class Track(Protocol):
 
 
 def _holds(format_name: str, stream: Stream) -> bool:
-    """Whether a container holds the stream as it is. Tried out: FFmpeg lists codecs that it then cannot write."""
+    """Whether a container can hold the stream as it is. Writes a header to find out: FFmpeg lists codecs that it cannot write."""
     try:
         # MP4 checks its streams when it writes the index, so have it written at once. For AC-3 that fails, though AC-3 can be
         # written: its index needs the first packet.
@@ -68,12 +68,13 @@ def _holds(format_name: str, stream: Stream) -> bool:
 
 
 class Tracks:
-    """Everything in a file but its video: audio, subtitles, tags, chapters, covers and attached files.
+    """Everything in a file except its video: audio, subtitles, tags, chapters, covers and attached files.
 
-    Construct it when the output has its video stream, before the header is written.
+    Construct it after the video stream was added to the output, before the header is written.
 
-    time_range: the part that is kept. late: include audio that begins after the first second, subtitles, covers and attached
-    files. Without them a fragmented MP4 gets its header at once.
+    time_range: the part that is kept.
+    late: include audio that begins after the first second, subtitles, covers and attached files. FFmpeg delays the header of a
+        fragmented MP4 for them.
 
     Raises InputError if the file cannot be opened.
     """
@@ -103,7 +104,7 @@ class Tracks:
             for stream in self._input.streams:
                 self._add(stream, wanted, included)
             if len(self._tracks) > 1 and not hasattr(Stream, "disposition"):
-                self.notes.append("which track is the default one, or a forced one, is not kept: that takes PyAV 14.1")
+                self.notes.append("which track is the default one, or a forced one, is not kept: that requires PyAV 14.1")
             self.notes += copy_metadata(path, self._input, output, container, time_range)
             self._attachments = Attachments(path, output, container) if late else None
             self.notes += self._attachments.notes if self._attachments is not None else []
@@ -150,7 +151,7 @@ class Tracks:
         except (av.FFmpegError, ValueError) as error:
             self.damage.append(f"{name} could not be kept: {error}")
             return None
-        reason = "to convert it takes PyAV 17" if codec in TEXT_CODECS else "the output cannot hold it"
+        reason = "converting it requires PyAV 17" if codec in TEXT_CODECS else "the output cannot hold it"
         self.notes.append(f"{name} is left out: {reason}")
         return None
 
@@ -260,7 +261,7 @@ class Tracks:
             self.damage.append(f"{count} packet{'s' * (count > 1)} of {name} could not be kept: {error}")
 
     def close(self) -> None:
-        """Close the input file. May be called again."""
+        """Close the input file. Closing it twice is allowed."""
         self._input.close()
 
 

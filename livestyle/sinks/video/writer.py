@@ -1,4 +1,4 @@
-"""The video file sink, by PyAV: frames, with the audio and the subtitles of the file that they came from.
+"""The sink that writes a video file, by PyAV: frames, with the audio and the subtitles of the file that they came from.
 
 While it is written the file is called `name.partial.ext` (see output_file.py). MP4 and MOV are then in fragments, each
 flushed to the file: if the process is killed, what was written plays. When complete they are rewritten, packet by packet,
@@ -31,12 +31,12 @@ DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class VideoWriter:
-    """Writes frames at exactly their times in MP4 and MOV, to the nearest millisecond in Matroska and WebM.
+    """Writes frames to a video file. Times are exact in MP4 and MOV, and rounded to milliseconds in Matroska and WebM.
 
     A frame whose time is not after the previous one's is moved to one tick after it, which `notes` reports.
 
-    sound_from: the file whose audio and subtitles are kept, shifted by -info.origin_seconds. If that is not 0, what is
-        before it is cut off. None: no audio.
+    sound_from: the file whose audio and subtitles are kept, shifted by -info.origin_seconds. If the origin is not 0, what
+        is earlier is cut off. None: no audio.
     codec: h264, hevc, av1 or vp9, or FFmpeg's name of the encoder. None: the container's default.
     crf: 0 (best) to 51; for av1 and vp9 to 63.
     preset: a name for h264 and hevc, 0-13 for av1, 0-8 for vp9. None: a fast one.
@@ -45,7 +45,7 @@ class VideoWriter:
     duration_seconds: the audio ends this long after the first frame. None: it is kept to its end.
     on_gpu: encode on an NVIDIA GPU that has an encoder for the codec. Ignored if a preset or pix_fmt is given.
     gpu: CUDA index of that GPU.
-    overwrite: whether a file that has this name at the end may be replaced.
+    overwrite: whether a file that exists at `path` when the video is complete may be replaced.
 
     Frames are RGB, or NV12 of the size in `info`. After an error, or if `close` is passed one, what was written stays as a
     file that plays: see `kept`. Raises OutputError if the file cannot be written, or the encoder refuses the settings.
@@ -72,9 +72,9 @@ class VideoWriter:
         self.damage: list[str] = []
         """Parts of the output that were lost."""
         self.kept: Path | None = None
-        """After an error: the partial file that holds what was written."""
+        """After an error: the partial file with the frames that were written; None if there is none."""
         self.kept_seconds = 0.0
-        """How much of that file plays."""
+        """Playable duration of the file `kept`."""
         self._info = info
         self._sound_from = sound_from
         self._time_range = TimeRange(info.origin_seconds, duration_seconds=duration_seconds)
@@ -132,7 +132,7 @@ class VideoWriter:
 
     @property
     def remains(self) -> str:
-        """What is left after an error, as a part of a message."""
+        """A phrase for error messages: how many seconds are in which partial file."""
         if self.kept is None:
             return "nothing was written"
         return f"{self.kept_seconds:.1f} s that were painted are in {self.kept}"
@@ -195,7 +195,7 @@ class VideoWriter:
         except av.FFmpegError as error:
             if self._sound_from is None or isinstance(error, OSError):
                 raise
-            # the muxer refused the header: try without the tracks, which are not ours
+            # the muxer refused the header: try without the tracks, which come from the input
             self.damage.append(f"sound and subtitles could not be kept: {error.strerror}")
             self._sound_from = None
             return Muxer(url, container, options, self._encoding, None)
@@ -215,7 +215,7 @@ class VideoWriter:
                 count, expected = rewritten.packet_count, self._muxer.packet_count
                 if count != expected:
                     partial = self._file.partial
-                    raise OutputError(f"{partial} holds {count} of {expected} frames; it is not made into {self.path}")
+                    raise OutputError(f"cannot write {self.path}: {partial} holds only {count} of {expected} frames")
         except OSError as error:
             if error.errno not in DISK_IS_FULL:
                 raise
@@ -235,7 +235,7 @@ class VideoWriter:
         """Keep the partial file if it holds a frame, else delete it."""
         is_whole = False
         if self._muxer is not None:
-            with suppress(AttributeError, av.FFmpegError, OSError, ValueError):  # what is in the encoder, if it still works
+            with suppress(AttributeError, av.FFmpegError, OSError, ValueError):  # the encoder may have failed
                 self._video.flush()
             is_whole = self._muxer.abort()
         if self._muxer is not None and self._muxer.packet_count and self._file.partial.exists():  # its folder may be gone

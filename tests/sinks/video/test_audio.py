@@ -1,4 +1,4 @@
-"""Audio of the input in the output: copied or converted, cut, in time with the video, and what is damaged."""
+"""Audio of the input in the output: copied, converted, cut, in time with the video, and damage that is reported."""
 
 import shutil
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ EXPERIMENTAL = {"strict": "experimental"}
 def tone(
     hertz: int, seconds: Fraction | float, rate: int = 48_000, layout: str = "stereo", first: int = 0
 ) -> list[av.AudioFrame]:
-    """A sine of amplitude 0.3 in frames of 1024 samples. first: its time, counted in samples."""
+    """A sine of amplitude 0.3 in frames of 1024 samples. first: time of the first sample, in samples."""
     channels = av.AudioLayout(layout).nb_channels
     count = round(seconds * rate / 1024)
     frames = []
@@ -169,7 +169,7 @@ def test_audio_that_the_container_cannot_hold_is_converted(make_clip: Clip, tmp_
     with av.open(str(tmp_path / f"out.{container}")) as written:
         sound = np.concatenate([frame.to_ndarray() for frame in written.decode(audio=0)], axis=1)
     assert sound.shape[1] == pytest.approx(48_000, abs=2_000)
-    assert 0.15 < np.sqrt((sound[:, 5_000:40_000] ** 2).mean()) < 0.25  # a sine of 0.3
+    assert 0.15 < np.sqrt((sound[:, 5_000:40_000] ** 2).mean()) < 0.25  # a sine of amplitude 0.3
 
 
 def test_video_survives_the_loss_of_the_audio(make_clip: Clip, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an interrupt, a kill and a full disk leave of a video, and the complete file."""
+"""Files that stay after an interrupt, a kill and a full disk, and the complete file."""
 
 import contextlib
 import re
