@@ -225,7 +225,7 @@ def format_setting(setting: Any) -> str:
 
 
 def in_one_line(text: str, length: int = MAX_VALUE) -> str:
-    """Put text from a style file into one line, shortened, without control characters, which a terminal would interpret."""
+    """Put text from a style file into one line of at most `length` characters, with spaces for control characters."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: length + 1])
     return line if len(line) <= length else f"{line[: length - 4]} ..."
 

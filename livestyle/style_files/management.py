@@ -54,7 +54,7 @@ class Removal:
     kept: dict[Path, list[str]] = field(default_factory=dict)
     """The files whose body stays -> the names of the styles that use it; none for a body kept because of its folder."""
     moved_bodies: dict[Path, StyleHeader] = field(default_factory=dict)
-    """The paths in `kept` that must be written, because the body is only in a deleted style file -> that file."""
+    """Bodies that are only in a deleted style file: the path (in `kept`) to which the body is written -> that style file."""
 
     def apply(self) -> None:
         """Write the moved bodies, then delete the files.
