@@ -19,37 +19,37 @@ from livestyle.errors import OutputError, TrainingError
 from livestyle.style_files.file_format import write_safetensors
 
 WEIGHTS, OPTIMIZER = "step-{:07d}.weights.safetensors", "step-{:07d}.optimizer.safetensors"
-ADAM_STATE, MUON_STATE = ("exp_avg", "exp_avg_sq"), ("momentum",)  # the state tensors of the parameter's shape
+ADAM_STATE, MUON_STATE = ("exp_avg", "exp_avg_sq"), ("momentum",)  # optimizer state tensors that have the parameter's shape
 
 
 def steps_in(folder: Path) -> list[int]:
-    """The saved steps, in ascending order."""
+    """The numbers of the saved steps, in ascending order."""
     matches = (re.fullmatch(r"step-(\d{7,})\.weights\.safetensors", path.name) for path in folder.glob("step-*"))
     steps = sorted(int(match[1]) for match in matches if match)
     return [step for step in steps if (folder / OPTIMIZER.format(step)).exists()]
 
 
 def describe_checkpoint(folder: Path) -> str:
-    """What a training can be resumed from, as part of an error message."""
+    """Say which checkpoint the folder has, or that it has none, as part of an error message."""
     steps = steps_in(folder)
     return f"the checkpoint of step {steps[-1]} is kept in {folder}" if steps else f"there is no checkpoint yet in {folder}"
 
 
 def remove_checkpoints(folder: Path, keep: int | None = None) -> None:
-    """Delete the files of every step, except those of step `keep`."""
+    """Delete all checkpoint files, except those of step `keep`."""
     for path in folder.glob("step-*.safetensors"):
         if keep is None or path.name not in (WEIGHTS.format(keep), OPTIMIZER.format(keep)):
             path.unlink(missing_ok=True)
 
 
 def is_finite(model: nn.Module, optimizers: Iterable[Optimizer]) -> bool:
-    """Whether all values of the model and of its optimizers' state are finite. Others are not worth saving."""
+    """Whether all values of the model and of its optimizers' state are finite. If not, a checkpoint would be useless."""
     state = (value for optimizer in optimizers for slots in optimizer.state.values() for value in slots.values())
     return all(bool(torch.isfinite(value).all()) for value in (*model.state_dict().values(), *state))
 
 
 def save_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Sequence[Optimizer], styles: Iterable[str]) -> None:
-    """Write both files atomically, then delete those of other steps. styles: the names of the model's rows, in order.
+    """Write both files of a checkpoint atomically, then delete those of other steps. styles: the names of the rows, in order.
 
     If a file cannot be written, raises OutputError and leaves the other steps as they are.
     """
@@ -93,7 +93,7 @@ def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) -> dict[str, Tensor]:
-    """Read the tensors, once their names and shapes are validated."""
+    """Read a file's tensors after validating their names and shapes, and the styles in its metadata. Raises TrainingError."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -104,7 +104,7 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) 
             if found != dict(shapes) or trained != styles:
                 raise TrainingError(
                     f"cannot continue from {path}: it is not of this conf file's network and styles, but of "
-                    f"{', '.join(map(str, trained)):.200}; or of an older livestyle: then start again with --overwrite"
+                    f"{', '.join(map(str, trained)):.200}; if it is from an older livestyle, start again with --overwrite"
                 )
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
@@ -115,7 +115,7 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], styles: list[str]) 
 
 
 class BestParameters:
-    """A copy, in memory, of the model's trained parameters at the lowest loss so far."""
+    """An in-memory copy of the model's trained parameters at the lowest loss so far."""
 
     def __init__(self, model: nn.Module) -> None:
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -1,6 +1,6 @@
 """Read YAML from an untrusted file: text, numbers, lists and mappings only.
 
-Aliases, which can grow or loop, and tags, which can run code, are refused.
+Aliases are refused because they can expand without limit or form loops, tags because they can run code.
 """
 
 import stat
@@ -13,7 +13,7 @@ from yaml.reader import Reader
 
 from livestyle.errors import TrainingError
 
-MAX_BYTES = 128 * 2**10  # PyYAML takes some seconds for these
+MAX_BYTES = 128 * 2**10  # PyYAML parses this much in some seconds
 MAX_DEPTH = 8  # of nested mappings and lists
 MAX_NUMBER_LENGTH = 100  # characters; int() raises ValueError for 5,000 digits
 
@@ -22,18 +22,18 @@ Keys = tuple[str, ...]
 
 @dataclass(frozen=True)
 class ConfFile:
-    """The content of a file."""
+    """The content of a conf file."""
 
     values: dict[str, Any]
     lines: dict[Keys, int]
-    """The line number of every key, and of every entry of a list: ("styles", "wave") -> 12."""
+    """The line number, from 1, of every key and of every list entry: ("styles", "wave") -> 12, ("style_layers", "0") -> 20."""
 
 
 def read_conf_file(path: Path) -> ConfFile:
-    """Read a mapping. Keys are text as written; values are text, int, float, bool, None, lists and mappings; dates are text.
+    """Read a conf file. Keys are text as written; values are text, int, float, bool, None, lists or mappings; dates are text.
 
-    Anchors, aliases, tags, merge keys, duplicate keys, large files and deep nesting are refused. Raises TrainingError that names
-    the file, the line and what to write.
+    Anchors, aliases, tags, merge keys, duplicate keys, large files and deep nesting are refused. Raises TrainingError; the
+    message names the file and the line, and says what to write.
     """
     data = _read_bytes(path)
     try:
@@ -56,12 +56,12 @@ def _read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot read the conf file {path}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MAX_BYTES:
-        raise TrainingError(f"{path} is larger than {MAX_BYTES >> 10} KiB; no conf file is")
+        raise TrainingError(f"{path} is larger than {MAX_BYTES >> 10} KiB, the maximum for a conf file")
     return data
 
 
 class _Parser:
-    """Builds values from PyYAML's events, one by one, so that each is checked before anything is built from it."""
+    """Builds values from PyYAML's events, and checks each event before it builds anything from it."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.lines = path, dict[Keys, int]()
@@ -93,16 +93,16 @@ class _Parser:
     def _check(self, event: Any) -> None:
         """Raise TrainingError for anchors, aliases and tags."""
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise self._error(event, "anchors (&) and aliases (*) are not read; write the value out, or quote it")
+            raise self._error(event, "anchors (&) and aliases (*) are not supported; write the value out, or quote it")
         if event.tag is not None:
-            raise self._error(event, f"the tag {event.tag.replace('tag:yaml.org,2002:', '!!')!r:.40} is not read; delete it")
+            raise self._error(event, f"the tag {event.tag.replace('tag:yaml.org,2002:', '!!')!r:.40} is not supported; delete it")
 
     def _value(self, event: Any, keys: Keys) -> Any:
         self._check(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if len(keys) >= MAX_DEPTH:
-            raise self._error(event, f"nested deeper than {MAX_DEPTH}; no conf file is")
+            raise self._error(event, f"nested deeper than {MAX_DEPTH} levels, the maximum for a conf file")
         return self._list(keys) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(keys)
 
     def _list(self, keys: Keys) -> list[Any]:
@@ -122,7 +122,7 @@ class _Parser:
                 raise self._error(event, "a key has to be text; put a key that begins with a bracket in quotes")
             key = self._text(event)
             if key == "<<" and event.style is None:
-                raise self._error(event, "merge keys (<<) are not read; write the keys out")
+                raise self._error(event, "merge keys (<<) are not supported; write the keys out")
             if key in entries:
                 first = self.lines[*keys, key]
                 raise self._error(event, f"{key!r:.60} is a duplicate key, first in line {first}; delete one")
@@ -151,7 +151,7 @@ class _Parser:
             read = self.loader.construct_yaml_int if kind == "int" else self.loader.construct_yaml_float
             return read(node)
         except (ValueError, OverflowError) as error:
-            raise self._error(event, f"{text!r:.40} is not a number that can be read") from error
+            raise self._error(event, f"{text!r:.40} is not a valid number") from error
 
     def _error(self, event: Any, message: str) -> TrainingError:
         return self._error_at(event.start_mark, message)

@@ -1,4 +1,4 @@
-"""Read and validate conf files. Those of the original TensorFlow program work unchanged."""
+"""Read and validate conf files. Conf files of the original TensorFlow program work unchanged."""
 
 import contextlib
 import dataclasses
@@ -25,52 +25,53 @@ DEFAULT_STYLE_LAYERS = ["conv1_2", "conv2_2", "conv3_3", "conv4_3"]
 
 @dataclass(frozen=True)
 class StyleSource:
-    """The picture that a style is learned from."""
+    """The picture that a style is learned from, with its weight in the loss, origin and licence."""
 
     picture: Path
+    """The path of the picture, or a name from drawn.py."""
     weight: float
-    """Of the style loss, relative to content_weight."""
+    """The weight of the style loss, relative to content_weight."""
     origin: str = ""
-    """Painter, title, source of the picture. Written into the style file."""
+    """The painter, title and source of the picture. Written into the style file."""
     licence: str = ""
-    """Of the picture. Written into the style file."""
+    """The licence of the picture. Written into the style file."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one training. Names are those of the conf file's keys, as in the original program."""
+    """The settings of one training. A field has the name of its key in conf files, as in the original program."""
 
     naming: str  # the run's folder is model_path/naming.model; a body that several styles share is named after it too
     styles: dict[str, StyleSource]
     style_size: int  # short side of the style pictures, pixels
     content: Path
-    start: Path | None = None  # a body file or style file to start from; {model} stands for the network
-    finetune: str = "all"  # what is trained: "all", or "rows": those of the styles only, with a frozen body
-    extra_styles: int = 0  # trained in the first half only, on pictures of content/variations.py
+    start: Path | None = None  # a body file or style file to start from; {model} is replaced by `model`
+    finetune: str = "all"  # "all" trains the body and the styles' rows; "rows" trains the rows only, with a frozen body
+    extra_styles: int = 0  # their number; trained in the first half only, on pictures from content/variations.py
     extra_weight: float = 4.0  # style weight of the extra styles
     model: str = "lite"
     model_path: Path = dataclasses.field(default_factory=user_folder)
-    weighting: str = "relative"  # to the style's Gram norm and the photo's variance; or "absolute", as in the original
+    weighting: str = "relative"  # losses relative to the style's Gram norm and the photo's variance; or "absolute", as originally
     content_weight: float = 1.0
     tv_weight: float = 0.0
     grid_weight: float = 0.0
-    overshoot_weight: float = 20.0  # of values beyond black and white; with a lower weight `full` paints black holes
+    overshoot_weight: float = 20.0  # of values beyond black and white; with a lower weight `full` paints black spots
     steady_weight: float = 0.0  # of the temporal loss: see losses/temporal.py
     image_size: int = 256  # side of the square crops, pixels
     batch_size: int = 4  # crops per step and process
     epoch: int = 2
     steps: int | None = None  # replaces epoch
-    seconds: float = math.inf  # time limit of the training; the learning rate decays with the elapsed time then
-    least_share: float = 0.0  # share of the steps that are made even if the time limit is reached
+    seconds: float = math.inf  # time limit of the training; the learning rate then decays with the elapsed time
+    least_share: float = 0.0  # share of the steps that are run even if the time limit is reached
     learning_rate: float = 1e-3
     rows_learning_rate: float | None = None  # of the styles' rows; None: learning_rate
     learning_rate_decay: str = "none"  # or "cosine": to 0 at the last step
-    zoom: float = 1.0  # the short side of content is image_size times a random factor from 1 to zoom; 1 crops the centre
+    zoom: float = 1.0  # content is resized to a short side of image_size times a random 1 to zoom; with 1, the centre is cropped
     loss_model: str = "own"
     loss_model_file: Path | None = None
     content_layers: dict[str, float] = dataclasses.field(default_factory=lambda: {"conv3_3": 1.0})
     style_layers: dict[str, float] = dataclasses.field(default_factory=lambda: dict.fromkeys(DEFAULT_STYLE_LAYERS, 1.0))
-    precision: str = "auto"  # bf16 if the device has units for it, else fp32; or "fp32", "bf16"
+    precision: str = "auto"  # "auto": bf16 if the hardware supports it, else fp32; or "fp32", "bf16"
     seed: int = 0
 
 
@@ -99,17 +100,17 @@ CONTENT_ADVICE = "name a folder of photos or a video with --content; ten photos 
 
 @dataclass(frozen=True)
 class _Locations:
-    """The place of each key, for error messages: a line of the conf file, or the command line."""
+    """Finds where a key was set, for error messages: in a line of the conf file, or on the command line."""
 
     file: Path
-    """As the user named it."""
+    """The conf file, as the user named it."""
     lines: Mapping[Keys, int]
     overridden: Collection[str]
     """The keys that come from the command line."""
     is_bundled: bool
 
     def at(self, *keys: str) -> str:
-        """`conf/wave.yml, line 12: steps`, or `--steps`. For nested keys, the innermost line that is known."""
+        """Say where a key was set: `conf/wave.yml, line 12: steps`, or `--steps`. For nested keys, the innermost known line."""
         if keys[0] in self.overridden:
             return OPTIONS.get(keys[0], f"--{keys[0].replace('_', '-')}")
         line = next((self.lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in self.lines), None)
@@ -118,18 +119,18 @@ class _Locations:
 
 
 def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a conf file. overrides: values that replace those of the same keys; those that are None are ignored.
+    """Read a conf file. overrides: values that replace those of the file's keys; None is ignored.
 
-    A relative path in the file is searched from the parent of the conf file's folder, where users of the original program start
-    it, then from the working directory; a relative path among the overrides from the working directory only. If the conf file
-    does not exist, a bundled one of that name is read.
+    A relative path in the file is relative to the parent of the conf file's folder, from which users of the original program
+    start it; if it does not exist there, to the working directory. A relative path in overrides is relative to the working
+    directory. If the conf file does not exist, the bundled one of that name is read.
 
-    Raises TrainingError that names the line and the key, or the option, and for a missing file how to get it.
+    Raises TrainingError; the message names the line and key, or the option, and says how to get a missing file.
     """
     found = _conf_file(path)
     conf = read_conf_file(found)
     raw = {key: value for key, value in conf.values.items() if value is not None}
-    raw.pop("checkpoint_exclude_scopes", None)  # a key of the original program; our loss networks have no fully connected layers
+    raw.pop("checkpoint_exclude_scopes", None)  # of the original program; these loss networks have no fully connected layers
     if _is_original(raw):
         raw = {"model": ORIGINAL_MODEL, "weighting": "absolute"} | raw
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
@@ -137,7 +138,7 @@ def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     locations = _Locations(path, conf.lines, given.keys(), is_bundled=found.parent == _bundled_confs())
     if "loss_model_file" in given and not _exists(given["loss_model_file"]):
         raise TrainingError(f"no loss network weights: {given['loss_model_file']} does not exist")
-    if "seconds" in given:  # a time limit from the command line has no minimum number of steps
+    if "seconds" in given:  # a time limit from the command line is exact: least_share does not apply
         given = {"least_share": 0.0} | given
     entries = raw.get("styles")
     if "style_weight" in given and isinstance(entries, dict):  # else the weights of the entries would take precedence
@@ -154,7 +155,7 @@ def _bundled_confs() -> Path:
 
 
 def _conf_file(path: Path) -> Path:
-    """The conf file to read: this one, or the bundled one of its name. demo, demo.yml and conf/demo.yml are the same."""
+    """The conf file to read: this one, or the bundled one of its name, as demo, demo.yml or conf/demo.yml."""
     name = path.name if path.suffix else f"{path.name}.yml"
     by_name = path.parent in (Path(), Path("conf")) and not _exists(path)
     found = _bundled_confs() / name if by_name else path
@@ -167,7 +168,7 @@ def _conf_file(path: Path) -> Path:
 
 
 def _is_original(raw: dict[str, Any]) -> bool:
-    """Whether this is a conf file of the original program, which names layers by TensorFlow scope, vgg_16/conv3/conv3_3."""
+    """Whether this is a conf file of the original program, which names layers by TensorFlow scope: vgg_16/conv3/conv3_3."""
     return any("/" in str(raw.get(key, "")) for key in ("content_layers", "style_layers"))
 
 
@@ -176,7 +177,7 @@ def _absolute(value: Any) -> Path:
 
 
 def _build(raw: dict[str, Any], locations: _Locations, base: Path) -> Config:
-    """Validate every key and build a Config. base: the folder from which relative paths are searched first."""
+    """Validate every key and build a Config. base: the first folder in which relative paths are looked up."""
     known = {field.name for field in dataclasses.fields(Config)} | set(STYLE_KEYS)
     for key in (key for key in raw if key not in known):
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
@@ -202,7 +203,7 @@ def _build(raw: dict[str, Any], locations: _Locations, base: Path) -> Config:
     if "start" in raw:
         start = str(_path(locations, raw["start"], "start")).replace("{model}", raw.get("model", Config.model))
         first = bundled_folder().parent if locations.is_bundled else base
-        bundled = bundled_folder() / Path(start).name  # so that a copy of a bundled conf file works in any folder
+        bundled = bundled_folder() / Path(start).name  # makes a copy of a bundled conf file work in any folder
         values["start"] = _find_existing(locations, start, first, "name a style file or a body file", "start", last=bundled)
     if values.get("finetune") == "rows" and "start" not in values:
         raise TrainingError(f"{locations.at('finetune')}: to train rows only, name a body's file as start in the conf file")
@@ -213,7 +214,7 @@ def _build(raw: dict[str, Any], locations: _Locations, base: Path) -> Config:
 
 
 def _styles(locations: _Locations, raw: dict[str, Any], naming: str, base: Path) -> dict[str, StyleSource]:
-    """Parse `style_image` and its keys, or `styles`, {name: {picture, style_weight, origin, licence}} or {name: picture}.
+    """Parse `style_image`, or `styles`: {name: {picture, style_weight, origin, licence}} or {name: picture}.
 
     A style_weight is a number, or a mapping from networks to numbers, {lite: 3, full: 4}.
     """
@@ -257,7 +258,7 @@ def _exists(path: Path) -> bool:
 
 
 def _expanded(path: str) -> Path:
-    """The path with ~ expanded; unlike Path.expanduser, unchanged if there is no such user."""
+    """Expand ~ in a path; unlike Path.expanduser, leave it unchanged if there is no such user."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
@@ -266,7 +267,7 @@ def _candidates(path: Path, base: Path) -> list[Path]:
 
 
 def _find_existing(locations: _Locations, value: Any, base: Path, advice: str, *keys: str, last: Path | None = None) -> Path:
-    """The first path that exists, of those that `read_config` describes and then `last`.
+    """The first existing path of those that `read_config` describes, then `last`.
 
     Raises TrainingError, with the advice, if none exists.
     """
@@ -295,7 +296,7 @@ def _text(locations: _Locations, value: Any, *keys: str) -> str:
 
 
 def _safe_name(locations: _Locations, value: Any, *keys: str) -> str:
-    """The value, if it is valid as the name of a style."""
+    """Check that the value can be the name of a style, and return it."""
     name = _text(locations, value, *keys)
     try:
         check_name(name)
@@ -322,7 +323,7 @@ def _describe_found(value: Any, most: float) -> str:
 
 
 def _layers(locations: _Locations, key: str, raw: dict[str, Any]) -> dict[str, float]:
-    """Parse a list of layers, or a mapping layer: weight. `vgg_16/conv3/conv3_3` is conv3_3 of the loss network that is used."""
+    """Parse a list of layers, or a mapping layer: weight. `vgg_16/conv3/conv3_3` means conv3_3 of the configured loss network."""
     value = raw[key]
     entries = value if isinstance(value, dict | list) else [value]
     known = layer_names(raw.get("loss_model", "own"))

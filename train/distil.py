@@ -1,14 +1,16 @@
-"""Distil VGG-19 (the teacher) into the bundled loss network, `own` (the student): a ninth of its weights, 2 MB in fp16.
+"""Distil VGG-19 (the teacher) into the bundled loss network, `own` (the student), with a ninth of the weights (2 MB in fp16).
 
     python -m livestyle.train.distil --content photos --pictures paintings --teacher vgg19.safetensors -o loss_network.safetensors
 
-The student has the same activations as the teacher, computed by factored convolutions. These are initialised from the teacher's
+The student approximates the teacher's activations with factored convolutions. These are initialised from the teacher's
 convolutions, projected onto the principal components of their inputs and outputs. Then they are trained to reproduce the
-teacher's activations and Gram matrices: on photos, on style pictures, and on paintings by a `lite` network. That network is
-trained against the student at the same time, and initialised again from time to time. Its paintings are adversarial examples:
-without them, `lite` soon learns to paint what looks like the style to the student only (docs/log.md).
+teacher's activations and Gram matrices: on photos, on style pictures, and on paintings by a `lite` network (the painter). The
+painter is trained at the same time, with the student as its loss network, and is initialised again every 500 steps. Its
+paintings are adversarial examples: without them, `lite` soon learns to paint what looks like the style to the student only
+(docs/log.md).
 
-The bundled weights had 1,000 steps with Adam, and 1,400 steps with the optimizers used now, with --start and --seed 1.
+The bundled weights were trained for 1,000 steps with Adam, then, with --start and --seed 1, for 1,400 steps with the optimizers
+used now.
 """
 
 import argparse
@@ -49,7 +51,7 @@ LOG_EVERY, SAVE_EVERY = 25, 200
 def distil(
     content: Path, pictures: Path, teacher_file: Path, output: Path, steps: int, seed: int = 0, start: Path | None = None
 ) -> None:
-    """Distil, and write `output` (safetensors) and a log, `output` with the suffix .log.txt.
+    """Distil the teacher. Writes the student's weights to `output` (safetensors), and a log beside it with the suffix .log.txt.
 
     start: a student's weights to continue from; None to initialise from the teacher.
     Raises TrainingError if pictures or weights cannot be used.
@@ -101,7 +103,7 @@ def distil(
 
 
 def read_style_pictures(folder: Path, crops: ContentCrops, seed: int) -> Tensor:
-    """Variations of the folder's pictures, (S, 3, 256, 256) in [0, 1]. Raises TrainingError if no picture can be read."""
+    """Make variations of a folder's pictures, (S, 3, 256, 256) in [0, 1]. Raises TrainingError if no picture can be read."""
     read = (try_read_picture(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in READ_SUFFIXES)
     pictures = [picture for picture in read if picture is not None]
     if not pictures:
@@ -126,16 +128,17 @@ def painter_step(
     for layer in LAYERS:
         loss = loss + 4 * relative_style_loss(found[layer], gram_matrix(targets[layer]))
     painter.zero_grad()
-    torch.autograd.backward(loss.mean())  # it adds gradients to the student too, which its own step clears
+    torch.autograd.backward(loss.mean())  # also adds to the student's gradients, which are cleared before its own step
     step_optimizers(optimizers, 1)
     result: Tensor = painted.detach().float()
     return result
 
 
 def student_losses(student: LossNetwork, teacher: LossNetwork, x: Tensor) -> dict[str, Tensor]:
-    """The student's errors for x, (N, 3, H, W) in [0, 1] -> name: scalar.
+    """Compute the student's errors for pictures x, (N, 3, H, W) in [0, 1]. Returns name -> scalar.
 
-    For each layer: mean squared error of the activations divided by their variance, and relative error of the Gram matrices.
+    For each layer: the mean squared error of the activations, divided by their variance; and the relative squared error of the
+    Gram matrices.
     """
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
@@ -153,8 +156,8 @@ def student_losses(student: LossNetwork, teacher: LossNetwork, x: Tensor) -> dic
 def initialise_student(student: LossNetwork, teacher: LossNetwork, x: Tensor) -> None:
     """Initialise the student's factored convolutions from the teacher. x: sample pictures, (N, 3, H, W) in [0, 1].
 
-    The input of a convolution W is projected onto its principal components V, and its output, with mean m, onto U:
-    W x + b is about U (U' W V) V' x + U U' (b - m) + m.
+    The input x of a convolution W x + b is projected onto its principal components V, and its output, which has the mean m, onto
+    U. So W x + b is approximately U (U' W V) V' x + U U' (b - m) + m.
     """
     student.normalise.load_state_dict(teacher.normalise.state_dict())
     x = teacher.normalise(x)
@@ -178,7 +181,7 @@ def initialise_student(student: LossNetwork, teacher: LossNetwork, x: Tensor) ->
 
 
 def principal_components(x: Tensor, count: int) -> Tensor:
-    """The first principal components of x, (N, C, H, W), over all pixels -> (C, count), orthonormal, the strongest one last."""
+    """Compute the strongest principal components of x, (N, C, H, W), not centred -> (C, count), orthonormal, strongest last."""
     flat = x.transpose(0, 1).flatten(1).double()  # (C, N H W)
     directions: Tensor = torch.linalg.eigh(flat @ flat.T).eigenvectors[:, -count:]
     return directions.float()

@@ -1,4 +1,4 @@
-"""Write a run's style files."""
+"""Write the style files of a run."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ SETTINGS = (
 
 
 def body_path(config: Config) -> Path | None:
-    """The file of the body that styles trained together share.
+    """The path of the file with the body that styles trained together share.
 
     None for a single style, or if only rows were trained, on an existing body: then each style file contains the body.
     """
@@ -32,21 +32,21 @@ def body_path(config: Config) -> Path | None:
 
 
 def style_paths(config: Config) -> dict[str, Path]:
-    """Style name -> its file."""
+    """The paths of the style files: style name -> path."""
     return {name: config.model_path / f"{name}.{config.model}.safetensors" for name in config.styles}
 
 
 def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
-    """Write each style's file, and the file of the shared body if there is one. Returns style name -> its file."""
+    """Write each style's file, and the body file if the body is shared. Returns style name -> path. steps: the number done."""
     values = dataclasses.asdict(config)
     settings = {key: values[key] for key in SETTINGS if values[key] not in (None, math.inf)}
     body_file, body = body_path(config), painter.network.body()
-    if config.finetune == "all":  # else it belongs to other styles too, and stays as it is
+    if config.finetune == "all":  # else other styles use the body too, and it must not change
         body = with_rescaled_weights(body)
     if body_file is not None:
         write_body_file(body_file, body, {"training": settings | {"steps": steps}})
     paths = style_paths(config)
-    all_rows = painter.rows.detach().cpu().numpy()  # (S, 2, K), those of the extra styles last: they are not written
+    all_rows = painter.rows.detach().cpu().numpy()  # (S, 2, K); the extra styles' rows, last, are not written
     for (name, source), rows in zip(config.styles.items(), all_rows, strict=False):
         info = {
             "picture": source.picture.name,
@@ -60,12 +60,11 @@ def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Pat
 
 
 def with_rescaled_weights(body: Body) -> Body:
-    """The same function with smaller weights: the convolutions in front of norms are scaled by a power of two, to about the
-    size of initial weights.
+    """Scale the weights of convolutions that are followed by a norm to about the size of initial weights, by powers of two.
 
-    A norm cancels any scale of its input, up to its eps, so nothing keeps these weights from growing: twentyfold in 12,500
-    steps. On a picture of one colour, rounding errors in half precision grow with the weights, and the norm multiplies them by
-    up to 1 / sqrt(eps).
+    The body computes the same function, because a norm cancels the scale of its input (up to its eps). For the same reason
+    nothing keeps these weights from growing in training: twentyfold in 12,500 steps. Large weights do harm on a picture of one
+    colour: rounding errors in half precision grow with them, and the norm multiplies the errors by up to 1 / sqrt(eps).
     """
     parameters = dict(body.parameters)
     for name in body.architecture.normed:
@@ -78,7 +77,7 @@ def with_rescaled_weights(body: Body) -> Body:
 
 
 def _make_thumbnail(source: StyleSource, config: Config) -> bytes | None:
-    """The thumbnail of the style picture as it was trained on; None if the file is gone, which must not lose the run."""
+    """Make the thumbnail of the style picture as used in training; None if it cannot be read any more (the run is kept)."""
     try:
         picture = read_style_picture(source, config)  # (3, h, w)
     except TrainingError:

@@ -1,4 +1,4 @@
-"""A run's logs: log.txt, sample.jpg and TensorBoard events in its folder, and a window."""
+"""The logs of a run: log.txt, sample.jpg and TensorBoard events in its folder, and a window."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,13 +21,16 @@ class Log(Protocol):
         """Log means over the last steps, by name."""
 
     def sample(self, step: int, pictures: Tensor, measures: Mapping[str, float]) -> None:
-        """Log the sample photo, followed by its painting in each style, (1 + S, 3, H, W) in [0, 1], and their measures."""
+        """Log a sample and its measures, by name.
+
+        pictures: the sample photo, then its painting in each style, (1 + S, 3, H, W) in [0, 1].
+        """
 
     def close(self) -> None: ...
 
 
 class NoLog:
-    """Discards everything: for all processes but the first, and in place of TensorBoardLog if TensorBoard is not installed."""
+    """Discards everything. For all processes except the first, and instead of TensorBoardLog if TensorBoard is not installed."""
 
     def losses(self, step: int, means: Mapping[str, float]) -> None: ...
 
@@ -56,7 +59,7 @@ class TensorBoardLog:
 
 
 class FolderLog:
-    """Appends lines to log.txt, and replaces sample.jpg by the newest pictures side by side; passes both on to `events`.
+    """Appends the losses to log.txt, replaces sample.jpg with the newest pictures side by side, and passes both on to `events`.
 
     Raises OutputError if the folder cannot be written, or another training runs there.
     """
@@ -95,9 +98,9 @@ class FolderLog:
 
 
 class FailSafeLog:
-    """Passes everything on to another log until writing fails, then warns and discards.
+    """Passes everything on to another log until writing fails, then warns and discards the rest.
 
-    So a full disk ends the log, not the training.
+    A full disk thus ends the log but not the training.
     """
 
     def __init__(self, log: Log, warn: Callable[[str], None]) -> None:
@@ -141,12 +144,12 @@ class WindowLog:
 
     def close(self) -> None:
         self.log.close()
-        with suppress(cv2.error):  # it was never opened
+        with suppress(cv2.error):  # the window was never opened
             cv2.destroyWindow(self.TITLE)
 
 
 def _row(pictures: Tensor) -> np.ndarray:
-    """(N, 3, H, W) in [0, 1] -> side by side, (H, N W, 3) uint8 BGR."""
+    """Put pictures, (N, 3, H, W) in [0, 1], side by side -> (H, N W, 3) uint8 BGR."""
     row = (pictures.clamp(0, 1) * 255).round().byte().permute(2, 0, 3, 1).flatten(1, 2).numpy()
     return np.ascontiguousarray(row[:, :, ::-1])
 
@@ -154,8 +157,8 @@ def _row(pictures: Tensor) -> np.ndarray:
 def open_log(folder: Path, first_step: int, window: bool, warn: Callable[[str], None]) -> Log:
     """Open the run's log, with TensorBoard events if TensorBoard is installed. window: also show the samples in a window.
 
-    Events after first_step, from an earlier training, are hidden. Raises OutputError if the folder cannot be written now; if
-    writing fails later, `warn` is called with a line.
+    Events of an earlier training that are later than first_step are hidden. Raises OutputError if the folder cannot be written
+    now; if writing fails later, `warn` is called with a line.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +167,7 @@ def open_log(folder: Path, first_step: int, window: bool, warn: Callable[[str], 
     files = FolderLog(folder, NoLog())
     try:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
-    except ImportError:  # an extra
+    except ImportError:  # an optional dependency
         pass
     else:
         files.events = TensorBoardLog(SummaryWriter(str(folder), purge_step=first_step + 1))

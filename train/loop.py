@@ -1,4 +1,4 @@
-"""The training loop: runs the steps, logs, saves checkpoints, and writes the style files at the end."""
+"""The training loop: run the steps, log the losses, save checkpoints, and write the style files at the end."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ from livestyle.train.checkpoint import BestParameters, describe_checkpoint, is_f
 from livestyle.train.config import Config
 from livestyle.train.export import export_styles
 from livestyle.train.log import Log, NoLog, open_log
-from livestyle.train.processes import SingleProcess, join_processes
+from livestyle.train.processes import Processes, join_processes
 from livestyle.train.schedule import learning_rate_factor
 from livestyle.train.setup import Setup, check_outputs, prepare, run_folder
 from livestyle.train.step import paint_sample, training_step
@@ -31,25 +31,26 @@ class Summary:
     """The result of a training."""
 
     styles: dict[str, Path]
-    """Style name -> its file."""
+    """The style files: style name -> path."""
     model: str
     """The name of the network's architecture."""
     folder: Path
-    """With log.txt, sample.jpg, TensorBoard events and the last checkpoint."""
+    """The run's folder: log.txt, sample.jpg, TensorBoard events and the last checkpoint."""
     steps: int
+    """The number of steps done, those of earlier calls included."""
     planned_steps: int
-    """More than `steps` if the time limit was reached."""
+    """The number of steps planned: more than `steps` if the time limit was reached."""
     seconds: float
-    """The duration of this call."""
+    """The duration of this call of `train`."""
     losses: dict[str, float]
-    """Means over the last steps, by name; empty if no step was left."""
+    """Mean losses over the last steps, by name; empty if the run was already finished."""
     content_pictures: int
     skipped_pictures: tuple[str, ...]
-    """The names of content pictures that were met and cannot be used: unreadable, of one colour, or strips."""
+    """The names of the content pictures that were tried and cannot be used: unreadable, of one colour, or strips."""
 
 
 def print_warning(message: str) -> None:
-    """Print one line on stderr."""
+    """Print a warning in one line on stderr."""
     print(printable(f"warning: {message}"), file=sys.stderr)
 
 
@@ -65,9 +66,10 @@ def train(
     """Train the styles of a conf file and write their style files into config.model_path.
 
     resume: continue from the run's last checkpoint, if there is one. The result equals that of an uninterrupted run, bit for
-    bit, on the same machine; config.seconds are counted from each call. A finished run only has its style files written again.
-    overwrite: start again and replace an earlier run and its styles; without it, they raise OutputError. With resume,
-    replace the style files only.
+    bit, on the same machine. config.seconds limits each call separately. If the run is finished, only its style files are
+    written again.
+    overwrite: start again and replace an earlier run and its styles; without it, an earlier run or style raises OutputError.
+    With resume, only the style files are replaced.
     quiet: no progress bar. preview: "file" updates the run's sample.jpg every few steps, "window" also shows it.
     warn: called with a line for each problem that does not end the training, such as a checkpoint that cannot be written.
 
@@ -77,7 +79,7 @@ def train(
     Raises TrainingError if anything needed is missing, or the losses are no longer finite; OutputError if the folder cannot
     be written at the start, or the style files at the end.
     """
-    fastest_kernels = torch.backends.cudnn.flags(enabled=True, benchmark=True)  # worth measuring: all crops have one size
+    fastest_kernels = torch.backends.cudnn.flags(enabled=True, benchmark=True)  # benchmarking pays off: all crops have one size
     with join_processes(device) as processes, ctrl_c_noted() as interrupted, fastest_kernels:
         if not processes.is_first:  # only the first process prints
             quiet, warn = True, _ignore
@@ -92,7 +94,7 @@ def train(
 
 def _train(
     config: Config,
-    processes: SingleProcess,
+    processes: Processes,
     interrupted: Callable[[], bool],
     resume: bool,
     overwrite: bool,
@@ -126,7 +128,7 @@ def _train(
 
 
 class Training:
-    """The steps of one call of `train`: until the last step, the time limit or Ctrl-C.
+    """Runs the steps of one call of `train`, until the last step, the time limit or Ctrl-C.
 
     sample_every: the number of steps between two sample pictures.
     """
@@ -135,18 +137,18 @@ class Training:
         self.setup, self.interrupted, self.warn, self.sample_every = setup, interrupted, warn, sample_every
         self.folder = run_folder(setup.config)
         self.step = setup.first_step
-        """The number of steps done."""
+        """The number of steps done, those of earlier calls included."""
         self.losses: dict[str, float] = {}
-        """Means over the steps since the log's last line, by name."""
+        """Mean losses over the steps since the last line of the log, by name."""
         self.skipped: set[int] = set()
         """The numbers of this process's content pictures that cannot be used."""
         self._recent: list[Tensor] = []  # the losses of the steps since the log's last line
         self._best = BestParameters(setup.painter)
-        self._least_steps = max(1, math.ceil(setup.config.least_share * setup.total_steps))  # made even after the time limit
+        self._least_steps = max(1, math.ceil(setup.config.least_share * setup.total_steps))  # run even after the time limit
         self._elapsed_seconds = 0.0
 
     def run(self, start_again: bool, quiet: bool, window: bool) -> None:
-        """Run the steps that are left. start_again: delete earlier checkpoints. window: show the samples in a window.
+        """Run the remaining steps. start_again: delete earlier checkpoints. window: show the samples in a window.
 
         Raises KeyboardInterrupt after Ctrl-C, once the style files are written.
         """
@@ -170,7 +172,7 @@ class Training:
             disable=quiet,
             dynamic_ncols=True,
         )
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             for first_crop, (photo, skipped) in zip(setup.batch_starts, bar, strict=True):
                 factor = learning_rate_factor(setup.config, self._progress())
@@ -179,7 +181,7 @@ class Training:
                 self.skipped |= skipped
                 self._recent.append(torch.stack(list(step_losses.values())).detach())
                 # the same on all processes, or their learning rates would differ
-                self._elapsed_seconds = setup.processes.largest(time.monotonic() - begun)
+                self._elapsed_seconds = setup.processes.largest(time.monotonic() - started)
                 is_last = self._is_last()
                 stop = bool(setup.processes.largest(self.interrupted()))
                 self._report(list(step_losses), bar, log, is_last, stop)
@@ -197,7 +199,10 @@ class Training:
         return self.step - self.setup.first_step
 
     def _progress(self) -> float:
-        """The share of the training that is done, by steps or by time, whichever is further."""
+        """The progress of the training, 0 to 1: by steps or by time, whichever is higher.
+
+        By time it is the share of the time limit, but at most the share of `_least_steps` that is done.
+        """
         by_time = min(self._elapsed_seconds / self.setup.config.seconds, self._steps_of_call() / self._least_steps)
         return max(self.step / self.setup.total_steps, by_time)
 
@@ -231,7 +236,7 @@ class Training:
                 raise self._not_finite(self.losses)
             try:
                 save_checkpoint(self.folder, self.step, painter, setup.optimizers, setup.config.styles)
-            except OutputError as error:  # a full disk: continue, as the training is worth more than its checkpoint
+            except OutputError as error:  # a full disk: the training continues without this checkpoint
                 self.warn(f"{error}; {describe_checkpoint(self.folder)}")
         if self.step % self.sample_every == 0 or stop or is_last:
             pictures = paint_sample(painter, setup.sample, len(setup.config.styles), setup.bf16)
@@ -247,7 +252,7 @@ class Training:
         )
 
     def export(self) -> dict[str, Path]:
-        """Write the style files -> their paths by style. Raises OutputError whose message names the checkpoint."""
+        """Write the style files. Returns style name -> path. Raises OutputError, which also names the checkpoint."""
         try:
             return export_styles(self.setup.config, self.setup.painter, self.step)
         except OutputError as error:
@@ -255,7 +260,7 @@ class Training:
             raise OutputError(f"{error}; {advice}") from error
 
     def _not_finite(self, losses: dict[str, float]) -> TrainingError:
-        """The error that names the weight with the largest share of the loss, preferring one that is not finite."""
+        """An error that names the weight with the largest share of the total loss; a share that is not finite is the largest."""
         shares = {name: loss if loss < math.inf else math.inf for name, loss in losses.items() if name.endswith("_weight")}
         weight = max(shares, key=shares.__getitem__)
         advice = f"lower {weight}, or learning_rate; {describe_checkpoint(self.folder)}"
@@ -263,7 +268,7 @@ class Training:
 
 
 def _explain(error: Exception) -> str | None:
-    """The cause of an error of PyTorch, and what to do; None if it is a bug in the program."""
+    """The cause of an error from PyTorch, and what to do; None for an unknown error, which is a bug in the program."""
     text = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text or "not enough memory" in text:
         return "out of memory; lower batch_size, image_size or style_size in the conf file"

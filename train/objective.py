@@ -40,10 +40,10 @@ class Objective:
     def __call__(
         self, painted: Tensor, photo: Tensor, style: Tensor, overshoot: Tensor, painted_copies: Tensor, warp: RandomWarp
     ) -> dict[str, Tensor]:
-        """The losses of a batch -> name: scalar.
+        """Compute the losses of a batch. Returns name -> scalar.
 
-        painted, photo: (N, 3, H, W) in [0, 1]. style: indices, (N,). overshoot: of the painter, (N,). painted_copies: paintings
-        of `warp.noisy_copies(photo)`, (N, 3, H, W), or none.
+        painted, photo: (N, 3, H, W) in [0, 1]. style: indices, (N,). overshoot: as `Painter` returns it, (N,).
+        painted_copies: paintings of `warp.noisy_copies(photo)`, (N, 3, H, W); (0, 3, H, W) without the temporal loss.
         Names such as "content/conv3_3" are losses without weights, for each layer; "content_weight", "style_weight" ... are the
         losses with their weights; "total" is the sum of the latter, and is minimised.
         """
@@ -77,7 +77,7 @@ class Objective:
 
     @torch.no_grad()
     def yardstick_by_style(self, pictures: Tensor) -> dict[str, float]:
-        """Relative style loss, summed over layers, and content loss of each named style on one photo (see yardstick.py).
+        """Measure each named style on one photo: relative style loss, summed over layers, and content loss (see yardstick.py).
 
         pictures: the photo, followed by its painting in each style, (1 + S, 3, H, W) in [0, 1].
         """
@@ -91,7 +91,7 @@ class Objective:
 
 
 def read_style_pictures(config: Config, crops: ContentCrops) -> Iterator[Tensor]:
-    """The picture of every named style, then those of the extra styles, each (3, h, w) in [0, 1]."""
+    """Yield the picture of every named style, then those of the extra styles, each (3, h, w) in [0, 1]."""
     named = [read_style_picture(source, config) for source in config.styles.values()]
     yield from named
     images = [to_image(picture) for picture in named]
@@ -100,8 +100,9 @@ def read_style_pictures(config: Config, crops: ContentCrops) -> Iterator[Tensor]
 
 
 def read_style_picture(source: StyleSource, config: Config) -> Tensor:
-    """Read a style picture -> (3, h, w) in [0, 1], short side style_size; with absolute weighting, only its centre square, as in
-    the original program.
+    """Read a style picture -> (3, h, w) in [0, 1], with a short side of style_size pixels.
+
+    With absolute weighting, only its centre square is used, as in the original program.
 
     Raises TrainingError if it cannot be read, or is too small, of one colour, or a strip.
     """

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 MOMENTUM = 0.95
-UPDATE_RMS = 0.2  # of an update, per unit of learning rate: about Adam's, so that Adam's rates fit (Liu et al. 2025)
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of Jordan's quintic: singular values get close to 1 fast, without converging to it
+UPDATE_RMS = 0.2  # of an update, per unit of learning rate: about Adam's, so that its rates fit (Liu et al. 2025)
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of Jordan's quintic: brings singular values near 1 fast, does not converge
 ITERATIONS = 5
 
 
@@ -36,7 +36,7 @@ def make_optimizers(model: nn.Module, learning_rate: float, rows_learning_rate: 
 
 
 def step_optimizers(optimizers: Iterable[Optimizer], rate_factor: float) -> None:
-    """Step each optimizer, with its initial learning rates times rate_factor, from 0 to 1."""
+    """Step each optimizer with its initial learning rates multiplied by rate_factor, 0 to 1."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate_factor * group["initial_lr"]
@@ -44,9 +44,9 @@ def step_optimizers(optimizers: Iterable[Optimizer], rate_factor: float) -> None
 
 
 class Muon(Optimizer):
-    """Nesterov momentum, orthogonalised: an update is as large in directions of weak gradients as in those of strong ones.
+    """Nesterov momentum, orthogonalised: an update has about the same size in all directions, also those of small gradients.
 
-    groups: params with two dimensions or more, and their lr. A convolution's weight is taken as a matrix,
+    groups: parameter groups with params, of two dimensions or more, and lr. A convolution's weight is treated as a matrix,
     (outputs, inputs * height * width).
     """
 
@@ -76,9 +76,9 @@ class Muon(Optimizer):
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """(G, M, N) -> the same singular vectors, with singular values from .7 to 1.2 (Newton-Schulz iteration).
+    """Set the singular values of matrices, (G, M, N), to about 1 (Newton-Schulz iteration); singular vectors stay the same.
 
-    Holds for singular values above .002 of the matrix's norm.
+    The results are from 0.7 to 1.2 for singular values above 0.002 times the matrix's Frobenius norm.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices

@@ -1,4 +1,4 @@
-"""The model that is trained: one body, and rows for each style; initialised at random, or from existing style files."""
+"""The painter: the model that is trained, with one body and rows for each style."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from livestyle.train.losses.perceptual import overshoot_loss
 
 
 class OvershootOps(TorchOps):
-    """TorchOps that also measure the overshoot in front of the network's last activation, tanh or sigmoid."""
+    """TorchOps that also measure by how much the input of the last activation, tanh or sigmoid, is in its saturated range."""
 
     overshoot: Tensor | None = None
-    """`losses.perceptual.overshoot_loss`, (N,). None before a tanh or sigmoid has run."""
+    """`losses.perceptual.overshoot_loss` of each picture, (N,); None until a tanh or sigmoid has run."""
 
     def tanh(self, x: Tensor) -> Tensor:
         self.overshoot = overshoot_loss(x)
@@ -29,7 +29,7 @@ class OvershootOps(TorchOps):
 
 
 class Painter(nn.Module):
-    """One body, and the rows of S styles."""
+    """A transformer network with one body, and the rows of S styles."""
 
     def __init__(self, network: TransformerNetwork, styles: int) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class Painter(nn.Module):
 
 
 def make_painter(config: Config) -> Painter:
-    """The painter before the first step. Its body is frozen if only rows are trained.
+    """Make the painter for the first step. Its body is frozen if only rows are trained.
 
-    Without config.start, it is initialised at random from the seed. With it, the body is that of the file. A style's rows are
-    copied from the style of the same name in the file's folder, if there is one for this body; else they are the mean of all
-    styles there for this body. Raises TrainingError if the file does not fit.
+    Without config.start, the painter is initialised at random from the seed. With config.start, its body is read from that file;
+    a style's rows are copied from the style of the same name in the file's folder, if there is one for this body, and otherwise
+    are the mean of all styles there for this body. Raises TrainingError if the file cannot be used.
     """
     count = len(config.styles) + config.extra_styles
     if config.start is None:
@@ -79,7 +79,7 @@ def make_painter(config: Config) -> Painter:
 
 
 def _load_rows_for(body_hash: str, folder: Path) -> dict[str, Tensor]:
-    """The rows, (2, K), of every style for this body in the folder, by name."""
+    """Read the rows of every style in the folder that is for this body: name -> (2, K)."""
     headers = []
     for path in sorted(folder.glob(f"*{STYLE_SUFFIX}")):
         try:

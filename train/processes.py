@@ -1,4 +1,4 @@
-"""The processes of a distributed training, as torchrun starts them: each has its own crops, all have the same weights."""
+"""The processes of a training, as torchrun starts them. Each trains on its own crops; all have the same weights."""
 
 import os
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-class SingleProcess:
-    """A single process (rank 0 of 1)."""
+class Processes:
+    """The processes of a training, seen from one of them. This base class is a single process (rank 0 of 1)."""
 
     rank, count = 0, 1
 
@@ -24,20 +24,20 @@ class SingleProcess:
         return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model whose backward pass averages gradients over all processes."""
+        """Wrap the model so that its backward pass averages the gradients over all processes."""
         return model
 
     def largest(self, number: float) -> float:
-        """The largest of all processes' numbers. A collective call: every process must make it, or all of them wait."""
+        """The largest of all processes' numbers. A collective call: it blocks until every process makes it."""
         return number
 
     def union(self, numbers: set[int]) -> set[int]:
-        """The union of all processes' sets. A collective call, as `largest`."""
+        """The union of all processes' sets. A collective call, like `largest`."""
         return numbers
 
 
-class DistributedProcesses(SingleProcess):
-    """One of several processes."""
+class DistributedProcesses(Processes):
+    """Several processes, seen from one of them (torch.distributed)."""
 
     def __init__(self, device: torch.device, rank: int, count: int) -> None:
         super().__init__(device)
@@ -58,14 +58,14 @@ class DistributedProcesses(SingleProcess):
 
 
 @contextmanager
-def join_processes(device: torch.device) -> Iterator[SingleProcess]:
-    """Join the process group that torchrun's environment variables describe; a single process without them.
+def join_processes(device: torch.device) -> Iterator[Processes]:
+    """Join the process group that torchrun's environment variables describe. Without them there is a single process.
 
     On CUDA, each process uses the GPU of its local rank.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield SingleProcess(device)
+        yield Processes(device)
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

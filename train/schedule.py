@@ -1,4 +1,4 @@
-"""What each step trains on: its crops, their styles and the learning rate."""
+"""The crops, styles and learning rate of each step."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from livestyle.train.config import Config
 
 
 class Batches:
-    """The crop numbers of each step's batch, generated one step at a time. starts: the first crop number of each step."""
+    """Yields the crop numbers of each step's batch. starts: the first crop number of each batch. size: crops per batch."""
 
     def __init__(self, starts: range, size: int) -> None:
         self.starts, self.size = starts, size
@@ -23,7 +23,7 @@ def style_of_crop(number: int, config: Config, total_crops: int) -> int:
     """The index of the style that a crop is painted in.
 
     The named styles take turns. If there are extra styles, every third crop of the first half of the training has one of them.
-    The second half has named styles only, because extra styles would hold them back to the end.
+    The second half has named styles only: they reach a lower loss without extra styles at the end.
     """
     if not config.extra_styles or number >= total_crops // 2:
         return number % len(config.styles)
@@ -33,9 +33,9 @@ def style_of_crop(number: int, config: Config, total_crops: int) -> int:
 
 
 def learning_rate_factor(config: Config, progress: float) -> float:
-    """The factor of the initial learning rates, from 1 to 0. progress: the share of the training that is done.
+    """The factor for the initial learning rates, 0 to 1. progress: the share of the training that is done, 0 to 1.
 
-    With "cosine" decay, half a period of a cosine; with "none", always 1.
+    With "cosine" decay it falls from 1 to 0 over half a period of a cosine; with "none" it is always 1.
     """
     if config.learning_rate_decay == "none":
         return 1.0

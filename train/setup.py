@@ -18,29 +18,30 @@ from livestyle.train.losses.loss_network import load_loss_network
 from livestyle.train.objective import Objective, read_style_pictures
 from livestyle.train.optimizers import make_optimizers
 from livestyle.train.painter import Painter, make_painter
-from livestyle.train.processes import SingleProcess
+from livestyle.train.processes import Processes
 from livestyle.train.schedule import Batches
 
-BATCH_TIMEOUT_SECONDS = 300  # a worker process without shared memory sends neither a batch nor an error
+BATCH_TIMEOUT_SECONDS = 300  # a worker process that runs out of shared memory sends neither a batch nor an error
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training works with."""
+    """Everything that the steps of a training need."""
 
     config: Config
-    processes: SingleProcess
+    processes: Processes
     crops: ContentCrops
     sample: Tensor
-    """The photo of sample.jpg, (1, 3, size, size) in [0, 1], on the device."""
+    """The photo that sample.jpg shows, (1, 3, size, size) in [0, 1], on the device."""
     objective: Objective
     painter: Painter
     optimizers: list[Optimizer]
     first_step: int
-    """The number of steps done before, from the checkpoint; 0 without one."""
+    """The number of steps that the checkpoint has; 0 without one."""
     is_resumed: bool
     """Whether a checkpoint was loaded."""
     total_steps: int
+    """The number of steps of the whole run."""
     bf16: bool
     """Whether to compute in bf16."""
 
@@ -50,7 +51,7 @@ class Setup:
 
     @property
     def crops_per_step(self) -> int:
-        """Of all processes together."""
+        """The number of crops per step, of all processes together."""
         return self.config.batch_size * self.processes.count
 
     @property
@@ -61,13 +62,13 @@ class Setup:
     def batch_starts(self) -> range:
         """The first crop number of each of this process's batches.
 
-        A crop number does not depend on the number of processes: each process takes its part of every step's crops.
+        Crops are numbered over the whole training: step by step, and in each step by the rank of the process.
         """
         first = self.first_step * self.crops_per_step + self.processes.rank * self.config.batch_size
         return range(first, self.total_crops, self.crops_per_step)
 
     def load_batches(self) -> "DataLoader[tuple[Tensor, set[int]]]":
-        """This process's batches in order: photos, (N, 3, size, size) in [0, 1], and the numbers of skipped pictures."""
+        """Load this process's batches in order: photos, (N, 3, size, size) in [0, 1], and the numbers of skipped pictures."""
         on_cpu = self.device.type == "cpu"
         return DataLoader(
             self.crops,
@@ -80,8 +81,8 @@ class Setup:
         )
 
 
-def prepare(config: Config, processes: SingleProcess, resume: bool) -> Setup:
-    """Read the pictures, build networks and optimizers, and load the last checkpoint if resume.
+def prepare(config: Config, processes: Processes, resume: bool) -> Setup:
+    """Read the pictures, build the networks and optimizers, and load the last checkpoint if resume is true.
 
     Raises TrainingError if a picture, a weights file or the checkpoint cannot be used.
     """
@@ -139,7 +140,7 @@ def check_outputs(config: Config, resume: bool, overwrite: bool) -> None:
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16. With "auto", if the device has units for it; without them it is slower than fp32."""
+    """Whether to compute in bf16. With "auto": if the device has hardware support; without it bf16 is slower than fp32."""
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from livestyle.train.measure.evaluate import Reading
     from livestyle.train.measure.steadiness import Clip, Steadiness
 
-CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # of the clips for --steady
-SHEET_PHOTOS = 10  # at most on a contact sheet, whose pictures are shown in their painted size, so that strokes are visible
+CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # number of frames, and pixels; of the clips for --steady
+SHEET_PHOTOS = 10  # maximum on a contact sheet; pictures are not scaled down there, so that strokes are visible
 
 
 @click.command(
@@ -54,10 +54,10 @@ SHEET_PHOTOS = 10  # at most on a contact sheet, whose pictures are shown in the
 @click.option("--size", "sizes", multiple=True, type=SizeType(), help="Paint at this size, aspect not kept; may be repeated.")
 @loss_options
 @click.option("--iterations", is_flag=True, help="Also count the L-BFGS iterations that reach the same total loss.")
-@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Maximum of these iterations.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Maximum number of these iterations.")
 @click.option("--steady", is_flag=True, help="Also measure warping error and flicker.")
 @click.option(
-    "--clip", "clips", multiple=True, type=click.Path(path_type=Path), help="Measure them on this video too; may be repeated."
+    "--clip", "clips", multiple=True, type=click.Path(path_type=Path), help="As --steady, on this video too; may be repeated."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A folder for table.txt, table.json and sheet.jpg.")
 @overwrite_options
@@ -83,9 +83,9 @@ def evaluate(
     debug: bool,
     **weights: float | None,
 ) -> int:
-    """Paint PHOTOS, files or folders, in each style, and print the style and content loss.
+    """Paint PHOTOS, which are files or folders, in each style, and print the style and content loss.
 
-    The total loss for --iterations has the weights that a style was trained with, unless others are given.
+    The total loss for --iterations uses the weights that a style was trained with, unless options set others.
     After Ctrl-C or an error, the tables cover the photos that are done.
     """
     from tqdm import tqdm
@@ -135,7 +135,7 @@ def evaluate(
         total = len(all_sizes) * len(paths) * len(styles)
         with tqdm(total=total, unit="picture", disable=quiet, dynamic_ncols=True) as bar:
             try:
-                for size, path in itertools.product(all_sizes, paths):  # read again: together they may not fit the memory
+                for size, path in itertools.product(all_sizes, paths):  # read again: all may not fit into memory
                     photo = read_picture(path).image
                     row, found = evaluate_photo(yardstick, styles, path.name, photo, size, limit if iterations else None)
                     readings += found
@@ -176,7 +176,7 @@ def evaluate(
 
 
 def steadiness_clips(photo: Path, videos: Sequence[Path]) -> "list[Clip]":
-    """The clips for --steady: drawn clips, the given videos, and the photo with sensor noise. Raises InputError."""
+    """Make the clips for --steady: drawn clips, the videos, and the photo with sensor noise. Raises InputError."""
     from livestyle.train.measure.steadiness import drawn_clips, read_clip, read_still
 
     clips: list[Clip] = [*drawn_clips(CLIP_FRAMES, CLIP_HEIGHT * 16 // 9, CLIP_HEIGHT)]
@@ -185,7 +185,7 @@ def steadiness_clips(photo: Path, videos: Sequence[Path]) -> "list[Clip]":
 
 
 def make_output_folder(folder: Path, names: Sequence[str], overwrite: bool | None) -> None:
-    """Make the folder, and ask before files of these names are overwritten. Raises OutputError before anything is measured."""
+    """Make the folder, and ask before files of these names are overwritten. Raises OutputError if one may not be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -46,7 +46,12 @@ DEFAULT_MAX_SIDE = 512  # pixels; larger pictures take long
     "--style-size", type=click.IntRange(32, 2048), default=256, show_default=True, help="Short side of the style picture, pixels."
 )
 @click.option(
-    "--from", "start", type=click.Choice(["photo", "noise"]), default="photo", show_default=True, help="What to start from."
+    "--from",
+    "start",
+    type=click.Choice(["photo", "noise"]),
+    default="photo",
+    show_default=True,
+    help="The picture to start from.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")
 @overwrite_options
@@ -126,7 +131,7 @@ def optimize(
 
 
 def painted_size(width: int, height: int, size: Size | None) -> tuple[int, int]:
-    """(width, height) scaled to fit `size`; without one, scaled down to at most DEFAULT_MAX_SIDE."""
+    """Scale (width, height) to fit `size`; without a size, scale them down to at most DEFAULT_MAX_SIDE. In pixels."""
     if size is None and max(width, height) <= DEFAULT_MAX_SIDE:
         return width, height
     return fit_size(width, height, size or (DEFAULT_MAX_SIDE, DEFAULT_MAX_SIDE))

@@ -24,8 +24,8 @@ from livestyle.output_file import refuse_same_file
 if TYPE_CHECKING:
     from livestyle.style_files.file_format import StyleHeader
 
-MAX_VALUE = 300  # characters of a value from a style file
-MAX_TITLE = 80  # characters of a title in the list
+MAX_VALUE = 300  # characters that are shown of a value from a style file
+MAX_TITLE = 80  # characters that are shown of a title in the list
 
 style_argument = click.argument("style", metavar="STYLE", shell_complete=complete_style)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
@@ -41,7 +41,7 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
 
     Styles are read from ./models, your own data folder (Linux: ~/.local/share/livestyle/models, macOS:
     ~/Library/Application Support/livestyle/models, Windows: %LOCALAPPDATA%\\livestyle\\livestyle\\models) and the bundled
-    ones. If several have the same name and network, the first is used.
+    ones. If several have the same name and network, the one in the first of these folders is used.
     """
     from livestyle.style_files.description import list_files
     from livestyle.style_files.gallery import Gallery
@@ -135,7 +135,7 @@ def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
     ]
 )
 @style_argument
-@click.option("-y", "yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @debug_option
 def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
@@ -202,7 +202,7 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
 
 
 def format_value(key: str, value: Any) -> str:
-    """A value of `describe_file` as text; empty if there is nothing to show."""
+    """Format a value of `describe_file` as text; empty if there is nothing to show."""
     if key == "bytes":
         return f"{value / 1000:.1f} kB"
     if key == "body" and value is None:
@@ -218,20 +218,20 @@ def format_value(key: str, value: Any) -> str:
 
 
 def format_setting(setting: Any) -> str:
-    """{conv1_2: 1.0, conv2_2: 0.5} -> (conv1_2 1, conv2_2 0.5)."""
+    """Format a training setting: 1.0 as 1, and {conv1_2: 1.0, conv2_2: 0.5} as (conv1_2 1, conv2_2 0.5)."""
     if isinstance(setting, dict):
         return f"({', '.join(f'{name} {format_setting(value)}' for name, value in setting.items())})"
     return f"{setting:g}" if isinstance(setting, float) else str(setting)
 
 
 def in_one_line(text: str, length: int = MAX_VALUE) -> str:
-    """Text from a style file in one line, without control characters, which a terminal would interpret."""
+    """Put text from a style file into one line of at most `length` characters, with spaces for control characters."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: length + 1])
     return line if len(line) <= length else f"{line[: length - 4]} ..."
 
 
 def write_thumbnail(headers: "list[StyleHeader]", output: Path, overwrite: bool | None) -> None:
-    """Write the first thumbnail found. Raises StyleError if there is none, OutputError if it cannot be written."""
+    """Write the first thumbnail of a style's files. Raises StyleError if there is none, OutputError if it cannot be written."""
     from livestyle.pictures.writing import write_picture
     from livestyle.style_files.thumbnail import load_thumbnail
 
@@ -244,7 +244,7 @@ def write_thumbnail(headers: "list[StyleHeader]", output: Path, overwrite: bool 
 
 
 def remaining_files(name: str) -> list[str]:
-    """Notes on files of that name that remain: bundled files, or files that were shadowed before."""
+    """Notes on files that still have a style's name: bundled files, or files that were shadowed before."""
     from livestyle.style_files.gallery import Gallery
 
     gallery = Gallery()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONF = Path("minute.yml")  # bundled; used without --conf
 MADE_FOR = ", ".join(f"{each.name} for {each.made_for.upper()}s" for each in ARCHITECTURES.values())
-MAX_NAMED_FILES = 3  # skipped content pictures that the summary names
+MAX_NAMED_FILES = 3  # the number of skipped content pictures that the summary names
 
 
 @click.command(
@@ -35,7 +35,7 @@ MAX_NAMED_FILES = 3  # skipped content pictures that the summary names
 @click.option("--finetune", type=click.Choice(["rows", "all"]), help="Train the rows of the styles only, or the body too.")
 @click.option("--style-weight", type=click.FloatRange(0), help="Higher: more of the painting, less of the photo.")
 @click.option("--loss-model", help="own (bundled), vgg_16, vgg_19, vgg_19_sixteenth or random.")
-@click.option("--loss-model-file", type=click.Path(path_type=Path), help="Its weights, safetensors; VGG: for RGB 0-255.")
+@click.option("--loss-model-file", type=click.Path(path_type=Path), help="Its weights (safetensors); VGG: for RGB 0-255.")
 @click.option("--steps", type=click.IntRange(1), help="Number of steps; replaces epoch.")
 @click.option(
     "--seconds",
@@ -56,7 +56,7 @@ MAX_NAMED_FILES = 3  # skipped content pictures that the summary names
     type=click.Choice(["none", "file", "window"]),
     default="none",
     show_default=True,
-    help="Show progress on a sample photo: in sample.jpg, or in a window too.",
+    help="Show the progress on a sample photo: in sample.jpg; window: also in a window.",
 )
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
 @click.option("-y", "--overwrite", is_flag=True, help="Start again, replacing an earlier run.")
@@ -124,13 +124,13 @@ def train(
 
 
 def resume_command() -> str:
-    """The command line with --resume, and without --overwrite."""
+    """The command line that continues this training: the same, with --resume and without --overwrite."""
     words = [word for word in sys.argv[1:] if word not in ("-y", "--overwrite", "--resume")]
     return shlex.join(["livestyle", *words, "--resume"])
 
 
 def describe_result(summary: "Summary") -> list[str]:
-    """Lines on the result of a training, for the terminal."""
+    """Describe the result of a training in lines for the terminal."""
     lines = [f"{name}: {path}" for name, path in summary.styles.items()]
     time = f"{summary.seconds:.0f} s" if summary.seconds < 100 else f"{summary.seconds / 60:.1f} minutes"
     if summary.steps < summary.planned_steps:
@@ -148,7 +148,7 @@ def describe_result(summary: "Summary") -> list[str]:
 
 
 def next_steps(summary: "Summary") -> list[str]:
-    """Lines on how to paint with the new styles, and on other styles of the same names."""
+    """Explain in lines how to paint with the new styles, and which other files have the same names."""
     from livestyle.style_files.gallery import Gallery, user_folder
 
     gallery, model = Gallery(), summary.model
@@ -173,7 +173,10 @@ def next_steps(summary: "Summary") -> list[str]:
 
 
 def styles_from_pictures(pictures: tuple[Path, ...], name: str | None) -> dict[str, Any]:
-    """The conf file's keys for pictures from the command line: one style each, with the given name or the name of its file."""
+    """Make conf file keys for pictures from the command line: a style for each, named `name`, or after its file if None.
+
+    Raises UsageError or TrainingError for invalid pictures or names.
+    """
     if name is not None and len(pictures) > 1:
         raise click.UsageError("--name is for one picture; without it, each style has the name of its picture")
     names = [name or re.sub(r"[^\w()+~ -]+", "_", picture.stem).strip("-_ ") or "style" for picture in pictures]
@@ -182,6 +185,6 @@ def styles_from_pictures(pictures: tuple[Path, ...], name: str | None) -> dict[s
             raise TrainingError(f"several pictures would have the name {given}; rename {picture}")
         if picture.is_dir():
             raise TrainingError(f"{picture} is a folder; name the pictures in it")
-    unknown = {"origin": "", "licence": ""}  # those of the conf file belong to its own picture
+    unknown = {"origin": "", "licence": ""}  # those in the conf file are about its own picture
     styles = {given: {"picture": str(picture.absolute())} | unknown for given, picture in zip(names, pictures, strict=True)}
     return {"styles": styles, "naming": "+".join(names)[:100]}

@@ -1,1 +1,1 @@
-"""Style files: their format, how they are found, managed and named."""
+"""Style files: file format, gallery, management, blends, thumbnails."""

@@ -1,4 +1,4 @@
-"""Blends of styles, as users write them."""
+"""Parse blends of styles, as users write them."""
 
 import os
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ EXAMPLE = "a name, or a blend such as wave:.7,udnie:.3"
 
 
 def parse_blend(style: str | os.PathLike[str] | Mapping[str, float]) -> dict[str, float]:
-    """`wave`, `wave:.7,udnie:.3`, a path or a mapping -> style: weight. The weights are normalised to a sum of 1.
+    """Parse `wave`, `wave:.7,udnie:.3`, a path or a mapping. Returns style -> weight; the weights are normalised to a sum of 1.
 
-    Raises StyleError if a weight is not a number above 0, or no style is named.
+    Raises StyleError if a weight is not a number above 0 and below 1e6, or no style is named.
     """
     if isinstance(style, os.PathLike):
         style = {str(style): 1.0}
@@ -20,7 +20,7 @@ def parse_blend(style: str | os.PathLike[str] | Mapping[str, float]) -> dict[str
     if isinstance(style, str):
         for part in style.split(","):
             name, colon, weight = part.rpartition(":")
-            # a path may contain a colon (C:\...), which is then followed by the rest of the path, not by a number
+            # a colon may also be part of a path (C:\...); then the rest of the path follows it, not a number
             rest_of_path = "/" in weight or "\\" in weight or weight.endswith(STYLE_SUFFIX)
             entries.append((name, weight) if colon and not rest_of_path else (part, 1.0))
     elif isinstance(style, Mapping) and all(isinstance(name, str) for name in style):

@@ -1,4 +1,4 @@
-"""Describe style files from their headers. The info of a style file is not trusted: it may come from anybody."""
+"""Describe style files by their headers. Their info is not trusted: a style file may come from anybody."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from livestyle.style_files.gallery import Gallery
 
 
 def describe_file(gallery: Gallery, header: StyleHeader) -> dict[str, Any]:
-    """Network, files, origin and training of a style file, for people and for JSON. "body" is None if no body is found."""
+    """Describe a style file for people and for JSON: network, files, origin, training. "body" is None if no body is found."""
     try:
         body: str | None = str(gallery.body(header).path)
     except StyleError:
@@ -29,7 +29,7 @@ def describe_file(gallery: Gallery, header: StyleHeader) -> dict[str, Any]:
 
 
 def list_files(gallery: Gallery) -> list[dict[str, Any]]:
-    """Info of every style for every network, for JSON. Keys of the file's info do not replace ours."""
+    """Describe every style for every network, for JSON: its info, and keys that replace those of the info."""
     return [
         header.info | {"style": name, "model": model, "file": str(header.path), "training": training_settings(header)}
         for name in gallery.names
@@ -38,10 +38,10 @@ def list_files(gallery: Gallery) -> list[dict[str, Any]]:
 
 
 def training_settings(header: StyleHeader) -> dict[str, Any]:
-    """The training settings in a style file's info: numbers, text, and layers with weights. All other values are left out."""
+    """Read the training settings from a style file's info: numbers, text, and weights by layer. Other values are left out."""
     try:
         found = json.loads(header.info.get("training", "{}"))
-    except (ValueError, RecursionError):  # not written by this trainer, or malicious
+    except (ValueError, RecursionError):  # not written by livestyle, or malicious
         return {}
     entries = found.items() if isinstance(found, dict) else ()
     return {

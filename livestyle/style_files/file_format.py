@@ -1,12 +1,12 @@
 """Read and write style files and body files.
 
-Both are safetensors files, which contain tensors and text, and no code. A style file contains the style's `rows`, (2, K), and
-may contain the body as `body.NAME`, one tensor per parameter; a body file contains the `body.NAME` tensors only. The metadata
-has the name of the architecture and the hash of the body, by which a style finds the body that its rows were trained on. A
-style file may also contain `thumbnail`, a small JPEG of the style picture, as bytes (see thumbnail.py).
+Both are safetensors files, which contain tensors and text but no code. A style file contains the style's `rows`, (2, K), and
+may contain the body as `body.NAME`, one tensor per parameter. A body file contains the `body.NAME` tensors only. The metadata
+has the name of the architecture and the hash of the body that the rows were trained on, by which that body is found in other
+files. A style file may also contain `thumbnail`, a small JPEG of the style picture, as bytes (see thumbnail.py).
 
-Reading takes two steps: `read_header` validates a file without reading its tensors, then `load_rows`, `load_body` and
-`load_thumbnail_jpeg` read them. An importer of other programs' weights writes `write_style_file(path, body, rows, info)`.
+Reading takes two steps: `read_header` validates a file without reading its tensors; then `load_rows`, `load_body` and
+`load_thumbnail_jpeg` read them. An importer of other programs' weights calls `write_style_file(path, body, rows, info)`.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ from livestyle.output_file import write_whole
 FORMAT = "livestyle-1"
 STYLE_SUFFIX = ".safetensors"
 SIZE_CAP_BYTES = 64 * 2**20
-HEADER_CAP_BYTES = 2 * 2**20  # the header is JSON, and parsing takes many times its size in memory
+HEADER_CAP_BYTES = 2 * 2**20  # the header is JSON, and parsing it takes many times its size in memory
 BODY_PREFIX = "body."
 THUMBNAIL_CAP_BYTES = 64 * 2**10
-RESERVED_KEYS = ("format", "architecture", "body")  # of the metadata; all other keys are the style's info
+RESERVED_KEYS = ("format", "architecture", "body")  # of the metadata; all other keys are the info
 
 
 @dataclass(frozen=True)
@@ -45,28 +45,31 @@ class StyleHeader:
     path: Path
     architecture: str
     body_hash: str
+    """The hash of the body, as in the metadata; `load_body` compares it with the parameters."""
     has_rows: bool
     """True for a style file, False for a body file."""
     has_body: bool
+    """True for a body file, and for a style file that includes its body."""
     info: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Metadata for people: picture, origin, licence, training settings as JSON. Not validated."""
     has_thumbnail: bool = False
 
     @property
     def name(self) -> str:
-        """The style's name: the file name up to the first dot. Renaming the file renames the style."""
+        """The style's name: the file name up to the first dot, so renaming the file renames the style."""
         return self.path.name.split(".")[0]
 
 
 def check_name(name: str) -> None:
     """Raise StyleError if a style cannot have this name.
 
-    The name is the first part of a file name, up to a dot, and must be usable in a blend, `wave:.7,udnie:.3`.
+    It must be usable as the first part of a file name, up to a dot, and in a blend such as `wave:.7,udnie:.3`.
     """
     fits = re.fullmatch(r"[^-\s.:,/\\<>\"|?*][^.:,/\\<>\"|?*]{0,99}", name)
     if not fits or name != name.strip() or not name.isprintable():
         raise StyleError(
-            f"{name!r:.60} cannot be a name: a name has no dot, colon, comma, slash or control character and starts with no dash"
+            f"{name!r:.60} cannot be a name: use at most 100 characters, no dash or space at the start, no space at the end, no "
+            "control characters, and none of . : , / \\ < > \" | ? *"
         )
 
 
@@ -83,9 +86,9 @@ def body_hash(parameters: Mapping[str, FloatArray]) -> str:
 
 
 def read_header(path: Path) -> StyleHeader:
-    """Validate everything that can be validated before tensors are read: size, format, names, shapes, types.
+    """Read and validate a header: everything that can be checked without reading tensors (size, format, names, shapes, types).
 
-    Raises StyleError that names the file and what is wrong with it.
+    Raises StyleError; the message names the file and the problem.
     """
     _check_size(path)
     try:
@@ -94,7 +97,7 @@ def read_header(path: Path) -> StyleHeader:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise StyleError(f"{path} is not a style file (safetensors); pickles and other formats are not read") from error
+        raise StyleError(f"{path} is not a style file (safetensors); pickles and other formats are not supported") from error
     if metadata.get("format") != FORMAT:
         raise StyleError(f"{path} is safetensors, but not a livestyle style: the format in its metadata is not {FORMAT}")
     architecture = metadata.get("architecture", "")
@@ -130,7 +133,10 @@ def _check_size(path: Path) -> None:
 def _check_shapes(
     path: Path, architecture: Architecture, shapes: dict[str, tuple[tuple[int, ...], str]]
 ) -> tuple[bool, bool, bool]:
-    """Raise StyleError if a tensor is missing, unknown, or of a wrong shape or type -> has rows, has a body, has a thumbnail."""
+    """Check that no tensor is missing, unknown, or of a wrong shape or type, else raise StyleError.
+
+    shapes: tensor name -> (shape, type). Returns whether the file has rows, a body, a thumbnail.
+    """
     expected: dict[str, tuple[int, ...]] = {"rows": (2, architecture.row_length)}
     expected |= {BODY_PREFIX + name: shape for name, shape in architecture.parameters.items()}
     has_thumbnail = "thumbnail" in shapes
@@ -169,7 +175,7 @@ def load_body(header: StyleHeader) -> Body:
 
 
 def load_thumbnail_jpeg(header: StyleHeader) -> bytes | None:
-    """Read the thumbnail's bytes; None if there is none. They are not validated: to decode them, use thumbnail.py."""
+    """Read the thumbnail's bytes, not validated; None if there is none. Use `thumbnail.load_thumbnail` to decode them."""
     return _load_tensors(header, ["thumbnail"])["thumbnail"].tobytes() if header.has_thumbnail else None
 
 
@@ -201,9 +207,10 @@ def write_style_file(
     include_body: bool = True,
     thumbnail: bytes | None = None,
 ) -> None:
-    """Write a style file. It is written completely or not at all.
+    """Write a style file, completely or not at all.
 
-    body: stored in half precision if include_body; else only its hash is stored, and a body file must be in the same folder.
+    body: stored in half precision if include_body is true; otherwise only its hash is stored, and the body must be in another
+    file that the gallery finds.
     rows: (2, K), finite. info: metadata for people (picture, origin, licence, training); values that are not text are stored
     as JSON. thumbnail: as `thumbnail.make_thumbnail` returns it.
     Raises StyleError if the rows or the body's parameters do not fit the architecture, or do not fit half precision;
@@ -220,15 +227,15 @@ def write_style_file(
 
 
 def write_body_file(path: Path, body: Body, info: Mapping[str, object]) -> None:
-    """Write a body file, in half precision, for style files without a body. info and errors: as for `write_style_file`."""
+    """Write a body file, in half precision, for style files without a body. info and errors are as for `write_style_file`."""
     write_safetensors(path, _body_tensors(path, body), _metadata(body, info))
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, completely or not at all. Missing folders are made. Raises OutputError."""
+    """Write a safetensors file, completely or not at all. Creates missing folders. Raises OutputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # not save_file, whose files only their owner can read; it also ignores strides, hence the contiguous copies
+        # not save_file, whose files only their owner can read; serialize ignores strides, hence the contiguous copies
         data = serialize({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
@@ -248,7 +255,7 @@ def _body_tensors(path: Path, body: Body) -> dict[str, NDArray[Any]]:
 
 
 def _check_values(path: Path, values: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise StyleError for a file that `read_header` or the load functions would refuse."""
+    """Raise StyleError for values of a file that `read_header` or the load functions would refuse. shapes: the expected ones."""
     if wrong := sorted(values.keys() ^ shapes.keys()):
         raise StyleError(f"cannot write {path}: {wrong[0]} is {'missing' if wrong[0] in shapes else 'unknown'}")
     for name, value in values.items():

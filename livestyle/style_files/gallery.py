@@ -21,7 +21,7 @@ def bundled_folder() -> Path:
 
 
 def user_folder() -> Path:
-    """The folder of the user's own styles; ./models if the user has no home directory (`docker --user`)."""
+    """The folder of the user's own styles; ./models if the user has no home directory, as with `docker run --user`."""
     try:
         folder = platformdirs.user_data_path("livestyle") / "models"
     except (OSError, RuntimeError, KeyError):
@@ -32,7 +32,7 @@ def user_folder() -> Path:
 def default_folders() -> list[Path]:
     """The folders that are searched, in order of precedence: ./models, the user's data folder, the bundled folder.
 
-    In a checkout with an editable install, ./models is the bundled folder, and comes last.
+    In a checkout with an editable install, ./models is the bundled folder; it is then searched once, last.
     """
     folders = list(dict.fromkeys([Path("models"), user_folder(), bundled_folder()]))
     bundled = os.path.realpath(folders[-1])
@@ -42,7 +42,7 @@ def default_folders() -> list[Path]:
 class Gallery:
     """Every style and body in the given folders, by default `default_folders()`.
 
-    A style may exist for several networks, in one file for each. Of two files for the same name and network, the one in the
+    A style may exist for several networks, with one file for each. Of two files with the same name and network, the one in the
     earlier folder is used; the other one is shadowed. Files that cannot be read are skipped, with a line in `notes`.
     """
 
@@ -59,7 +59,7 @@ class Gallery:
             for path in self._list(folder):
                 real_path = os.path.realpath(path)  # not Path.resolve, which raises if links form a loop
                 if real_path in seen:
-                    continue  # the same folder twice
+                    continue  # the same file, through a link or a folder that is given twice
                 seen.add(real_path)
                 try:
                     self.add(read_header(path))
@@ -72,7 +72,7 @@ class Gallery:
             paths = sorted(folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except OSError as error:  # a loop of links, or a home directory without permission (`docker --user`)
+        except OSError as error:  # a loop of links, or a home directory without permission (`docker run --user`)
             self.notes.append(f"skipped: cannot read the folder {folder}: {error.strerror}")
             return []
         named = (path for path in paths if path.name.endswith(STYLE_SUFFIX) and not path.name.startswith("."))
@@ -87,7 +87,7 @@ class Gallery:
             self._styles.setdefault(header.name, {}).setdefault(header.architecture, header)
 
     def shadowed(self, names: Iterable[str], model: str | None = None) -> list[str]:
-        """A note, in a list, if files of these styles are shadowed by files with other content; else an empty list.
+        """Return a list with one note if files of these styles are shadowed by files with other content; else an empty list.
 
         model: the network that is used; None for all networks.
         """
@@ -111,7 +111,7 @@ class Gallery:
         return sorted(self._styles)
 
     def models(self, name: str) -> dict[str, StyleHeader]:
-        """The files of a style: architecture -> header.
+        """Return the files of a style: architecture -> header.
 
         name: a style's name, or the path of a style file. Raises StyleError, with similar names, if there is no such style.
         """
@@ -128,7 +128,7 @@ class Gallery:
         raise StyleError(f"no style named {name!r}; {known}")
 
     def body(self, header: StyleHeader) -> StyleHeader:
-        """The file that contains a style's body. Raises StyleError if it is not found."""
+        """Return the header of the file that contains a style's body. Raises StyleError if there is none."""
         found = header if header.has_body else self._bodies.get(header.body_hash)
         if found is None:
             raise StyleError(
@@ -139,7 +139,7 @@ class Gallery:
 
 
 def _as_path(name: str) -> Path | None:
-    """The path that a user means by this name; None if it is not a path."""
+    """Interpret a user's name for a style as a path, with ~ expanded; None if it is not a path."""
     try:
         path = Path(name).expanduser()
         return path if path.suffix == STYLE_SUFFIX or len(path.parts) > 1 or path.is_file() else None

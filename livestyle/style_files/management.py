@@ -1,4 +1,4 @@
-"""Rename, remove and export styles. Bundled styles are never changed."""
+"""Rename, remove and export styles. Bundled styles are never renamed or removed."""
 
 import os
 from contextlib import suppress
@@ -47,17 +47,20 @@ def rename_style(gallery: Gallery, name: str, new: str) -> dict[Path, Path]:
 
 @dataclass(frozen=True)
 class Removal:
-    """The changes on disk that removing a style makes. Nothing changes before `apply`."""
+    """The changes on disk that remove a style. Nothing changes before `apply`."""
 
     files: list[Path] = field(default_factory=list)
     """The files to delete: the style's own, and bodies that no other style uses."""
     kept: dict[Path, list[str]] = field(default_factory=dict)
-    """Bodies that stay -> the names of the styles that use them."""
+    """The files whose body stays -> the names of the styles that use it; none for a body kept because of its folder."""
     moved_bodies: dict[Path, StyleHeader] = field(default_factory=dict)
-    """The members of `kept` that must be written, because their only copy is in a deleted style file -> that file."""
+    """Bodies that are only in a deleted style file: the path (in `kept`) to which the body is written -> that style file."""
 
     def apply(self) -> None:
-        """Write the moved bodies, then delete the files. Raises OutputError."""
+        """Write the moved bodies, then delete the files.
+
+        Raises OutputError if a file cannot be written or deleted, StyleError if a body to move cannot be read.
+        """
         for path, header in self.moved_bodies.items():
             write_body_file(path, load_body(header), {})
         for path in self.files:
@@ -68,7 +71,7 @@ class Removal:
 
 
 def plan_removal(gallery: Gallery, name: str) -> Removal:
-    """Decide which files are deleted and which are kept when a style is removed.
+    """Plan the removal of a style: which files are deleted, and which bodies are kept.
 
     name: a style's name, for all its files, or the path of one file. Raises StyleError if all files are bundled.
     """
@@ -78,7 +81,7 @@ def plan_removal(gallery: Gallery, name: str) -> Removal:
     all_files = Gallery([*gallery.folders, *{header.path.parent for header in headers}]).files
     others = [header for header in all_files if header.path.resolve() not in removed]
     for header in headers:
-        if header.path.is_symlink():  # the link's target stays, and needs its body
+        if header.path.is_symlink():  # the target of the link stays, and needs its body
             continue
         with suppress(StyleError):  # the body does not exist, so there is nothing to remove
             _plan_body(removal, header, gallery.body(header), others)
@@ -86,9 +89,10 @@ def plan_removal(gallery: Gallery, name: str) -> Removal:
 
 
 def _plan_body(removal: Removal, header: StyleHeader, body: StyleHeader, others: list[StyleHeader]) -> None:
-    """Decide whether a removed style's body is deleted, kept or moved.
+    """Plan whether a removed style's body is deleted, kept or moved.
 
-    A body in another folder is kept: styles that the gallery does not search may use it.
+    others: the files that stay. A body in another folder is kept, because styles in folders that the gallery does not search may
+    use it.
     """
     same = [other for other in others if other.body_hash == header.body_hash]
     used_by = sorted({other.name for other in same if other.has_rows and not other.has_body})
@@ -103,7 +107,7 @@ def _plan_body(removal: Removal, header: StyleHeader, body: StyleHeader, others:
 
 
 def choose_file(gallery: Gallery, name: str, model: str | None) -> StyleHeader:
-    """A style's file for a network; with None, its only file. Raises StyleError if there is none, or several with None."""
+    """Choose a style's file for a network; None for its only file. Raises StyleError if there is none, or several with None."""
     models = gallery.models(name)
     available = " and ".join(sorted(models))
     if model is None and len(models) > 1:
@@ -114,7 +118,7 @@ def choose_file(gallery: Gallery, name: str, model: str | None) -> StyleHeader:
 
 
 def export_style(gallery: Gallery, header: StyleHeader, target: Path) -> None:
-    """Write rows, body, info and thumbnail into one file that needs no other file.
+    """Write a style into one file that needs no other file: rows, body, info and thumbnail.
 
     Raises StyleError if the body is not found or a file is damaged, OutputError if the target cannot be written.
     """
@@ -123,9 +127,9 @@ def export_style(gallery: Gallery, header: StyleHeader, target: Path) -> None:
 
 
 def _changeable_files(gallery: Gallery, name: str, advice: str) -> list[StyleHeader]:
-    """A style's files that are not bundled, ordered by network.
+    """Find a style's files that are not bundled, ordered by network.
 
-    Raises StyleError, with the advice, if all are bundled; and if the name is the path of a body file.
+    Raises StyleError, with the advice, if all are bundled; also if the name is the path of a body file.
     """
     found = sorted(gallery.models(name).values(), key=lambda header: header.architecture)
     changeable = [header for header in found if header.path.parent.resolve() != bundled_folder().resolve()]

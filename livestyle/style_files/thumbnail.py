@@ -13,7 +13,10 @@ JPEG_QUALITY = 85
 
 
 def make_thumbnail(picture: Image) -> bytes:
-    """(H, W, 3) uint8 RGB -> a JPEG, short side at most 96 and long side at most 512 pixels, never enlarged."""
+    """Make a thumbnail of a picture, (H, W, 3) uint8 RGB, never larger than the picture.
+
+    Returns a JPEG with a short side of at most 96 and a long side of at most 512 pixels.
+    """
     height, width = picture.shape[:2]
     factor = min(1.0, SHORT_SIDE / min(height, width), LONG_SIDE / max(height, width))
     small = resize(picture, max(1, round(width * factor)), max(1, round(height * factor)))
@@ -39,14 +42,14 @@ def load_thumbnail(header: StyleHeader) -> Image | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the JPEG's frame header, read before the pixels take any memory; (0, 0) if there is none.
+    """Read (width, height) from a JPEG's frame header, before the pixels take any memory; (0, 0) if there is no such header.
 
-    Walks the marker segments (ITU-T T.81, B.1.1.4 and B.2.2). Stricter than decoders: no bytes are allowed between segments.
+    Steps through the marker segments (ITU-T T.81, B.1.1.4 and B.2.2). Unlike decoders, it allows no bytes between segments.
     """
     at = 2 if data[:2] == b"\xff\xd8" else len(data)  # after the start of image
     while data[at : at + 1] == b"\xff" and at + 9 <= len(data):
         marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # except DHT, JPG and DAC, all are frame headers
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # all are frame headers (SOF), except DHT, JPG and DAC
             return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
         if not 0xC4 <= marker <= 0xFE or 0xD0 <= marker <= 0xDA:  # a marker without a length, or a scan before its frame
             break

@@ -32,7 +32,10 @@ Evaluate = Callable[..., str]
 
 @pytest.fixture
 def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evaluate:
-    """evaluate("photos", ...) -> stdout. The folder has photos/a.png, photos/b.png, and styles/ with two pictures."""
+    """A function that runs livestyle evaluate with these arguments and returns stdout.
+
+    The working directory has photos/a.png, photos/b.png, and styles/ with two pictures.
+    """
     monkeypatch.chdir(tmp_path)
     for name in ("photos", "styles"):
         Path(name).mkdir()
@@ -81,7 +84,7 @@ def test_all_styles_at_several_sizes_with_one_sheet_per_size(evaluate: Evaluate)
     assert Path("figures/table.txt").read_text() == out
     assert len(json.loads(Path("figures/table.json").read_text())["readings"]) == 12
     height, width, _ = read_picture(Path("figures/sheet_48.jpg")).image.shape
-    # a heading, the style pictures as high as a photo, two photos; the photo's column and two styles'
+    # rows: a heading, the style pictures at a photo's height, two photos; columns: the photo, two styles
     assert (height, width) == (CAPTION + 3 * (48 + CAPTION) + GAP, GAP + 3 * (64 + GAP))
 
 
@@ -93,7 +96,7 @@ def test_iterations_are_counted_from_the_photo(evaluate: Evaluate) -> None:
     photo = read_picture(Path("photos/a.png")).image
     with Stylizer("wave", device="cpu") as stylizer:
         painted, before = (to_tensor(image)[None] for image in (stylizer(photo), photo))
-    weights = Weights(1, 3, 0.0001)  # content and total variation as the bundled style was trained
+    weights = Weights(1, 3, 0.0001)  # for content and total variation, the weights that the bundled style was trained with
     total = total_loss(yardstick, painted, before, grams, weights)
     descent = report["readings"][0]["descent"]
     assert descent["painted_total"] == pytest.approx(total, rel=1e-4)
@@ -125,7 +128,7 @@ def test_tables_after_ctrl_c_cover_the_photos_that_are_done(evaluate: Evaluate) 
 
 def test_tables_are_written_although_a_sheet_is_too_large(evaluate: Evaluate, capsys: pytest.CaptureFixture[str]) -> None:
     Path("styles/wave.png").rename("styles/wave.PNG")
-    size = ("--size", "33000x32")  # two side by side are more than a JPEG holds
+    size = ("--size", "33000x32")  # two side by side are wider than a JPEG can be
     with pytest.raises(OutputError, match="the picture has 660"):
         evaluate("photos/a.png", "-s", "wave", *size, *size, "-o", "figures", "--quiet")
     assert "mean and worst of 1 photo\n" in (out := capsys.readouterr().out)
@@ -168,14 +171,14 @@ def test_photo_that_cannot_be_measured_is_skipped(
     assert len(report["skipped"]) == 1
 
 
-def reading(style: str, missed: float, lost: float, iterations: int | None = None, photo: str = "a") -> Reading:
-    return Reading(style, photo, "own", Measure(missed, lost, {}), Descent(8.0, 2.0, iterations))
+def reading(style: str, style_loss: float, content_loss: float, iterations: int | None = None, photo: str = "a") -> Reading:
+    return Reading(style, photo, "own", Measure(style_loss, content_loss, {}), Descent(8.0, 2.0, iterations))
 
 
 def test_ratios_to_the_original_are_given_for_vgg_19_only() -> None:
     readings = [reading("wave", 0.64, 2.018), reading("ash", 1.0, 1.0)]
     table = losses_table(readings, "vgg_19")
-    assert [row[-2:] for row in table.rows] == [pytest.approx([2.0, 2.0]), [None, None]]  # its wave: .320, 1.009
+    assert [row[-2:] for row in table.rows] == [pytest.approx([2.0, 2.0]), [None, None]]  # the original's wave has .320 and 1.009
     assert "test5.jpg at 712x476" in table.notes[0]
     assert losses_table(readings, "random").notes == ()
 
@@ -218,4 +221,4 @@ def test_steadiness_table_has_a_column_per_clip_and_a_line_for_the_clips_themsel
     assert list(painted) == ["style", "pan", "zoom", "rotation", "passing", "pan 2"]
     assert clip["style"] == "(the clip)"
     assert all(0 < clip[name] < 0.2 < painted[name] for name in ("pan", "zoom", "rotation", "passing"))  # x 1000
-    assert clip["pan 2"] == pytest.approx(2, abs=0.1)  # the sensor's noise
+    assert clip["pan 2"] == pytest.approx(2, abs=0.1)  # the sensor noise that was added

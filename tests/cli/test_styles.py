@@ -25,7 +25,7 @@ from livestyle.style_files.file_format import (
 from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.style_files.thumbnail import make_thumbnail
 
-# its fixtures come from conftest: run, style_folder
+# the fixtures run, style_folder and user_data are in conftest.py
 
 Run = Callable[..., Any]
 
@@ -37,7 +37,7 @@ PICTURE = np.full((120, 90, 3), (200, 30, 60), np.uint8)
 
 @pytest.fixture
 def models(style_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """./models: ash and birch share a lite body, coal has its own, ash is there for full too. Beside it only the bundled ones."""
+    """./models: ash and birch share a lite body, coal includes its own, ash exists for full too. The user has no other styles."""
     monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / "home" / name)
     shutil.copytree(style_folder, tmp_path / "models")
     return tmp_path / "models"
@@ -48,7 +48,7 @@ def files(folder: Path) -> list[str]:
 
 
 def write(path: Path, like: Path, body_file: Path, thumbnail: bytes | None = None, **info: object) -> StyleHeader:
-    """Write a style for an existing body."""
+    """Write a style file without a body. like: the file of the rows. body_file: the file that has the body."""
     body = load_body(read_header(body_file))
     write_style_file(path, body, load_rows(read_header(like)) * 2, info, include_body=False, thumbnail=thumbnail)
     return read_header(path)
@@ -243,7 +243,7 @@ def test_invalid_new_names_are_refused(run: Run, models: Path, tmp_path: Path, o
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs file names of at most 255 bytes")
 def test_rename_is_undone_if_one_file_fails(run: Run, models: Path) -> None:
-    (models / ASH_FULL).rename(models / "ash.safetensors")  # renamed first, and its name stays short enough
+    (models / ASH_FULL).rename(models / "ash.safetensors")  # renamed first; its new name is short enough
     result = run("styles", "rename", "ash", "灰" * 80)
     assert result.code == 2
     assert "nothing was renamed" in result.error
@@ -263,7 +263,7 @@ def test_rename_notes_remaining_files_of_the_old_name(run: Run, models: Path) ->
 def test_removing_a_link_keeps_its_target(run: Run, models: Path) -> None:
     (models / ASH_FULL).unlink()
     (models / BIRCH).unlink()  # ash alone needs the body
-    (models / "alder.lite.safetensors").symlink_to(models / ASH)  # found before ash, which it stands for
+    (models / "alder.lite.safetensors").symlink_to(models / ASH)  # listed before ash, its target
     assert run("styles", "remove", "alder", "-y").code == 0
     assert files(models) == sorted([ASH, COAL, BODY])
 
@@ -401,7 +401,7 @@ def test_export_target(run: Run, models: Path, tmp_path: Path, words: list[str],
         (["coal", "-o", f"models/{BIRCH}"], "-y"),
         (["coal", "-o", f"models/{BIRCH}", "-n"], "exists"),
         (["coal", "-o", f"models/{BIRCH}/"], "cannot write"),
-        (["birch", "-o", f"models/{BODY}", "-y"], "input itself"),  # which ash needs too
+        (["birch", "-o", f"models/{BODY}", "-y"], "input itself"),  # a shared body, which ash needs too
         (["coal", "-o", "a\x1bb.safetensors"], "cannot be a name"),
         (["coal", "-o", "a:b.safetensors"], "cannot be a name"),
         (["coal", "-o", ".hidden.safetensors"], "cannot be a name"),
@@ -421,7 +421,7 @@ def test_invalid_exports_are_refused(run: Run, models: Path, tmp_path: Path, wor
     assert sorted(tmp_path.rglob("*")) == before
 
 
-# the rest
+# the group's options, and completion
 
 
 def test_json_option_before_the_subcommand_is_refused(run: Run, models: Path) -> None:

@@ -48,7 +48,7 @@ def test_style_from_a_picture_on_the_bundled_body(
     assert run("image", "tiles.png", "-o", "blend.png", "--style", "autumn:.5,wave:.5", "--quiet").code == 0
 
 
-def test_picture_does_not_get_the_origin_in_the_conf_file(run: Run, paintings: Path) -> None:
+def test_origin_in_the_conf_file_does_not_apply_to_pictures_from_the_command_line(run: Run, paintings: Path) -> None:
     words = ("-c", "wave", "--content", "drawn:scenes", "--model", "lite", "--loss-model", "random")
     result = run("train", "tiles.png", *words, *FAST, "--quiet")
     assert result.code == 0, result.err
@@ -107,7 +107,7 @@ def test_interrupted_training_writes_its_style(
     command = [sys.executable, "-m", "livestyle", "train", "tiles.png", *endless]
     process = subprocess.Popen(command, cwd=paintings, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        _, errors = interrupt(process, signal.SIGTERM)  # as systemd and `timeout` send it, to the loader's process too
+        _, errors = interrupt(process, signal.SIGTERM)  # as from systemd and `timeout`: also to the DataLoader's worker
     finally:
         process.kill()
     assert process.returncode == 130
@@ -148,7 +148,7 @@ loss_model_file: "pretrained/vgg_16.ckpt"
 
 
 def test_suggested_command_selects_the_new_style(run: Run, paintings: Path, user_data: Path) -> None:
-    """The original's conf file trains `full`; on a CPU, the name alone would select the bundled `lite`."""
+    """The original program's conf file trains `full`; on a CPU, the name alone would select the bundled `lite`."""
     for folder in ("conf", "img", "train2014"):
         (paintings / folder).mkdir()
     cv2.imwrite("img/wave.jpg", drawn.tiles())

@@ -1,4 +1,4 @@
-"""Blends of styles, as users write them."""
+"""Parsing of blends of styles."""
 
 from collections.abc import Mapping
 

@@ -43,7 +43,7 @@ def plain_rows() -> FloatArray:
 
 @pytest.fixture
 def good(body: Body, tmp_path: Path) -> Path:
-    """A style with its body."""
+    """A style file that includes its body."""
     path = tmp_path / "moss.lite.safetensors"
     write_style_file(path, body, plain_rows() * 1.5, {"origin": "a wood", "training": {"steps": 3}}, include_body=True)
     return path
@@ -65,7 +65,7 @@ def read_all(path: Path) -> None:
 
 
 def refused(path: Path) -> str:
-    """The message, one line that names the file."""
+    """Read the file and return the error message, which must be one line that names the file."""
     with pytest.raises(StyleError) as caught:
         read_all(path)
     message = str(caught.value)
@@ -175,7 +175,7 @@ def cut(path: Path) -> None:
 
 
 def declare_long_header(path: Path) -> None:
-    """A header length beyond the end of the file."""
+    """Write a header length that is beyond the end of the file."""
     path.write_bytes((2**40).to_bytes(8, "little") + b"{}")
 
 
@@ -291,7 +291,7 @@ def without(parameters: dict[str, FloatArray], name: str) -> dict[str, FloatArra
 def test_a_body_that_could_not_be_read_is_not_written(
     change_body: Callable[[dict[str, FloatArray]], dict[str, FloatArray]], message: str, tmp_path: Path, body: Body
 ) -> None:
-    """An importer's mistake is reported when it writes the file."""
+    """An importer learns of an invalid body when it writes the file."""
     path = tmp_path / "moss.safetensors"
     with pytest.raises(StyleError, match=message):
         write_style_file(path, Body(body.architecture, change_body(body.parameters)), plain_rows(), {})

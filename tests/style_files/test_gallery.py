@@ -1,4 +1,4 @@
-"""Finding styles and bodies on disk."""
+"""The gallery: styles and bodies on disk."""
 
 import os
 import shutil
@@ -85,7 +85,7 @@ def test_unreadable_folders_are_skipped_with_a_note(style_folder: Path, tmp_path
 SCRIPT = """
 import os
 from livestyle.style_files.gallery import Gallery, default_folders, user_folder
-Gallery()  # imports everything that is needed, which may be in a folder that setuid closes
+Gallery()  # imports all modules now, because the other user may not be allowed to read them
 if os.getuid() == 0:
     os.setuid(65534)  # root may enter every folder
 gallery = Gallery()
@@ -96,7 +96,7 @@ print(user_folder(), len(default_folders()), *gallery.notes, sep="\\n")
 @pytest.mark.skipif(sys.platform != "linux", reason="needs setuid and HOME as on Linux")
 @pytest.mark.parametrize(("home", "note_start"), [("closed", "skipped: cannot read the folder"), ("/", ""), (None, "")])
 def test_home_directory_without_permission_or_missing(tmp_path: Path, home: str | None, note_start: str) -> None:
-    """As in `docker run --user`."""
+    """The home directories that `docker run --user` leads to."""
     (tmp_path / "closed").mkdir(mode=0)
     place = {} if home is None else {"HOME": str(tmp_path / home)}
     environment = {key: value for key, value in os.environ.items() if key not in ("HOME", "XDG_DATA_HOME")} | place

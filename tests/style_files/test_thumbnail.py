@@ -89,7 +89,7 @@ def test_all_kinds_of_jpeg_are_decoded(path: Path) -> None:
 
 
 def larger(data: bytes, width: int, height: int) -> bytes:
-    """The same JPEG with another size in its frame header."""
+    """Replace the size in a JPEG's frame header."""
     at = data.index(b"\xff\xc0")
     return data[: at + 5] + height.to_bytes(2) + width.to_bytes(2) + data[at + 9 :]
 

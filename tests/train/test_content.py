@@ -19,7 +19,7 @@ Clip = Callable[..., Path]
 
 
 def write_pictures(folder: Path, count: int = 4) -> None:
-    """Pictures of grey levels 20, 40 ..., each with stripes of +-5, some in a subfolder."""
+    """Write pictures with grey levels of 20, 40 ... and stripes of +-5, every second one in a subfolder."""
     for number in range(count):
         path = folder / ("deep/er" if number % 2 else ".") / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +58,8 @@ def test_every_epoch_has_new_crops(tmp_path: Path) -> None:
 
 def test_zoom_1_crops_the_centre_as_the_original_does(tmp_path: Path) -> None:
     picture = np.zeros((32, 96, 3), np.uint8)
-    picture[:, 32:64] = (0, 0, 255)  # the middle third is red, in OpenCV's order
-    picture[:16, 32:64] = (0, 255, 0)
+    picture[:, 32:64] = (0, 0, 255)  # the lower half of the middle third is red, in OpenCV's BGR order
+    picture[:16, 32:64] = (0, 255, 0)  # the upper half is green
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     crop, _ = ContentCrops(tmp_path, 32, 1.0, seed=0)[0]
     assert torch.equal(crop[:, 16:], torch.tensor([1.0, 0, 0])[:, None, None].expand(3, 16, 32))
@@ -82,7 +82,7 @@ def test_unreadable_pictures_are_skipped_and_reported(tmp_path: Path) -> None:
 
 
 def test_crops_of_one_colour_are_replaced(tmp_path: Path) -> None:
-    """Such crops make gradients explode, and pictures with a white background have many of them."""
+    """Crops of one colour make gradients explode, and pictures with a white background have many such crops."""
     picture = np.full((64, 64, 3), 255, np.uint8)
     picture[24:40, 24:40] = 0  # a quarter of the crops at the largest zoom are white
     cv2.imwrite(str(tmp_path / "a.png"), picture)
@@ -108,7 +108,7 @@ def test_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
 
 
 def write_video(path: Path, frames: int) -> None:
-    """A lossless video whose frames have rising grey levels, with stripes of +-5."""
+    """Write a lossless video whose frames have increasing grey levels, with stripes of +-5."""
     import av  # after cv2, or windows hang on Linux
 
     with av.open(str(path), "w") as container:
@@ -125,7 +125,7 @@ def test_video_as_content(tmp_path: Path) -> None:
     write_video(tmp_path / "film.mkv", 12)
     crops = ContentCrops(tmp_path / "film.mkv", 32, 1.5, seed=0)
     assert len(crops) == 12
-    assert np.asarray(crops.pictures[0]).shape == (48, 64, 3)  # the short side at 32 times the zoom
+    assert np.asarray(crops.pictures[0]).shape == (48, 64, 3)  # not enlarged; the maximum for its short side is 32 times the zoom
     assert crops[5][0].shape == (3, 32, 32)
 
 
@@ -138,7 +138,7 @@ def test_frames_of_a_long_video_are_evenly_spaced(tmp_path: Path) -> None:
 
 
 def test_video_content_is_rotated_as_in_painting(make_clip: Clip) -> None:
-    path = make_clip("turned.mp4", range(4), rotation=90)  # 64x48, lying on its side
+    path = make_clip("turned.mp4", range(4), rotation=90)  # 64x48 pixels in the file, shown as 48x64
     crops = ContentCrops(path, 32, 1.0, seed=0)
     video = VideoFile(path, size=lambda width, height: (32, 43))
     for picture in crops.pictures:

@@ -38,7 +38,7 @@ def test_principal_components_by_hand() -> None:
 
 
 def test_student_equals_the_teacher_if_no_component_is_dropped() -> None:
-    """If activations have no more components than the factored convolutions keep, nothing is lost."""
+    """The factored convolutions are exact if activations have no more principal components than they keep."""
     teacher, student = random_teacher(), LossNetwork("own", LAYERS)
     with torch.no_grad():
         for name, convolution in teacher.convolutions.items():
@@ -60,12 +60,12 @@ def test_student_losses_are_0_for_the_teacher_and_1_for_a_zero_network() -> None
     assert max(student_losses(teacher, teacher, noise(0)).values()) < 1e-9
     parts = student_losses(blind, teacher, noise(0))
     assert all(parts[f"gram/{layer}"].item() == pytest.approx(1) for layer in LAYERS)  # |0 - G|^2 / |G|^2
-    assert all(parts[f"activations/{layer}"] >= 1 for layer in LAYERS)  # the mean counts too
+    assert all(parts[f"activations/{layer}"] >= 1 for layer in LAYERS)  # > 1: the mean is part of the error
 
 
 def test_distils_into_a_file_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"CROP": 32, "STYLES": 4, "FIT_PHOTOS": 2}.items():
-        monkeypatch.setattr(livestyle.train.distil, name, value)  # the real ones take a minute
+        monkeypatch.setattr(livestyle.train.distil, name, value)  # the real values take a minute
     indices = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23]  # torchvision's
     state: dict[str, Tensor] = {}
     for index, convolution in zip(indices, random_teacher().convolutions.values(), strict=True):
@@ -83,7 +83,7 @@ def test_distils_into_a_file_that_loads(tmp_path: Path, monkeypatch: pytest.Monk
     further = tmp_path / "further.safetensors"
     distil(tmp_path / "photos", tmp_path / "paintings", tmp_path / "vgg.safetensors", further, steps=1, seed=1, start=output)
     before, after = load_file(output), load_file(further)
-    assert all(torch.allclose(after[name], before[name], atol=2e-3) for name in before)  # one step from there
+    assert all(torch.allclose(after[name], before[name], atol=2e-3) for name in before)  # one step from the weights in output
     assert any(not torch.equal(after[name], before[name]) for name in before)
 
 
@@ -96,8 +96,8 @@ def test_bundled_network_has_the_expected_layers() -> None:
 
 @pytest.mark.skipif(not TEACHER.is_file(), reason="needs VGG-19's weights in ../shared")
 def test_bundled_network_agrees_with_its_teacher() -> None:
-    """Distances between style pictures: the relative style losses of pairs."""
-    found = (try_read_picture(path) for path in sorted((SHARED / "styles").glob("*.jpg")))  # with candy, an unseen one
+    """Both networks give similar relative style losses for pairs of style pictures."""
+    found = (try_read_picture(path) for path in sorted((SHARED / "styles").glob("*.jpg")))  # also the unseen candy
     pictures = [cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA) for picture in found if picture is not None]
     small = [style_tensor(picture, 96) for picture in pictures]
     distances = []

@@ -1,4 +1,4 @@
-"""The real trainer on a tiny set: pictures drawn by code, the random loss network, crops of 32 pixels."""
+"""The training loop, with tiny settings: pictures drawn by code, the random loss network, crops of 32 pixels."""
 
 import dataclasses
 import json
@@ -84,7 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start processes that are terminated at the end of the test."""
+    """A function that starts processes, which are terminated at the end of the test."""
     started: list[subprocess.Popen[str]] = []
 
     def popen(command: list[str]) -> subprocess.Popen[str]:
@@ -99,7 +99,7 @@ def start() -> Iterator[Start]:
 
 
 def run(resume: bool = False, overwrite: bool = False, **keys: Any) -> Summary:
-    """Train with the keys of TINY and these."""
+    """Train with the keys of TINY, and these keys added or replaced."""
     summary = train(tiny(**keys), CPU, resume, overwrite, quiet=True, warn=lambda message: None)
     assert summary is not None
     return summary
@@ -116,7 +116,7 @@ def weights(models: str, step: int, naming: str = "run") -> dict[str, torch.Tens
 
 
 def painted(models: str, step: int, photo: torch.Tensor) -> torch.Tensor:
-    """A photo painted in the second style."""
+    """Paint a photo in the second style, with the weights of a step."""
     painter = Painter(TransformerNetwork(ARCHITECTURES["lite"]), 2)
     painter.load_state_dict(weights(models, step))
     with torch.no_grad():
@@ -139,8 +139,8 @@ def test_training_lowers_the_losses() -> None:
     assert last["total"] == pytest.approx(sum(last[name] for name in parts), rel=1e-4)
 
 
-@pytest.mark.parametrize(("architecture", "halved"), [("full", 1), ("lite", 2)])
-def test_painter_measures_the_overshoot_of_each_picture(architecture: str, halved: int) -> None:
+@pytest.mark.parametrize(("architecture", "divisor"), [("full", 1), ("lite", 2)])  # of a sigmoid's input: see OvershootOps
+def test_painter_measures_the_overshoot_of_each_picture(architecture: str, divisor: int) -> None:
     torch.manual_seed(0)
     painter = Painter(TransformerNetwork(ARCHITECTURES[architecture]), 2).requires_grad_(False)
     photo = torch.rand(2, 3, 32, 40)
@@ -152,7 +152,7 @@ def test_painter_measures_the_overshoot_of_each_picture(architecture: str, halve
     else:
         painter.network.convolutions["out"].bias += 20 * torch.ones(48)
     after = painter(photo, torch.tensor([0, 1]))[1]
-    assert after[1].item() == pytest.approx((20 / halved - 3) ** 2, rel=0.2)
+    assert after[1].item() == pytest.approx((20 / divisor - 3) ** 2, rel=0.2)
 
 
 def forward_tiny(ops: Any, photo: Any) -> Any:
@@ -360,7 +360,7 @@ def test_two_processes_train_as_one_with_twice_the_batch_size(start: Start) -> N
     assert errors.count("warning: only 2 steps are planned") == 1  # only the first process prints
     run(steps=2, batch_size=4, model_path="alone")
     run(steps=2, batch_size=2, model_path="half")  # the crops of the first process only
-    # not bit for bit: if a gradient has only rounding errors, Adam turns them into steps
+    # not bit for bit: where a gradient consists of rounding errors only, Adam still takes steps of full length
     photo = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     together, alone, half = (painted(models, 2, photo) for models in ("models", "alone", "half"))
     assert (together - alone).abs().mean() < 0.1 * (half - alone).abs().mean()
@@ -515,7 +515,7 @@ def test_content_deleted_during_training_is_skipped() -> None:
     for number in range(3):
         cv2.imwrite(f"photos/{number}.png", drawn.draw_content("drawn:scenes")[number])
 
-    def remove(_message: str) -> None:  # called by the warning of few steps: after the content was listed, before the first step
+    def remove(_message: str) -> None:  # called by the warning about few steps, after listing the content, before the first step
         Path("photos/0.png").unlink()
         Path("photos/1.png").write_bytes(Path("photos/1.png").read_bytes()[:50])
 
@@ -580,7 +580,7 @@ def test_style_picture_of_one_colour_or_pixel_is_an_error(picture: np.ndarray, m
 
 
 def test_original_conf_trains_full_with_vgg_19(folder: Path) -> None:
-    """The original's keys unchanged, with fewer steps and smaller crops."""
+    """The keys of the original program's conf file, with fewer steps and smaller crops."""
     (folder / "img").mkdir()
     (folder / "train2014").mkdir()
     rng = np.random.default_rng(0)
@@ -638,7 +638,7 @@ def test_training_rows_only_leaves_the_body_unchanged() -> None:
     last = run(**keys, model_path="stopped", steps=60, resume=True).losses
     assert last["total"] < 0.9 * first["total"]
     header = read_header(Path("stopped/new.lite.safetensors"))
-    assert header.has_body  # a single file, for sharing
+    assert header.has_body  # the style is a single file, for sharing
     trained = load_body(header).parameters
     assert all(trained[name].tobytes() == body[name].tobytes() for name in body)
     assert header.body_hash == Gallery().models("one")["lite"].body_hash  # so the styles can be blended

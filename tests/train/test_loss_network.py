@@ -115,7 +115,7 @@ def test_error_names_the_format_and_the_option_to_use(tmp_path: Path, name: str,
 
 
 def test_folder_in_place_of_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="is a folder, which is not read"):
+    with pytest.raises(TrainingError, match="is a folder, which is not supported"):
         load_loss_network("vgg_16", tmp_path, ["conv1_1"])
 
 

@@ -1,4 +1,4 @@
-"""The slow method, iteration by iteration, and `livestyle optimize`."""
+"""Optimising a picture with L-BFGS, iteration by iteration, and `livestyle optimize`."""
 
 import itertools
 import json
@@ -114,7 +114,7 @@ def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """photo.png and stripes.png."""
+    """A folder with photo.png and stripes.png."""
     write_picture(tmp_path / "photo.png", drawn.draw_content("drawn:scenes")[0][:48, :64])
     write_picture(tmp_path / "stripes.png", drawn.draw_style("drawn:stripes"))
     return tmp_path

@@ -1,4 +1,4 @@
-"""The optimizers, compared with arithmetic by hand."""
+"""The optimizers, compared with steps computed by hand."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from livestyle.train.painter import Painter
 
 
 def quintic(value: float) -> float:
-    """Jordan's polynomial, five times."""
+    """Apply Jordan's polynomial five times."""
     for _ in range(5):
         value = 3.4445 * value - 4.7750 * value**3 + 2.0315 * value**5
     return value
@@ -29,7 +29,7 @@ def test_orthogonalise_brings_singular_values_near_1_and_keeps_the_vectors(shape
 def test_two_steps_of_muon_on_a_diagonal_convolution() -> None:
     weight = nn.Parameter(torch.zeros(2, 2, 1, 1))
     muon = Muon([{"params": [weight], "lr": 0.1}])
-    along = torch.zeros(2)  # the two numbers on the diagonal
+    diagonal = torch.zeros(2)  # the diagonal of the weight
     momentum = torch.zeros(2)
     for gradient in (torch.tensor([3.0, 4.0]), torch.tensor([-1.0, 4.0])):
         weight.grad = torch.diag(gradient)[:, :, None, None]
@@ -37,8 +37,8 @@ def test_two_steps_of_muon_on_a_diagonal_convolution() -> None:
         momentum = 0.95 * momentum + 0.05 * gradient
         update = 0.05 * gradient + 0.95 * momentum
         update = update / update.norm()
-        along -= 0.1 * 0.2 * 2**0.5 * torch.tensor([quintic(value) for value in update.tolist()])
-    torch.testing.assert_close(weight.detach()[:, :, 0, 0], torch.diag(along))
+        diagonal -= 0.1 * 0.2 * 2**0.5 * torch.tensor([quintic(value) for value in update.tolist()])
+    torch.testing.assert_close(weight.detach()[:, :, 0, 0], torch.diag(diagonal))
 
 
 def test_muon_on_a_group_equals_muon_on_each_parameter() -> None:
@@ -76,11 +76,11 @@ def test_every_parameter_has_exactly_one_optimizer() -> None:
 
 def test_step_optimizers_scales_the_initial_learning_rates() -> None:
     moved = []
-    for share in (1.0, 0.25):
+    for factor in (1.0, 0.25):
         layer = nn.Conv2d(1, 1, 1)
         before = [parameter.detach().clone() for parameter in layer.parameters()]
         layer(torch.ones(1, 1, 2, 2)).sum().backward()
-        step_optimizers(make_optimizers(layer, 1e-2), share)
+        step_optimizers(make_optimizers(layer, 1e-2), factor)
         moved.append([(parameter - old).item() for parameter, old in zip(layer.parameters(), before, strict=True)])
     assert moved[1] == pytest.approx([0.25 * each for each in moved[0]], rel=1e-3)
     assert moved[0][1] == pytest.approx(-1e-2, rel=1e-3)  # Adam's first step is as long as the rate

@@ -1,4 +1,4 @@
-"""Warping error and flicker: values by hand, drawn clips, and real clips."""
+"""Warping error and flicker: values worked out by hand, drawn clips, and real clips."""
 
 from pathlib import Path
 
@@ -56,17 +56,17 @@ def test_pixels_that_leave_the_picture_are_not_inside() -> None:
 
 
 def test_pixels_hidden_by_a_moving_object_are_not_seen_in_both() -> None:
-    """Columns 4-7 of 12 go two to the right, over 8 and 9, which are at rest."""
+    """Columns 4 to 7 of 12 move two pixels to the right and hide columns 8 and 9, which do not move."""
     flow, back = constant(5, 12, 0, 0), constant(5, 12, 0, 0)
     flow[:, 4:8, 0], back[:, 6:10, 0] = 2, -2
     seen = seen_in_both(flow, back)
-    # 3 and 7: flow changes abruptly to the right of them, 1 x 4 > .01 x 4 + .002. 8 and 9: hidden, 4 > .01 x 4 + .5
+    # 3 and 7: the flow changes abruptly to their right, 1 x 4 > .01 x 4 + .002. 8 and 9 are hidden: 4 > .01 x 4 + .5
     expected = [True, True, True, False, True, True, True, False, False, False, True, True]
     np.testing.assert_array_equal(seen, [expected] * 5)
 
 
 def test_flows_that_agree_within_the_tolerance_are_trusted() -> None:
-    """|.6|^2 = .36 < .5; |.8|^2 = .64 > .5 + .01 (.8^2 + 0)."""
+    """Flows that differ by .6 are trusted, .6^2 = .36 < .5; by .8 they are not, .8^2 = .64 > .5 + .01 (.8^2 + 0)."""
     assert seen_in_both(constant(4, 4, 0.0, 0), constant(4, 4, 0.6, 0)).all()
     assert not seen_in_both(constant(4, 4, 0.0, 0), constant(4, 4, 0.8, 0)).any()
 
@@ -92,7 +92,7 @@ def test_shift_by_whole_pixels_has_no_warping_error(x: int, y: int) -> None:
 
 
 def test_warping_error_by_hand() -> None:
-    """One pixel of two is seen; its colours are off by .1, .2 and .5: (.01 + .04 + .25) / 3."""
+    """One of two pixels is visible in both; its channels differ by .1, .2 and .5: (.01 + .04 + .25) / 3."""
     previous = np.array([[[0.5, 0.5, 0.5], [0.0, 0.0, 0.0]]])
     current = np.array([[[0.6, 0.3, 1.0], [1.0, 1.0, 1.0]]])
     seen = np.array([[True, False]])
@@ -106,7 +106,7 @@ def test_warping_error_of_uint8_is_on_a_scale_of_1() -> None:
 
 
 def test_error_of_a_clip_is_the_mean_over_its_pairs() -> None:
-    """Brightness 0, 51, 51: .04 and 0. A pair without pixels that are seen in both does not count."""
+    """Brightness 0, 51, 51 has errors of .04 and 0. A pair without pixels that are visible in both does not count."""
     frames = [np.full((4, 4, 3), value, np.uint8) for value in (0, 51, 51)]
     seen = np.ones((4, 4), bool)
     flows = [constant(4, 4, 0, 0)] * 2
@@ -119,13 +119,13 @@ def test_error_of_a_clip_is_the_mean_over_its_pairs() -> None:
 
 
 def test_flicker_by_hand() -> None:
-    """One value of three goes 0, 3, 6: its standard deviation is 3, the others' 0."""
+    """One of three channels changes, 0, 3, 6: its standard deviation is 3, that of the others 0."""
     pictures = [np.array([[[value, 7, 200]]], np.uint8) for value in (0, 3, 6)]
     assert flicker(pictures) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_noise_of_a_still_clip_has_the_declared_sigma() -> None:
-    """Rounding to whole levels adds a variance of 1/12; nine frames estimate a deviation 3 % too small (c4 = .9693)."""
+    """Rounding to whole levels adds a variance of 1/12; estimates from nine frames are 3 % too small (c4 = .9693)."""
     clip = still("grey", np.full((60, 80, 3), 128, np.uint8), frames=9)
     assert flicker(clip.frames) == pytest.approx(0.9693 * np.sqrt(4 + 1 / 12), abs=0.02)
     assert not np.array_equal(clip.frames[0], clip.frames[1])
@@ -136,7 +136,7 @@ def test_noise_of_a_still_clip_has_the_declared_sigma() -> None:
 
 
 def test_drawn_motion_is_exact(drawn: list[MovingClip]) -> None:
-    """What is left are a linear interpolation's blur and 8 bits; where the flow is half a pixel off, much more."""
+    """Exact flow leaves only errors of linear interpolation and rounding; flow that is half a pixel off leaves larger ones."""
     for clip in drawn:
         exact = clip.unsteadiness(clip.frames)
         off = MovingClip(clip.name, clip.frames, [flow + np.float32(0.5) for flow in clip.flows], clip.seen)
@@ -146,7 +146,7 @@ def test_drawn_motion_is_exact(drawn: list[MovingClip]) -> None:
 
 
 def test_drawn_flows_by_hand(drawn: list[MovingClip]) -> None:
-    """The camera goes 1.7 to the right and .6 up a frame, so the scene the other way; a zoom grows from the middle."""
+    """The camera moves 1.7 pixels right and 0.6 up per frame, so the scene moves left and down; a zoom is about the centre."""
     flows = {clip.name: clip.flows[0] for clip in drawn}
     np.testing.assert_allclose(flows["pan"], constant(90, 160, -1.7, 0.6), atol=1e-4)
     y, x = np.mgrid[:90, :160]
@@ -159,16 +159,16 @@ def test_drawn_flows_by_hand(drawn: list[MovingClip]) -> None:
     np.testing.assert_allclose(flows["passing"][5, 5], (0.8, -0.3), atol=1e-4)
 
 
-def test_the_disc_s_rim_counts_as_not_seen(drawn: list[MovingClip]) -> None:
+def test_edge_of_the_disc_counts_as_not_visible(drawn: list[MovingClip]) -> None:
     passing = next(clip for clip in drawn if clip.name == "passing")
     seen = passing.seen[0]
-    assert seen[45, 80]  # the disc's middle
-    assert seen[45, 20]  # the scene's
+    assert seen[45, 80]  # the centre of the disc
+    assert seen[45, 20]  # the scene
     assert not seen[45, 79 - 22 : 79 - 19].all()  # its radius is 22
     assert 0.9 < seen.mean() < 0.99
 
 
-def test_dis_finds_what_was_drawn(drawn: list[MovingClip]) -> None:
+def test_dis_finds_the_drawn_motion(drawn: list[MovingClip]) -> None:
     for clip in drawn:
         followed = track_motion(clip.name, clip.frames)
         assert np.median(np.linalg.norm(followed.flows[0] - clip.flows[0], axis=-1)) < 0.3, clip.name
@@ -181,11 +181,11 @@ def test_drawn_clips_are_the_same_each_time(drawn: list[MovingClip]) -> None:
         np.testing.assert_array_equal(one.frames, other.frames)
 
 
-# a painter's figures
+# measuring a painter
 
 
-def test_measure_puts_the_painting_beside_the_photos(drawn: list[MovingClip]) -> None:
-    """A painter who halves all contrasts halves differences: a quarter of the warping error, half of the flicker."""
+def test_steadiness_of_a_painted_clip_is_compared_with_the_clip_itself(drawn: list[MovingClip]) -> None:
+    """A painter that halves all values also halves differences: a quarter of the warping error, half of the flicker."""
 
     def halved(photo: Image) -> Image:
         return photo // 2
@@ -202,10 +202,10 @@ def test_measure_puts_the_painting_beside_the_photos(drawn: list[MovingClip]) ->
 def test_flickering_painter_has_a_high_ratio(drawn: list[MovingClip]) -> None:
     rng = np.random.default_rng(0)
 
-    def restless(photo: Image) -> Image:
+    def add_noise(photo: Image) -> Image:
         return np.clip(photo + rng.normal(0, 20, photo.shape), 0, 255).astype(np.uint8)
 
-    assert all(measure_steadiness(restless, clip).ratio > 20 for clip in drawn)
+    assert all(measure_steadiness(add_noise, clip).ratio > 20 for clip in drawn)
 
 
 def test_painter_is_called_with_the_frames_in_order(drawn: list[MovingClip]) -> None:

@@ -1,4 +1,4 @@
-"""The temporal loss: known warps, and a loss of 0 for paintings that move along."""
+"""The temporal loss: known warps, and a loss of 0 for paintings that move with their photo."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ STILL_FIRST = 3  # with this seed the first of two pictures is still, and the se
 
 
 def moved_by(x: float, y: float) -> RandomWarp:
-    """A warp that shifts every picture: the pixel at (x, y) moves to (0, 0)."""
+    """A warp that shifts every picture so that the pixel at (x, y) moves to (0, 0)."""
     motion = RandomWarp(2, SIZE, seed=STILL_FIRST)
     line = torch.arange(SIZE, dtype=torch.float32)
     places = torch.stack([line.expand(SIZE, SIZE) + x, line[:, None].expand(SIZE, SIZE) + y], 2)
@@ -29,7 +29,7 @@ def test_shift_by_whole_pixels_is_exact() -> None:
     assert torch.allclose(warped[:, :, :-5, :-3], x[:, :, 5:, 3:], atol=1e-4)
 
 
-def test_loss_is_0_for_paintings_that_move_along_and_the_mean_square_for_others() -> None:
+def test_loss_is_0_for_paintings_that_move_with_the_photo_and_the_mean_square_for_others() -> None:
     x = pictures()
     motion = moved_by(2, 0)
     assert motion.loss(x, motion.warp(x)).abs().max() < 1e-9
@@ -61,6 +61,6 @@ def test_warp_depends_on_its_seed_only() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_no_copies_of_no_pictures() -> None:
+def test_warp_of_no_pictures_makes_no_copies() -> None:
     x = pictures()
     assert RandomWarp(0, SIZE, 1).noisy_copies(x[:0]).shape == (0, 3, SIZE, SIZE)

@@ -26,17 +26,17 @@ def is_drawn(name: Any) -> bool:
 
 
 def draw_style(name: Any) -> np.ndarray:
-    """`drawn:stripes` or `drawn:tiles` -> (256, 256, 3) uint8 RGB."""
+    """Draw `drawn:stripes` or `drawn:tiles`, (256, 256, 3) uint8 RGB. Raises TrainingError for other names."""
     return _pick(name, STYLES)()
 
 
 def draw_content(name: Any) -> list[np.ndarray]:
-    """`drawn:scenes` -> pictures, (256, 256, 3) uint8 RGB."""
+    """Draw `drawn:scenes`, `drawn:leaves` or `drawn:world`, (256, 256, 3) uint8 RGB. Raises TrainingError for other names."""
     return _pick(name, CONTENTS)()
 
 
 def stripes() -> np.ndarray:
-    """Wavy bands of five colours with dark outlines."""
+    """Draw wavy bands of five colours with dark outlines."""
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     height = (y + 10 * np.sin(x / 14) + 5 * np.sin(x / 6 + y / 19)) / 11
     picture: np.ndarray = np.array(INK, np.uint8)[np.floor(height).astype(int) % len(INK)]
@@ -45,7 +45,7 @@ def stripes() -> np.ndarray:
 
 
 def tiles() -> np.ndarray:
-    """Irregular tiles (Voronoi cells) of five colours with light joints."""
+    """Draw irregular tiles (Voronoi cells) of five colours with light joints."""
     rng = np.random.default_rng(1)
     points = rng.uniform(0, SIDE, (180, 2))
     grid = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1, 1)  # (2, H W, 1)
@@ -58,12 +58,12 @@ def tiles() -> np.ndarray:
 
 
 def scenes() -> list[np.ndarray]:
-    """Landscapes: a sky with a sun, hills, houses and trees, some grain."""
+    """Draw landscapes: a sky with a sun, hills, houses and trees, with some grain."""
     return [_scene(np.random.default_rng(number)) for number in range(SCENES)]
 
 
 def texture(rng: np.random.Generator) -> np.ndarray:
-    """A texture of a random kind and palette, (256, 256, 3) uint8 RGB."""
+    """Draw a texture of a random kind and palette, (256, 256, 3) uint8 RGB."""
     palette = rng.integers(0, 256, (int(rng.integers(3, 8)), 3))
     palette[0], palette[1] = palette[0] // 5, 255 - palette[1] // 5  # one dark colour, one light colour
     kind = (_strokes, _leaves, _bands)[int(rng.integers(3))]
@@ -72,7 +72,7 @@ def texture(rng: np.random.Generator) -> np.ndarray:
 
 
 def leaves() -> list[np.ndarray]:
-    """Dead leaves: discs, blocks and shards of all sizes that overlap, with the statistics of photos (Lee et al. 2001)."""
+    """Draw overlapping polygons of all sizes: the dead leaves model, which has the statistics of photos (Lee et al. 2001)."""
     pictures = []
     for number in range(SCENES):
         rng = np.random.default_rng((number, 1))
@@ -83,7 +83,7 @@ def leaves() -> list[np.ndarray]:
 
 
 def world() -> list[np.ndarray]:
-    """A varied set for training without photos: scenes, dead leaves, and crops of the demo scene, a lake at dusk."""
+    """Draw a varied set for training without photos: scenes, dead leaves, and crops of the demo source, a lake at dusk."""
     lake = DemoScene(640, 360, rate=Fraction(1, 7), seconds=7 * SCENES)  # a picture every seven seconds
     views = []
     for number in range(SCENES):
@@ -95,7 +95,7 @@ def world() -> list[np.ndarray]:
 
 
 def _strokes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """Brush strokes along a smooth field of directions, of varying lightness."""
+    """Draw brush strokes of varying lightness along a smooth field of directions, (256, 256, 3) uint8."""
     picture = np.full((SIDE, SIDE, 3), palette[0], np.uint8)
     angles = cv2.resize(rng.uniform(-2, 2, (4, 4)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) + rng.uniform(0, np.pi)
     length, width = rng.uniform(8, 40), int(rng.integers(2, 8))
@@ -110,7 +110,7 @@ def _strokes(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
 
 
 def _leaves(rng: np.random.Generator, palette: np.ndarray, largest: float | None = None) -> np.ndarray:
-    """Overlapping shapes, with or without an outline."""
+    """Draw overlapping polygons, with or without an outline. largest: their maximum radius in pixels; None: random."""
     picture = np.full((SIDE, SIDE, 3), palette[0], np.uint8)
     largest, outline = largest or rng.uniform(10, 50), int(rng.integers(0, 3))
     kind = int(rng.integers(3))
@@ -127,7 +127,7 @@ def _leaves(rng: np.random.Generator, palette: np.ndarray, largest: float | None
 
 
 def _bands(rng: np.random.Generator, palette: np.ndarray) -> np.ndarray:
-    """Bands along the contour lines of a smooth height map, with or without joints."""
+    """Draw bands along the contour lines of a smooth height map, with or without joints, (256, 256, 3)."""
     hills = sum(
         cv2.resize(rng.normal(0, weight, (size, size)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         for size, weight in ((4, 1.0), (9, 0.4), (24, 0.12))

@@ -1,6 +1,6 @@
 """Style pictures for extra styles: many different ones, so that the body learns what styles have in common.
 
-On such a body, a new style can be learned by its rows alone (Dumoulin et al. 2017, section 3.2).
+A new style can then be learned by training its rows only, on that body (Dumoulin et al. 2017, section 3.2).
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,11 @@ SIDE = 256  # pixels
 
 
 def variation(number: int, pictures: Sequence[np.ndarray], photo: np.ndarray, seed: int) -> np.ndarray:
-    """Extra style picture `number`, (256, 256, 3) uint8 RGB. In turn: a rotated, recoloured part of one of `pictures`, a drawn
-    texture, another such part, and the recoloured photo. pictures, photo: (H, W, 3) uint8 RGB."""
+    """Make extra style picture `number`, (256, 256, 3) uint8 RGB. The random choices depend on number and seed only.
+
+    Kinds in turn: a rotated and recoloured part of one of `pictures`, a drawn texture, another such part, the recoloured photo.
+    pictures, photo: (H, W, 3) uint8 RGB.
+    """
     rng = np.random.default_rng((seed, number))
     kind = number % 4
     if kind == 1:
@@ -27,7 +30,7 @@ def variation(number: int, pictures: Sequence[np.ndarray], photo: np.ndarray, se
 
 
 def random_part(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random part of a picture, rotated by any angle, mirrored or not, (256, 256, 3)."""
+    """Cut out a random part of a picture, rotated by a random angle, mirrored or not. (H, W, 3) uint8 -> (256, 256, 3) uint8."""
     height, width = picture.shape[:2]
     zoom = SIDE / (min(height, width) * rng.uniform(0.4, 1))
     turn = cv2.getRotationMatrix2D((width * rng.uniform(0.3, 0.7), height * rng.uniform(0.3, 0.7)), rng.uniform(0, 360), zoom)
@@ -37,7 +40,7 @@ def random_part(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The picture with random hue rotation, contrast (sometimes inverted), saturation and tint."""
+    """Change a picture's hue, contrast (sometimes inverted), saturation and tint at random. (H, W, 3) uint8 -> the same shape."""
     axis, angle = np.full(3, 3**-0.5), rng.uniform(0, 2 * np.pi)
     turn, _ = cv2.Rodrigues(axis * angle)
     centred = (picture.astype(np.float64) - 127.5) @ turn.T

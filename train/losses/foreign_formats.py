@@ -1,4 +1,4 @@
-"""Recognise weights files of other frameworks, by their first and last bytes. For error messages only."""
+"""Recognise weights files of other frameworks by name, first bytes and last bytes, for error messages only."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ SSTABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # the last bytes of every Ten
 
 
 def describe_format(file: Path) -> str:
-    """The format of a file that is not safetensors, in a few words: "a TensorFlow checkpoint"."""
+    """Name the format of a file that is not valid safetensors: "a TensorFlow checkpoint"."""
     if file.is_dir():
         return "a folder"
     try:
@@ -30,7 +30,7 @@ def describe_format(file: Path) -> str:
 
 
 def _is_graph(head: bytes) -> bool:
-    """Whether this is a frozen GraphDef: it starts with a node, field 1, whose own field 1 is its name, in letters."""
-    position = next((i + 1 for i, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)  # after the node's length
+    """Whether this is a frozen GraphDef (protobuf): it starts with a node (field 1), which starts with its name (field 1)."""
+    position = next((i + 1 for i, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)  # after the node's length, a varint
     name = head[position + 2 : position + 5]
     return head[0] == 0x0A and position > 0 and head[position] == 0x0A and len(name) == 3 and name.isascii() and name.isalnum()

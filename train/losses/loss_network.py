@@ -1,12 +1,12 @@
-"""The loss networks: frozen, with ReLU activations named conv1_1, conv1_2 ...
+"""The loss networks: frozen networks whose activations after ReLU are named conv1_1, conv1_2 ...
 
 - vgg_16, vgg_19 (Simonyan and Zisserman 2015): input RGB 0-255 minus the ImageNet mean, as for the original program's weights and
   torchvision's IMAGENET1K_FEATURES.
 - vgg_19_sixteenth: a VGG-19 with a quarter of the channels (Collaborative Distillation, Wang et al. 2020), about a sixteenth of
   the arithmetic; fast enough to train on a CPU.
-- random: the same shape with random filters, and no file. They respond to colour and texture, but not to objects (He et al. 2016,
-  "A Powerful Generative Model Using Random Weights for the Deep Image Representation").
-- own: bundled. A VGG-19 with factored convolutions, about a ninth of its weights, distilled by livestyle.train.distil.
+- random: as vgg_19_sixteenth, but with random filters, so it needs no file. It responds to colour and texture, but not to objects
+  (He et al. 2016, "A Powerful Generative Model Using Random Weights for the Deep Image Representation").
+- own: bundled; a VGG-19 with factored convolutions and about a ninth of the weights, distilled by livestyle.train.distil.
 """
 
 import importlib.resources
@@ -36,13 +36,15 @@ LOSS_MODELS = tuple(DEPTHS)
 
 
 def layer_names(model: str) -> list[str]:
-    """conv1_1, conv1_2, conv2_1 ...: block and number, in the order of execution."""
+    """The names of a loss network's layers, by block and number in the order of execution: conv1_1, conv1_2, conv2_1 ..."""
     return [f"conv{block}_{number}" for block, depth in enumerate(DEPTHS[model], 1) for number in range(1, depth + 1)]
 
 
 def narrow_convolution(inputs: int, outputs: int) -> nn.Sequential:
-    """A factored 3 x 3 convolution: 1 x 1 to fewer channels, 3 x 3, 1 x 1 to all channels. About a ninth of the weights and of
-    the arithmetic (Tucker-2, Kim et al. 2016)."""
+    """A factored 3 x 3 convolution: 1 x 1 to a quarter of the channels, 3 x 3, then 1 x 1 to all channels.
+
+    It has about a ninth of the weights and of the arithmetic (Tucker-2, Kim et al. 2016).
+    """
     return nn.Sequential(
         nn.Conv2d(inputs, inputs // NARROWING, 1, bias=False),
         nn.Conv2d(inputs // NARROWING, outputs // NARROWING, 3, padding=1, bias=False),
@@ -51,7 +53,10 @@ def narrow_convolution(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class LossNetwork(nn.Module):
-    """RGB in [0, 1], (N, 3, H, W) -> {layer: activations after ReLU, (N, C, h, w)}. Built only as deep as `layers` need."""
+    """The convolutional layers of a loss network, up to the deepest of `layers`.
+
+    Called with pictures, (N, 3, H, W) RGB in [0, 1], and the layers wanted; returns layer -> ReLU output, (N, C, h, w).
+    """
 
     def __init__(self, model: str, layers: Iterable[str]) -> None:
         super().__init__()
@@ -86,10 +91,11 @@ class LossNetwork(nn.Module):
 
 
 def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> LossNetwork:
-    """Build the network and load its weights, from the file (safetensors) or by torchvision's hash-checked download. Frozen.
+    """Build a frozen loss network and load its weights from the file (safetensors), or from torchvision's hash-checked download.
 
-    The file's keys are torchvision's (`features.0.weight`), for vgg_19_sixteenth Collaborative Distillation's (`conv11.weight`),
-    for own this network's. Raises TrainingError that names the places searched and how to get the weights.
+    The file's keys are those of torchvision (`features.0.weight`); for vgg_19_sixteenth those of Collaborative Distillation
+    (`conv11.weight`); for own those of LossNetwork. Raises TrainingError; the message names the places searched and says how to
+    get the weights.
     """
     network = LossNetwork(model, layers)
     if model == "own" and file is None:
@@ -99,12 +105,12 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
     elif file is not None and file.exists():
         state = _read(model, file, network)
     elif model == "own":
-        raise TrainingError(f"no weights for own: {file} does not exist; leave --loss-model-file out to take the bundled ones")
+        raise TrainingError(f"no weights for own: {file} does not exist; leave out --loss-model-file to use the bundled weights")
     elif model == "vgg_19_sixteenth":
         looked = f"{file} does not exist" if file else "the conf file names no loss_model_file"
         raise TrainingError(
             f"no weights for {model}: {looked}; name a safetensors file with --loss-model-file (the weights are "
-            "on github.com/MingSun-Tse/Collaborative-Distillation), or take --loss-model vgg_16"
+            "on github.com/MingSun-Tse/Collaborative-Distillation), or use --loss-model vgg_16"
         )
     else:
         state = _download(model, file, network)
@@ -113,7 +119,7 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
 
 
 def _keys(model: str, network: LossNetwork) -> dict[str, str]:
-    """Parameter names of LossNetwork -> keys in weights files."""
+    """Map the parameter names of a LossNetwork to the keys in its weights files."""
     if model == "own":
         return {name: name for name in network.state_dict()}
     keys: dict[str, str] = {}
@@ -129,12 +135,12 @@ def _keys(model: str, network: LossNetwork) -> dict[str, str]:
 
 
 def _caffe_normalisation() -> dict[str, Tensor]:
-    """The first layer's weights: [0, 1] -> 0-255 minus the ImageNet mean."""
+    """The weights of `normalise` that scale [0, 1] to 0-255 and subtract the ImageNet mean, as Caffe's VGG expects."""
     return {"normalise.weight": torch.eye(3)[:, :, None, None] * 255, "normalise.bias": -torch.tensor(MEAN_255)}
 
 
 def _read(model: str, file: Path, network: LossNetwork) -> dict[str, Tensor]:
-    """Read the tensors that the network needs, and no others, once their names and shapes are validated."""
+    """Read only the tensors that the network needs, after validating their names and shapes. Raises TrainingError."""
     try:
         with safe_open(file, framework="pt") as weights:
             keys = set(weights.keys())
@@ -146,8 +152,8 @@ def _read(model: str, file: Path, network: LossNetwork) -> dict[str, Tensor]:
                 state[name] = weights.get_tensor(key).float()
     except (SafetensorError, OSError, ValueError) as error:
         raise TrainingError(
-            f"{file} is {describe_format(file)}, which is not read; use --loss-model-file FILE.safetensors (torchvision's keys), "
-            "or take loss_model_file out of the conf file to download torchvision's weights"
+            f"{file} is {describe_format(file)}, which is not supported; use --loss-model-file FILE.safetensors (torchvision's "
+            "keys), or remove loss_model_file from the conf file to download torchvision's weights"
         ) from error
     if not all(torch.isfinite(value).all() for value in state.values()):
         raise TrainingError(f"{file} contains values that are not finite; the file is damaged")
@@ -155,8 +161,11 @@ def _read(model: str, file: Path, network: LossNetwork) -> dict[str, Tensor]:
 
 
 def _random_state(network: LossNetwork) -> dict[str, Tensor]:
-    """Random filters from a fixed seed. They sum to 0, so that they respond to edges and colours rather than to brightness, and
-    are scaled so that activations keep their size from layer to layer (He et al. 2015)."""
+    """Make random filters from a fixed seed.
+
+    Each sums to 0, so that it responds to edges and colours rather than to brightness. They are scaled so that activations keep
+    their size from layer to layer (He et al. 2015).
+    """
     generator = torch.Generator().manual_seed(0)
     state = {"normalise.weight": torch.eye(3)[:, :, None, None] * 4, "normalise.bias": torch.full((3,), -2.0)}
     for name, value in network.convolutions.state_dict(prefix="convolutions.").items():
@@ -174,15 +183,15 @@ def _download(model: str, file: Path | None, network: LossNetwork) -> dict[str, 
     choice = VGG16_Weights.IMAGENET1K_FEATURES if model == "vgg_16" else VGG19_Weights.IMAGENET1K_V1
     try:
         weights = choice.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except Exception as error:  # of urllib, socket or torch: with all of them, there are no weights
+    except Exception as error:  # from urllib, socket or torch; each means that there are no weights
         looked = f"{file} does not exist, and " if file is not None else ""
         reason = " ".join(str(error).split())
         raise TrainingError(
-            f"no weights for {model}: {looked}torchvision's download from {choice.url} failed ({reason}); bring a safetensors "
+            f"no weights for {model}: {looked}torchvision's download from {choice.url} failed ({reason}); get a safetensors "
             "file with torchvision's keys and name it with --loss-model-file, or use --loss-model own, which is bundled"
         ) from error
     state = {name: weights[key].float() for name, key in _keys(model, network).items()} | _caffe_normalisation()
-    if model == "vgg_19":  # these weights expect RGB divided by the ImageNet deviation: fold that into the first convolution
+    if model == "vgg_19":  # they expect RGB / ImageNet deviation: fold it into the first convolution
         deviation = torch.tensor([0.229, 0.224, 0.225]) * 255
         state["convolutions.conv1_1.weight"] = state["convolutions.conv1_1.weight"] / deviation[None, :, None, None]
     return state

@@ -1,4 +1,4 @@
-"""The temporal loss: a picture that moves a little, or has a little noise, must be painted the same.
+"""The temporal loss: a photo and a slightly warped, noisy copy of it should be painted in the same way.
 
 Compound regularisation, after ReReVST (Wang et al., "Consistent Video Style Transfer via Relaxation and Regularization", 2020):
 a photo is painted, and so is a warped, slightly noisy copy; the warped painting and the painting of the warped photo should be
@@ -14,15 +14,15 @@ from torch import Tensor
 FLOW_SIGMA = 8.0  # pixels, of the coarse flow
 FLOW_CELL = 100  # pixels per cell of the coarse flow
 SHIFT = 10.0  # pixels, at most, of the whole picture
-NOISE_SIGMA = 0.015  # at most, on [0, 1]: the noise of a camera in a dim room
-STILL_WEIGHT = 8.0  # of the loss of still pictures, which is much smaller than that of moving ones and would hardly count
+NOISE_SIGMA = 0.015  # at most, for values in [0, 1]: as the noise of a camera in a dim room
+STILL_WEIGHT = 8.0  # of the loss of pictures that are not warped, which is much smaller than that of the others
 
 
 class RandomWarp:
-    """A random warp and random noise for each picture of a batch. About half of the pictures are not warped: still scenes,
-    which differ by noise only.
+    """A random warp and random noise for each picture of a batch.
 
-    count, size: N pictures of size x size pixels. The seed determines everything, for one kind of device.
+    About half of the pictures are not warped and differ by noise only, as still scenes. count: the number of pictures, N. size:
+    their sides, pixels. The seed determines everything, on one kind of device.
     """
 
     def __init__(self, count: int, size: int, seed: int, device: torch.device | str = "cpu") -> None:
@@ -39,17 +39,22 @@ class RandomWarp:
         self.inside = (self.grid.abs() <= 1).all(3)[:, None].float()  # (N, 1, H, W): 1 for pixels from inside the picture
 
     def warp(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) -> warped, the same shape. Bicubic: with bilinear sampling, strokes would have to fade to agree."""
+        """Warp pictures, (N, 3, H, W) -> the same shape, fp32.
+
+        Sampling is bicubic: bilinear sampling blurs, so the loss could fall only by painting weaker strokes.
+        """
         return F.grid_sample(pictures.float(), self.grid, "bicubic", "border", align_corners=True)
 
     def noisy_copies(self, photos: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> warped, with noise, the same shape in [0, 1]."""
+        """Warp photos, (N, 3, H, W) in [0, 1], and add noise. Returns the same shape in [0, 1]."""
         sigma = torch.rand(len(self.grid), 1, 1, 1, **self._random) * NOISE_SIGMA
         noise = torch.randn(photos.shape, **self._random) * sigma
         return (self.warp(photos) + noise).clamp(0, 1)
 
     def loss(self, painted: Tensor, painted_copies: Tensor) -> Tensor:
-        """Mean squared difference between the warped painting and the painting of the copy, over the pixels that are inside
-        both, (N,). For pictures that are not warped, STILL_WEIGHT times that."""
+        """The mean squared difference between the warped painting and the painting of the copy, (N,).
+
+        It covers the pixels that come from inside the picture. For pictures that are not warped it is multiplied by STILL_WEIGHT.
+        """
         difference = (self.warp(painted) - painted_copies.float()).square() * self.inside
         return self.weights * difference.sum((1, 2, 3)) / (3 * self.inside.sum((1, 2, 3)).clamp_min(1))

@@ -1,4 +1,4 @@
-"""Measure paintings of photos: style and content loss, and iterations of the slow method to reach the same total loss."""
+"""Measure paintings of photos: style loss, content loss, and the iterations of L-BFGS that reach the same total loss."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,31 +18,31 @@ from livestyle.train.measure.yardstick import LEAST_SIDE, Grams, Measure, Yardst
 
 @dataclass(frozen=True)
 class EvaluatedStyle:
-    """A style, ready to be measured."""
+    """A style with everything needed to measure it."""
 
     name: str
     paint: Callable[[Image], Image]
-    """(H, W, 3) uint8 RGB -> its painting, the same shape."""
+    """Paints a photo, (H, W, 3) uint8 RGB. Returns the same shape."""
     grams: Grams
     weights: Weights
-    """Of the total loss."""
+    """The weights of the total loss."""
 
 
 @dataclass(frozen=True)
 class Descent:
-    """The slow method (optimize.py), compared with a painting."""
+    """The comparison of a painting with the slow method (optimize.py)."""
 
     photo_total: float
-    """Total loss of the photo itself, where L-BFGS starts."""
+    """The total loss of the photo itself, from which L-BFGS starts."""
     painted_total: float
-    """Total loss of the painting."""
+    """The total loss of the painting."""
     iterations: int | None
-    """From the photo to a total loss as low as the painting's; None if that takes more than the limit."""
+    """Iterations from the photo to a total loss as low as the painting's; None if that takes more than the limit."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The measures of one photo in one style at one size."""
+    """The result for one photo in one style at one size."""
 
     style: str
     photo: str
@@ -54,7 +54,7 @@ class Reading:
 def prepare_style(
     yardstick: Yardstick, name: str, picture: Image, paint: Callable[[Image], Image], weights: Weights
 ) -> EvaluatedStyle:
-    """A style with the Gram matrices of its picture, (H, W, 3) uint8 RGB."""
+    """Compute the Gram matrices of a style's picture, (H, W, 3) uint8 RGB, and return the EvaluatedStyle."""
     device = next(yardstick.network.parameters()).device
     return EvaluatedStyle(name, paint, yardstick.grams(style_tensor(picture).to(device)), weights)
 
@@ -64,8 +64,8 @@ def evaluate_photo(
 ) -> tuple[list[Image], list[Reading]]:
     """Paint a photo, (H, W, 3) uint8 RGB, in each style at a size, and measure the paintings.
 
-    limit: the maximum of L-BFGS iterations; None to leave them out. Returns the photo at that size followed by the paintings,
-    and one reading for each style.
+    limit: the maximum number of L-BFGS iterations; None does not run L-BFGS. Returns the photo at that size followed by its
+    paintings, and one reading for each style.
     """
     photo = resize(photo, *painted_size(photo, size))
     pictures, readings = [photo], []
@@ -90,14 +90,14 @@ def _measure(
 
 
 def painted_size(photo: Image, size: Size | None) -> tuple[int, int]:
-    """(width, height) to paint a photo at: exactly WxH, or a height with the aspect ratio kept; None for the photo's own size."""
+    """The (width, height) at which a photo is painted. size: exact, or a height (aspect ratio kept), or None: the photo's own."""
     if size is not None and size[0] is not None:
         return size[0], size[1]
     return fit_size(photo.shape[1], photo.shape[0], size)
 
 
 def size_label(size: Size | None) -> str:
-    """480, 712x476, or own."""
+    """The name of a size in tables and file names: 480, 712x476, or own."""
     if size is None:
         return "own"
     return str(size[1]) if size[0] is None else f"{size[0]}x{size[1]}"
@@ -106,10 +106,10 @@ def size_label(size: Size | None) -> str:
 def usable_photos(
     paths: Sequence[Path], sizes: Sequence[Size | None], yardstick: Yardstick, optimised: bool
 ) -> tuple[list[Path], list[str]]:
-    """The photos that can be measured at all sizes, and one line for each of the others.
+    """Find the photos that can be measured at all sizes. Returns them, and one line for each of the others.
 
-    optimised: whether the slow method runs on them too, which takes more memory. If no photo can be measured, raises the first
-    one's error: InputError, TrainingError or TooLargeError.
+    optimised: whether L-BFGS runs on them too (optimize.py), which takes more memory. If no photo can be measured, the error of
+    the first one is raised: InputError, TrainingError or TooLargeError.
     """
     usable: list[Path] = []
     errors: list[LivestyleError] = []
@@ -134,10 +134,11 @@ def _check_photo(path: Path, sizes: Sequence[Size | None], yardstick: Yardstick,
 
 
 def read_style_pictures(folder: Path, names: Sequence[str], known: Sequence[str]) -> tuple[dict[str, Image], list[str]]:
-    """The style pictures in a folder -> style: its picture, (H, W, 3) uint8 RGB; and one line for each style without a picture.
+    """Read the style pictures in a folder. Returns style -> (H, W, 3) uint8 RGB, and one line for each style without a picture.
 
-    names: the styles, by name or path of their file, each of which must have a picture NAME.jpg or of another suffix. If empty,
-    the known styles, as far as they have one. Raises InputError if a picture is missing, or there is none.
+    names: styles, by name or by path of the style file; each must have a picture, NAME.jpg or with another suffix. If names is
+    empty, those of the known styles that have a picture are used. Raises InputError if a picture is missing or cannot be read,
+    or there are none; TrainingError if one cannot be measured.
     """
     if not folder.is_dir():
         raise InputError(f"--pictures {folder} is not a folder; name the folder of the style pictures, wave.jpg ...")
@@ -164,7 +165,7 @@ def read_style_pictures(folder: Path, names: Sequence[str], known: Sequence[str]
 
 
 def trained_weights(info: Mapping[str, str]) -> Weights:
-    """The weights that a style was trained with, from its file's info; the defaults if there are none, or absolute ones."""
+    """Read the weights that a style was trained with from its info; the default weights if they are missing or absolute."""
     try:
         training = json.loads(info.get("training", "{}"))
         if training["weighting"] != "relative":
@@ -176,5 +177,5 @@ def trained_weights(info: Mapping[str, str]) -> Weights:
 
 
 def override_weights(weights: Weights, overrides: Mapping[str, float | None]) -> Weights:
-    """Replace the weights that are not None in {"style_weight": 5.0, "tv_weight": None}."""
+    """Replace weights by the overrides that are not None, as in {"style_weight": 5.0, "tv_weight": None}."""
     return replace(weights, **{name.removesuffix("_weight"): weight for name, weight in overrides.items() if weight is not None})

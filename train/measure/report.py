@@ -1,4 +1,4 @@
-"""Tables and contact sheets of evaluated styles."""
+"""Make tables and contact sheets of evaluated styles."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from livestyle.train.measure.yardstick import ORIGINAL, ORIGINAL_PHOTO
 
 
 def report(tables: Sequence[Table], readings: Sequence[Reading], skipped: Sequence[str]) -> dict[str, Any]:
-    """Everything that was measured, for JSON."""
+    """Collect everything that was measured, for JSON. skipped: a line for each photo that was not measured."""
     return {
         "tables": [table.as_dict() for table in tables],
         "readings": [asdict(reading) for reading in readings],
@@ -30,9 +30,9 @@ def report(tables: Sequence[Table], readings: Sequence[Reading], skipped: Sequen
 
 
 def losses_table(readings: Sequence[Reading], loss_model: str) -> Table:
-    """One line for each style and size: mean and worst style and content loss over the photos.
+    """Make a table with a row for each style and size: mean and worst style and content loss over the photos.
 
-    In vgg_19, also the ratios of the means to the published figures of the original program, as far as there are any.
+    For loss_model vgg_19 it also has the ratios of the means to the published figures of the original program, for its styles.
     """
     columns = ["style", "size", "style loss", "worst style", "content loss", "worst content"]
     compared = loss_model == "vgg_19" and any(reading.style in ORIGINAL for reading in readings)
@@ -58,18 +58,18 @@ def losses_table(readings: Sequence[Reading], loss_model: str) -> Table:
 
 
 def iterations_table(readings: Sequence[Reading], weights: Mapping[str, Weights], limit: int) -> Table:
-    """One line for each style and size: L-BFGS iterations from the photo to the painting's total loss (Johnson et al., Fig. 5).
+    """Make a table with a row for each style and size: L-BFGS iterations from the photo to the painting's total loss.
 
-    weights: of each style's total loss.
+    As in Johnson et al. 2016, Fig. 5. weights: the weights of each style's total loss. limit: the maximum number of iterations.
     """
     rows: list[list[Cell]] = []
     for (style, size), group in by_style_and_size(readings).items():
         descents = [reading.descent for reading in group if reading.descent is not None]
         counts = [math.inf if descent.iterations is None else descent.iterations for descent in descents]
-        spread = [None if count == math.inf else round(count) for count in (median(counts), min(counts), max(counts))]
+        summary = [None if count == math.inf else round(count) for count in (median(counts), min(counts), max(counts))]
         totals = mean(descent.photo_total for descent in descents), mean(descent.painted_total for descent in descents)
         each = weights[style]
-        rows.append([style, size, f"{each.content:g} {each.style:g} {each.tv:g}", *totals, *spread, counts.count(math.inf)])
+        rows.append([style, size, f"{each.content:g} {each.style:g} {each.tv:g}", *totals, *summary, counts.count(math.inf)])
     return Table(
         "Iterations of L-BFGS from the photo to the painted picture's total loss",
         ("style", "size", "weights", "photo's total", "painted total", "median", "least", "most", f"not in {limit}"),
@@ -79,9 +79,9 @@ def iterations_table(readings: Sequence[Reading], weights: Mapping[str, Weights]
 
 
 def steadiness_table(results: Mapping[str, Sequence[Steadiness]]) -> Table:
-    """One line for each style: its warping error or flicker on each clip. The last line has the figures of the clips themselves.
+    """Make a table with a row for each style: its warping error or flicker on each clip. The last row has the unpainted clips.
 
-    results: style -> the results on the same clips in the same order.
+    results: style -> its results, on the same clips in the same order for every style.
     """
     clips = next(iter(results.values()))
     moving, still = (sum(clip.measure == measure for clip in clips) for measure in ("warping error", "flicker"))
@@ -90,7 +90,7 @@ def steadiness_table(results: Mapping[str, Sequence[Steadiness]]) -> Table:
         [style, *(scale * each.painted for scale, each in zip(scales, steadiness, strict=True))]
         for style, steadiness in results.items()
     ]
-    names = [clip.clip for clip in clips]  # the second of two clips of one name gets a 2
+    names = [clip.clip for clip in clips]  # the second of two clips with the same name gets a 2
     columns = [f"{name} {before + 1}" if (before := names[:index].count(name)) else name for index, name in enumerate(names)]
     rows.append(["(the clip)", *(scale * clip.photos for scale, clip in zip(scales, clips, strict=True))])
     return Table(
@@ -102,7 +102,7 @@ def steadiness_table(results: Mapping[str, Sequence[Steadiness]]) -> Table:
 
 
 def by_style_and_size(readings: Iterable[Reading]) -> dict[tuple[str, str], list[Reading]]:
-    """Group the readings by style, in the order of their first reading, and by size within a style."""
+    """Group the readings by (style, size). Those of a style are adjacent; styles and sizes keep the order of the readings."""
     groups: dict[tuple[str, str], list[Reading]] = {}
     for reading in readings:
         groups.setdefault((reading.style, reading.size), []).append(reading)
@@ -111,7 +111,7 @@ def by_style_and_size(readings: Iterable[Reading]) -> dict[tuple[str, str], list
 
 
 def make_paintings_sheet(style_pictures: Mapping[str, Image], rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
-    """A contact sheet: the style pictures in the first row, then one row for each photo, with one column for each style.
+    """Make a contact sheet: the style pictures in the first row, then a row for each photo, with a column for each style.
 
     rows: a photo's name, and the photo followed by its paintings, all (H, W, 3) uint8 RGB.
     """

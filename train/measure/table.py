@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 Cell = str | int | float | None
-"""None: unknown, or not reached."""
+"""The content of a cell. None is printed as "-": unknown, or not reached within the limit."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A title, rows of cells, and notes. str() gives aligned columns."""
+    """A table with a title, rows of cells, and notes. str() returns it as text with aligned columns."""
 
     title: str
     columns: tuple[str, ...]
@@ -28,7 +28,7 @@ class Table:
         return "\n".join([self.title, *(line.rstrip() for line in aligned), *self.notes])
 
     def as_dict(self) -> dict[str, Any]:
-        """The table for JSON. Each row is a mapping from columns to cells."""
+        """Return the table for JSON. Each row is a mapping from column titles to cells."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
         return {"title": self.title, "rows": rows, "notes": list(self.notes)}
 
