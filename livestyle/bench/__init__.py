@@ -1,1 +1,1 @@
-"""Benchmarks, by subject. `run.measure` runs them all; the frames differ, so that no cache flatters a figure."""
+"""Benchmarks, a module per subject; `run.measure` runs them all. All frames differ, so that no cache makes a figure too good."""

@@ -1,4 +1,4 @@
-"""The limits of the hardware, and the shortest time that they allow for a network."""
+"""Measure the limits of the hardware, and calculate the shortest time that a network can take within them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ from livestyle.bench.timing import seconds_of
 from livestyle.networks.plan import ConvolutionCost
 
 TRY_SECONDS, LEAST_TRIES = 1.0, 5
-"""How long each large product or copy is repeated, and at least how often."""
+"""Each large matrix product or copy is repeated for TRY_SECONDS, and at least LEAST_TRIES times."""
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The highest rates that a device reaches in an engine's precision. No network is faster."""
+    """The highest rates that a device reaches in an engine's precision. No network can exceed them."""
 
     tflops: float
-    """10^12 operations per second, in a large matrix product."""
+    """10^12 operations per second, measured in a large matrix product."""
     gbytes_per_second: float
-    """10^9 bytes per second, read and written, in a large copy."""
+    """10^9 bytes per second, read and written together, measured in a large copy."""
 
 
 def measure_ceilings(torch_device: str, precision: str) -> Ceilings:
-    """Measure with torch: the best of many tries, as nothing may exceed a ceiling.
+    """Measure with torch; the fastest of many tries counts, because nothing may exceed a ceiling.
 
-    Two sizes of product are tried: the shorter a try, the less likely another program takes a core meanwhile.
+    Matrix products of two sizes are tried: during the shorter ones another program is less likely to occupy a core.
 
-    torch_device: cpu, cuda:N or mps. precision: the name of a torch dtype.
+    torch_device: cpu, cuda:N or mps. precision: name of a torch dtype, such as float16.
     """
     import torch
 
@@ -52,12 +52,13 @@ def measure_ceilings(torch_device: str, precision: str) -> Ceilings:
 
 
 def floor_seconds(costs: Iterable[ConvolutionCost], ceilings: Ceilings, value_bytes: int) -> float:
-    """The shortest time that these convolutions can take.
+    """The shortest time that these convolutions can take, in seconds.
 
-    Each either computes at the one ceiling or reads and writes its feature maps once at the other, whichever takes longer;
-    then its output is read once more for the norm's statistics. Everything else is assumed to be fused into these.
+    A convolution takes the time of its operations at `tflops`, or that of reading and writing its feature maps once at
+    `gbytes_per_second`, whichever is longer. Then its output is read once more for the norm's statistics. Everything else is
+    assumed to be fused into these steps.
 
-    value_bytes: size of a value of a feature map.
+    value_bytes: bytes per value of a feature map.
     """
     operations_per_second = ceilings.tflops * 1e12
     values_per_second = ceilings.gbytes_per_second * 1e9 / value_bytes

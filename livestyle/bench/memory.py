@@ -1,4 +1,4 @@
-"""Resident memory: its growth over a long run, and the peak of a 720p video."""
+"""Measure resident memory: its growth over a long run, and its peak for a 720p video."""
 
 import subprocess
 import sys
@@ -20,21 +20,24 @@ import pathlib, resource, sys
 from livestyle.cli import cli
 cli.main(sys.argv[1:], standalone_mode=False)
 status = pathlib.Path("/proc/self/status")
-if status.exists():  # Linux, where ru_maxrss includes the process before exec: it is at least as large as the parent
+if status.exists():  # Linux, where ru_maxrss counts from before exec: it is at least the parent's memory
     print(int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10)
 else:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
-"""Run a command, then print the peak resident memory of its process, MiB."""
+"""Script that runs a livestyle command, then prints the peak resident memory of its process, MiB."""
 
 
 def settled(frames: int) -> int:
-    """The frame after which every buffer is allocated."""
+    """The number of the frame by which every buffer is allocated, in a run of `frames` frames."""
     return min(200, frames // 2)
 
 
 def measure_growth(stylizer: Stylizer, frames: int) -> float:
-    """Growth of resident memory from frame `settled(frames)` to the last, MiB, painting 640x360 to a file."""
+    """Paint `frames` frames of 640x360 to a file, and measure how much resident memory grows.
+
+    Returns the growth from frame `settled(frames)` to the last one, MiB.
+    """
     process = psutil.Process()
     source = scene("640x360", frames)
     bytes_settled = 0
@@ -52,7 +55,7 @@ def measure_growth(stylizer: Stylizer, frames: int) -> float:
 
 
 def measure_rss_720p(style: str, device: str, frames: int) -> float:
-    """Peak resident memory of `livestyle video` on a 720p file, MiB; 0 on Windows."""
+    """Peak resident memory of `livestyle video` on a 720p file of `frames` frames, MiB; 0 on Windows."""
     if sys.platform == "win32":
         return 0.0
     with tempfile.TemporaryDirectory() as folder:

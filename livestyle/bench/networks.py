@@ -1,4 +1,7 @@
-"""One network on one engine: the time per frame, alone and in batches, compared with the floor."""
+"""Measure one network on one engine: the time per frame, alone and in batches, compared with the floor.
+
+The floor is the shortest time that the hardware allows: see `ceilings.floor_seconds`.
+"""
 
 import statistics
 from dataclasses import dataclass
@@ -18,32 +21,33 @@ from livestyle.style_files.file_format import load_body, load_rows
 from livestyle.style_files.gallery import Gallery
 
 SERIES_SECONDS, LEAST_REPEATS, MOST_REPEATS = 2.0, 5, 60
-"""How long each batch size is repeated, and how often at least and at most."""
+"""Each batch size is measured for SERIES_SECONDS, but at least LEAST_REPEATS and at most MOST_REPEATS times."""
 
 LEAST_FRAMES, MOST_FRAMES, FRAMES_BYTES = 8, 100, 128 * 2**20
-"""How many different frames a network paints: as many as fit FRAMES_BYTES, within these limits."""
+"""Number of different frames that a network paints: as many as fit in FRAMES_BYTES, within these limits."""
 
 
 @dataclass(frozen=True)
 class NetworkFigures:
-    """One network on one engine at one size. Frames are uint8, in and out."""
+    """Figures of one network on one engine at one frame size. They include the conversion from and to uint8."""
 
     device: str
     precision: str
     model: str
     size: str
     gflop: float
-    """10^9 operations of the convolutions per frame, two per multiply-add."""
+    """Operations of the convolutions per frame, in units of 10^9; a multiply-add counts as two."""
     floor_ms: float
-    """The time per frame at the ceilings."""
+    """The shortest time per frame that the hardware allows: see `ceilings.floor_seconds`."""
     alone_ms: float
-    """The median time of a single frame: the latency of a live picture."""
+    """The median time of a frame painted alone, as in a live session: from submission to result."""
     alone_p95_ms: float
-    """The 95th percentile."""
+    """The 95th percentile of the same times."""
     batch: int
     """The fastest batch size."""
     batched_ms: float
-    """The median time per frame in such batches, each waited for. A file, whose next batch is always ready, takes less."""
+    """The median time per frame in batches of this size, each submitted when the last one is done. Painting a file takes less:
+    there the next batch is submitted earlier."""
     alone_to_floor: float
     """alone_ms / floor_ms."""
     batched_to_floor: float
@@ -61,7 +65,9 @@ class NetworkFigures:
 
 
 def find_look(style: str, model: str) -> Look:
-    """The look of a style, or of a blend's first style. Where the style lacks the network, random weights of the same speed.
+    """The look of a style, or of the first style of a blend, in the network `model`.
+
+    If the style has no such network: random weights, which are painted at the same speed.
 
     Raises StyleError if there is no such style.
     """
@@ -78,9 +84,11 @@ def find_look(style: str, model: str) -> Look:
 
 
 def measure_network(engine: Engine, look: Look, size: str, ceilings: Ceilings, most_repeats: int) -> NetworkFigures:
-    """Paint single frames, then batches of each size that the engine declares, at least LEAST_REPEATS times each.
+    """Paint single frames, then batches of each size that the engine declares.
 
-    Raises TooLargeError if a frame does not fit the memory.
+    most_repeats: limits the repeats of each batch size; there are at least LEAST_REPEATS.
+
+    Raises TooLargeError if a frame does not fit in memory.
     """
     images = scene_images(size, max(LEAST_FRAMES, min(MOST_FRAMES, FRAMES_BYTES // (3 * pixels_of(size)))))
 

@@ -1,4 +1,4 @@
-"""All benchmarks, one after another, and their report."""
+"""Run all benchmarks one after another, and report their figures."""
 
 import importlib.metadata
 import platform
@@ -23,32 +23,33 @@ from livestyle.networks.architecture import Architecture
 from livestyle.stylizer import Stylizer
 
 VIDEO_SIZES = ("640x360", "1280x720")
-CLIP_FRAMES = 300  # at 640x360, fewer where frames are larger
+CLIP_FRAMES = 300  # at 640x360; for larger frames fewer, with as many pixels in all
 
 
 @dataclass
 class Report:
-    """All figures of a run."""
+    """All figures of one benchmark run."""
 
     machine: dict[str, str]
     ceilings: dict[str, Ceilings] = field(default_factory=dict)
-    """By torch device and precision, such as "cpu float32"; OpenVINO's are those of the CPU."""
+    """Torch device and precision, such as "cpu float32" -> ceilings. Those of OpenVINO are the CPU's."""
     networks: list[NetworkFigures] = field(default_factory=list)
     videos: list[VideoFigures] = field(default_factory=list)
-    """On the first device."""
+    """Videos painted on the first device."""
     style_change_ms: float = 0.0
-    """The median over two rounds of all styles, after all of them were loaded."""
+    """Median time to switch to another style that is already loaded; every style is switched to twice."""
     growth_frames: int = 0
+    """Number of frames of the memory test."""
     growth_mib: float = 0.0
-    """Growth of resident memory from frame 200 to frame `growth_frames` of 640x360 (from half of fewer than 400)."""
+    """Growth of resident memory at 640x360 from frame 200 (of fewer than 400 frames: the middle one) to the last."""
     rss_720p_mib: float = 0.0
     """Peak resident memory of `livestyle video` on a 720p file; 0 on Windows."""
     start_up_seconds: float = 0.0
-    """From starting the program to its first painted 640x360 photo, written; the best of three, like the next two."""
+    """Duration of `livestyle image` on a 640x360 photo; the shortest of three runs, like the next two."""
     help_seconds: float = 0.0
-    """Of `livestyle --help`."""
+    """Duration of `livestyle --help`."""
     import_torch_seconds: float = 0.0
-    """Of `python -c "import torch"`, for comparison."""
+    """Duration of `python -c "import torch"`, for comparison."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -57,10 +58,11 @@ class Report:
 def measure(
     style: str, models: Sequence[str], devices: Sequence[str], sizes: Sequence[str], frames: int, progress: Callable[[str], None]
 ) -> Report:
-    """Run every benchmark and report the figures of each step.
+    """Run every benchmark, and return all figures.
 
-    models: names of architectures. devices: empty for all that this machine has. sizes: empty for the usual ones.
-    frames: length of the memory test; a small number limits all other repeats too. progress: called with one line per step.
+    models: names of architectures. devices: empty for all that this machine has. sizes: names from SIZES; empty for
+    `usual_sizes`. frames: length of the memory test; the clips and the repeats of the other tests are no longer than this
+    either. progress: called with one line of text per step.
 
     Raises DeviceError or StyleError, before anything is measured, for a device or a style that is not available.
     """
@@ -71,7 +73,7 @@ def measure(
     for device in devices:
         for model, look in looks.items():
             for size in sizes or usual_sizes(ARCHITECTURES[model], device):
-                with closing(open_engine(device)) as engine:  # one each: the caches of one must not burden the next
+                with closing(open_engine(device)) as engine:  # a new engine each time: no cache of the last one takes memory
                     torch_device = "cpu" if device == "openvino" else device
                     key = f"{torch_device} {engine.precision}"
                     if key not in report.ceilings:
@@ -115,14 +117,14 @@ def available_devices() -> list[str]:
 
 
 def usual_sizes(architecture: Architecture, device: str) -> list[str]:
-    """The sizes worth measuring: all on a GPU, up to 1080p on a CPU, and 720p where the network is made for GPUs."""
+    """Names of the sizes worth measuring: all on a GPU; on a CPU up to 1080p, or up to 720p for networks made for GPUs."""
     if device not in ("cpu", "openvino"):
         return list(SIZES)
     return list(SIZES)[: 4 if architecture.made_for == "cpu" else 3]
 
 
 def describe_machine(devices: Sequence[str]) -> dict[str, str]:
-    """The hardware and the libraries behind the figures."""
+    """Processor, GPUs, libraries and system on which the figures are measured: key -> description."""
     import torch
 
     machine = {"cpu": f"{processor_name()}, {cores()} cores", "torch": f"torch {torch.__version__}", "system": platform.system()}
@@ -137,6 +139,6 @@ def describe_machine(devices: Sequence[str]) -> dict[str, str]:
 
 
 def measure_style_change(stylizer: Stylizer) -> float:
-    """Milliseconds to get the look of another style, all being loaded: the median over two rounds of all styles."""
+    """Load all styles, then get the look of each, twice: the median time of getting one, in milliseconds."""
     names = stylizer.load_all() * 2
     return statistics.median(seconds_of(partial(stylizer.look, name)) for name in names) * 1000

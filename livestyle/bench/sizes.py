@@ -1,4 +1,4 @@
-"""The frame sizes that are measured."""
+"""Frame sizes that the benchmarks use."""
 
 SIZES = {
     "256x256": (256, 256),
@@ -11,5 +11,6 @@ SIZES = {
 
 
 def pixels_of(size: str) -> int:
+    """Pixels per frame. size: a name from SIZES."""
     width, height = SIZES[size]
     return width * height

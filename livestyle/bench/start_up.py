@@ -1,4 +1,4 @@
-"""Time until a new process has done something."""
+"""Measure how long new processes take, start-up included."""
 
 import subprocess
 import sys
@@ -11,12 +11,15 @@ from livestyle.pictures.writing import write_picture
 
 
 def seconds_to_run(*words: str) -> float:
-    """Seconds of a new Python process with these arguments; the best of three."""
+    """Shortest duration of three runs of Python with these arguments, each in a new process, in seconds.
+
+    Raises CalledProcessError if a run fails.
+    """
     return min(seconds_of(lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)) for _ in range(3))
 
 
 def measure_start_up(style: str, device: str) -> float:
-    """Seconds of `livestyle image` on a 640x360 photo."""
+    """Duration of `livestyle image` on a 640x360 photo, in seconds; the shortest of three runs."""
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder, "photo.png")
         write_picture(photo, scene_images("640x360", 1)[0])

@@ -1,4 +1,4 @@
-"""Wall-clock and CPU time of a call."""
+"""Measure the wall-clock time and the CPU time of a call."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 def seconds_of(run: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
+    """Call `run` once; its wall-clock time in seconds."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
@@ -14,15 +14,16 @@ def seconds_of(run: Callable[[], object]) -> float:
 
 @dataclass(frozen=True)
 class StageTime:
-    """The speed and the cost of a stage."""
+    """Speed and CPU time of a stage."""
 
     fps: float
+    """Frames per second."""
     cpu_ms: float
     """CPU milliseconds per frame, of all threads of this process."""
 
 
 def time_stage(run: Callable[[], object], count: int) -> StageTime:
-    """Run a stage over `count` frames, three times; the best of each figure."""
+    """Run a stage three times, each over `count` frames; the highest speed and the lowest CPU time."""
     times = []
     for _ in range(3):
         started = time.process_time()

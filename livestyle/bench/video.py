@@ -1,4 +1,4 @@
-"""From file to file: the speed of each stage alone, and of all stages at once."""
+"""Measure painting a video from file to file: the speed of each stage alone, and of all stages at once."""
 
 import tempfile
 from collections.abc import Iterable
@@ -21,33 +21,33 @@ from livestyle.stylizer import Stylizer
 
 @dataclass(frozen=True)
 class VideoFigures:
-    """From an H.264 file to an H.264 file: each stage with the machine to itself, and all stages as `livestyle video` runs them.
+    """Figures of painting an H.264 file to an H.264 file: each stage alone, and all at once, as `livestyle video` runs them.
 
-    Speeds are frames per second; CPU times are per frame and of all cores.
+    Speeds are in frames per second. CPU times are in milliseconds per frame, summed over all cores.
     """
 
     size: str
     batch: int
     """Frames painted in one batch."""
     read_fps: float
-    """Decoding, and converting to RGB (to NV12 for a GPU)."""
+    """Decoding and converting to RGB (to NV12 for a GPU)."""
     paint_fps: float
     write_fps: float
-    """Converting from RGB (from NV12), and encoding."""
+    """Converting from RGB (from NV12 with a GPU) and encoding."""
     end_to_end_fps: float
     """All stages at once."""
     end_to_end_to_slowest: float
-    """end_to_end_fps / the slowest stage's speed. Below 1 where stages share cores."""
+    """end_to_end_fps divided by the slowest stage's speed. Below 1 if stages compete for cores."""
     read_cpu_ms: float
     paint_cpu_ms: float
     write_cpu_ms: float
     to_yuv_cpu_ms: float
-    """The part of write_cpu_ms that converts from RGB (from NV12)."""
+    """The part of write_cpu_ms that the conversion from RGB (from NV12 with a GPU) takes."""
     queues_cpu_ms: float
-    """The pipeline itself, when nothing is read, painted or written."""
+    """CPU time of the pipeline itself, when nothing is read, painted or written."""
     to_rgb_cpu_ms: float | None
-    """The part of read_cpu_ms that converts to RGB, measured as the difference from NV12, which is nearly what files contain
-    (0.1 ms at 640x360). None where a GPU decodes or converts."""
+    """The part of read_cpu_ms that the conversion to RGB takes: the difference from reading NV12, which is nearly the format in
+    the file (converting to it takes 0.1 ms at 640x360). None if a GPU decodes or converts."""
 
     def __str__(self) -> str:
         to_rgb = "" if self.to_rgb_cpu_ms is None else f" (to RGB {self.to_rgb_cpu_ms:.2f})"
@@ -80,7 +80,7 @@ class Unpainted:
 
 
 def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
-    """Run each stage alone, then all at once, on the same clip of `count` frames."""
+    """Run each stage alone, then all at once, on the same clip of `count` frames. size: a name from SIZES."""
     engine, nv12, gpu = stylizer.engine, stylizer.engine.takes_nv12, stylizer.engine.gpu
     looks = ConstantLook(stylizer.default_look)
     with tempfile.TemporaryDirectory() as folder:
@@ -142,12 +142,13 @@ def measure_video(stylizer: Stylizer, size: str, count: int) -> VideoFigures:
 
 
 def is_decoded_on_gpu(clip: Path, gpu: int) -> bool:
-    """Whether a GPU decodes the clip. Then reading NV12 costs no decoding on the CPU and cannot be compared with RGB."""
+    """Whether a GPU decodes the clip when it is read as NV12, so that the CPU time cannot be compared with that of RGB."""
     file = VideoFile(clip, for_gpu=True, gpu=gpu)
     file.close()
     return file.is_decoded_on_gpu
 
 
 def exhaust(frames: Iterable[Frame]) -> None:
+    """Iterate over all frames, and drop them."""
     for _ in frames:
         pass

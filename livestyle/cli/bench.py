@@ -19,12 +19,24 @@ from livestyle.networks import ARCHITECTURES
         "livestyle bench --model lite --size 1280x720 --frames 100 --json",
     ],
 )
-@click.option("-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="The style to paint in.")
-@click.option("--model", "models", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="Network; repeatable.")
-@click.option("--device", "devices", multiple=True, help="Device; repeatable. Default: all that this machine has.")
-@click.option("--size", "sizes", multiple=True, type=click.Choice(list(SIZES)), help="Frame size; repeatable.")
+@click.option("-s", "--style", default="wave", show_default=True, shell_complete=complete_style, help="Style to paint in.")
 @click.option(
-    "--frames", type=click.IntRange(4), default=2000, show_default=True, help="Frames of the memory test; 100 is quick."
+    "--model", "models", multiple=True, type=click.Choice(list(ARCHITECTURES)), help="Network; repeatable. Default: all."
+)
+@click.option("--device", "devices", multiple=True, help="Device; repeatable. Default: all that this machine has.")
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    type=click.Choice(list(SIZES)),
+    help="Frame size of the network test; repeatable. Default: all that suit the network and the device.",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(4),
+    default=2000,
+    show_default=True,
+    help="Frames of the memory test; a small number, such as 100, also shortens the other tests.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on stdout.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures as JSON to this file.")
@@ -41,10 +53,10 @@ def bench(
     quiet: bool,
     debug: bool,
 ) -> None:
-    """Measure the speed and memory of this machine.
+    """Measure how fast livestyle is on this machine, and how much memory it uses. Takes several minutes.
 
-    Each network on each device, frame by frame and in batches; videos from file to file; a style change; memory; start-up.
-    Takes several minutes.
+    Measures each network on each device, frame by frame and in batches. Measures on the first device: painting videos from
+    file to file, changing the style, memory, and start-up.
     """
     from livestyle.bench.run import measure
     from livestyle.output_file import OutputFile

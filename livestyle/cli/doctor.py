@@ -24,7 +24,7 @@ OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "o
 INSTRUCTIONS = {"AVX2": "avx2", "AVX-512": "avx512f", "bf16": "avx512_bf16", "AMX": "amx_bf16"}  # name: Linux's flag
 TEST_STYLE, TEST_SIZE = "wave", (256, 144)
 TOLERANCE = 3.0
-"""Mean difference from the cpu engine's picture, in grey levels, that an engine may have; that of bf16 is less than one."""
+"""Largest mean difference from the cpu engine's painting, in grey levels, that passes the check. bf16 differs by less than 1."""
 GIB = 2**30
 
 
@@ -32,10 +32,11 @@ GIB = 2**30
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and what libraries print.")
 def doctor(as_json: bool, debug: bool) -> None:
-    """Check this installation, in a few seconds; add the output to bug reports.
+    """Check this installation; takes a few seconds. Add the output to bug reports.
 
-    Versions, processor, GPUs, display, cameras, encoders, optional packages and folders. Each engine paints a small
-    picture, which is compared with that of the cpu engine. A part that fails says why, and the others go on.
+    Reports versions, processor, memory, GPUs, encoders, display, cameras, optional packages and style folders. Each engine
+    paints a small picture, which is compared with that of the cpu engine. If a check fails, the report says why, and the
+    other checks still run.
     """
     report = {name: checked(check) for name, check in CHECKS.items()}
     print_json(report)
@@ -48,7 +49,7 @@ def doctor(as_json: bool, debug: bool) -> None:
 
 
 def checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a check found, or why it failed. Libraries that are broken raise anything."""
+    """Run a check: what it found, or why it failed. Broken libraries may raise any exception."""
     try:
         return check()
     except Exception as error:
@@ -56,12 +57,12 @@ def checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    """What is reported of a check that failed."""
+    """The report of a check that failed: {"error": one line}."""
     return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
 
 
 def readable(value: Any) -> str:
-    """A finding in one line."""
+    """Format a value of the report as one line of text."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {readable(entry)}" for key, entry in value.items())
     if isinstance(value, list):
@@ -72,7 +73,7 @@ def readable(value: Any) -> str:
 
 
 def versions() -> dict[str, Any]:
-    """Of the program, of Python and of what it uses."""
+    """Versions of livestyle, of Python, and of the libraries that livestyle uses."""
     found: dict[str, Any] = {"livestyle": __version__, "Python": platform.python_version(), "system": platform.platform()}
     for library in LIBRARIES:
         found[library] = installed(library) or "not installed"
@@ -83,13 +84,14 @@ def versions() -> dict[str, Any]:
 
 
 def ffmpeg() -> dict[str, Any]:
+    """Version of the FFmpeg libraries in PyAV."""
     from livestyle.media import ffmpeg_version
 
     return {"FFmpeg": f"{ffmpeg_version()}, in PyAV"}
 
 
 def installed(package: str) -> str | None:
-    """The package's version."""
+    """The installed version of a package; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -97,7 +99,7 @@ def installed(package: str) -> str | None:
 
 
 def processor() -> dict[str, Any]:
-    """What painting on the CPU depends on."""
+    """Processor name, cores and instruction sets, on which the speed of painting on the CPU depends."""
     from livestyle.machine import cores
 
     flags = processor_flags()
@@ -106,7 +108,7 @@ def processor() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Main memory, GiB; in a container that of its limit."""
+    """Total memory of the machine, and free memory, which in a container is what its limit leaves; GiB."""
     import psutil
 
     from livestyle.memory import free_bytes
@@ -115,7 +117,7 @@ def memory() -> dict[str, Any]:
 
 
 def gpus() -> dict[str, Any]:
-    """By the name that --device takes."""
+    """Value of --device -> name of the GPU; {"none": why} if there is none."""
     from livestyle.engines.devices import choose_device
     from livestyle.errors import DeviceError
 
@@ -132,7 +134,7 @@ def gpus() -> dict[str, Any]:
 
 
 def engines() -> dict[str, Any]:
-    """Every engine that can be used here, tried."""
+    """Try every engine of this machine: device -> result of `self_test`."""
     from livestyle.engines.devices import choose_device
 
     expected: Image | None = None
@@ -141,13 +143,18 @@ def engines() -> dict[str, Any]:
         try:
             painted, found[device] = self_test(device, expected)
             expected = painted if device == "cpu" else expected
-        except Exception as error:  # of a driver, say
+        except Exception as error:  # for example of a driver
             found[device] = failure(error)
     return found
 
 
 def self_test(device: str, expected: "Image | None") -> "tuple[Image, dict[str, Any]]":
-    """Paint a small picture, twice: the first time takes what is prepared once. It, (H, W, 3), and what is reported."""
+    """Paint a small picture twice, and time the second run: the first one includes preparation.
+
+    expected: the painting of the cpu engine to compare with, (H, W, 3) uint8 RGB; None to compare with nothing.
+
+    Returns the painting, (H, W, 3) uint8 RGB, and what is reported.
+    """
     import numpy as np
 
     from livestyle.sources.demo import DemoScene
@@ -169,7 +176,7 @@ def self_test(device: str, expected: "Image | None") -> "tuple[Image, dict[str, 
 
 
 def encoders() -> dict[str, Any]:
-    """Whether each encoder opens."""
+    """Name of each video encoder -> whether it can be opened."""
     from livestyle.sinks.video.encoders import encoders_here
 
     return dict(encoders_here())
@@ -181,21 +188,21 @@ def display() -> dict[str, Any]:
     from livestyle.sinks.window import check_display
 
     try:
-        check_display("webcam --record works without")
+        check_display("webcam --record works without one")
     except DeviceError as error:
         return {"window": str(error)}
     return {"window": "can be opened"}
 
 
 def cameras() -> dict[str, Any]:
-    """By index."""
+    """Index of each camera -> its description."""
     from livestyle.sources.camera import find_cameras
 
     return {str(camera.index): str(camera) for camera in find_cameras()}
 
 
 def extras() -> dict[str, Any]:
-    """Optional packages, with the command that installs what is missing."""
+    """Name of each optional extra -> version of its package, or the command that installs it."""
     found: dict[str, Any] = {}
     for line in importlib.metadata.requires("livestyle") or []:
         match = re.fullmatch(r"([\w.-]+)(.*?)\s*;\s*extra == ['\"]([\w-]+)['\"]", line)
@@ -206,7 +213,7 @@ def extras() -> dict[str, Any]:
 
 
 def folders() -> dict[str, Any]:
-    """Where styles are looked for, and how many are there."""
+    """Folders in which styles are looked for, with the number of styles in each."""
     from livestyle.style_files.gallery import Gallery, default_folders
 
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The transform from a picture's ICC profile to sRGB."""
+"""Build the transform from a picture's ICC profile to sRGB."""
 
 from io import BytesIO
 
@@ -7,14 +7,14 @@ from PIL import Image as Pillow
 from PIL import ImageCms
 
 MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
-"""A profile's colour space -> Pillow's mode."""
+"""Colour space of an ICC profile -> Pillow's mode."""
 
 
 def srgb_transform(picture: Pillow.Image) -> tuple[str, ImageCms.ImageCmsTransform] | None:
-    """Pillow's mode to convert the picture to first, and the transform from that mode to RGB in sRGB.
+    """The Pillow mode to convert the picture to first, and the transform from that mode to sRGB, mode RGB.
 
-    None if the picture has no profile, or that of sRGB. Raises ValueError if the profile is broken, or made for another colour
-    space than the picture's.
+    None if the picture has no profile, or one equal to sRGB. Raises ValueError if the profile is broken, or is for a colour
+    space other than the picture's.
     """
     data = picture.info.get("icc_profile")
     if not data:
@@ -33,7 +33,7 @@ def srgb_transform(picture: Pillow.Image) -> tuple[str, ImageCms.ImageCmsTransfo
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether it changes no colour by more than 1, a rounding error; tried on 9 x 9 x 9 colours."""
+    """Whether the transform changes no colour by more than 1, the rounding error; tried on 9 x 9 x 9 colours."""
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     colors = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)  # (1, 729, 3)
     changed = np.asarray(ImageCms.applyTransform(Pillow.fromarray(colors), transform))

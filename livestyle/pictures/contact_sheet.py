@@ -1,4 +1,4 @@
-"""Contact sheets: one picture with a row per photo and a column per style, with captions."""
+"""Contact sheets: pictures in a table, such as a row per photo and a column per style, with captions."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ import numpy as np
 from livestyle.frame import Image
 
 GAP, CAPTION = 8, 26  # pixels
-PAPER, INK = 250, 40  # grey levels
+PAPER, INK = 250, 40  # grey levels of background and text
 
 
 def make_sheet(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Image]]]) -> Image:
-    """Arrange pictures in a table, (H, W, 3) uint8 RGB.
+    """Arrange pictures in a table: (H, W, 3) uint8 RGB.
 
     A column is as wide as its widest picture, a row as high as its highest one; pictures are centred.
 
-    headings: one per column. rows: a caption, and one picture per column, (H, W, 3) uint8 RGB of any size.
+    headings: one per column. rows: each a caption, and one picture per column, (h, w, 3) uint8 RGB of any size.
     """
     widths = [max(pictures[column].shape[1] for _, pictures in rows) for column in range(len(headings))]
     heights = [max(picture.shape[0] for picture in pictures) for _, pictures in rows]
@@ -38,7 +38,7 @@ def make_sheet(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[Image
 
 
 def _write(sheet: Image, text: str, left: int, baseline: int, width: int) -> None:
-    """Write text, scaled down to fit the width. OpenCV's font has only ASCII."""
+    """Write text into the sheet, scaled down to fit `width` pixels. OpenCV's font has only ASCII: other characters become ?."""
     text = text.encode("ascii", "replace").decode()
     (natural, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1, 1)
     scale = min(0.55, width / max(natural, 1))

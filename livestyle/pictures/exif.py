@@ -1,4 +1,4 @@
-"""EXIF of pictures: the orientation, and the tags that a painting keeps."""
+"""Read EXIF from pictures: the orientation, and the tags that are copied to the painting."""
 
 import math
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ KEPT_OF_CAMERA = (
     *(Base.SubsecTime, Base.SubsecTimeOriginal, Base.SubsecTimeDigitized, Base.Flash, Base.FocalLength),
     *(Base.FocalLengthIn35mmFilm, Base.LensSpecification, Base.LensMake, Base.LensModel),
 )
-"""Tags that are kept. Not the thumbnail, which shows the photo; nor tags that describe its file; nor maker notes, whose offsets
-would be wrong."""
+"""Tags that are copied. Left out are the thumbnail, which shows the photo, tags that describe the photo's file, and maker notes,
+whose offsets would be wrong."""
 
 VALUE_CAP_BYTES = 4096
 INCH, CENTIMETRE = 2, 3  # EXIF's resolution units
@@ -26,20 +26,21 @@ def read_exif(picture: Pillow.Image) -> Pillow.Exif:
     """The picture's EXIF; empty if it is damaged."""
     try:
         return picture.getexif()
-    except Exception:  # parsers raise all kinds of errors
+    except Exception:  # the parsers of damaged EXIF raise all kinds of errors
         return Pillow.Exif()
 
 
 def orientation(exif: Pillow.Exif) -> int:
-    """The EXIF orientation, 1 to 8; 1, upright, if it is missing."""
+    """The EXIF orientation, 1 to 8; 1, upright, if it is missing or invalid."""
     value = exif.get(Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def kept_exif(exif: Pillow.Exif, dots_per_inch: Any) -> bytes:
-    """The EXIF data of the painting: date, camera, place and resolution.
+    """EXIF for the painting's file, encoded: date, camera, place and resolution of the photo. Empty if there is nothing to keep.
 
-    dots_per_inch: (horizontal, vertical) from the file's own header, which takes precedence over EXIF; None if it has none.
+    dots_per_inch: (horizontal, vertical) from the header of the photo's file, which takes precedence over the resolution in
+    EXIF; None if the header has none.
     """
     kept = Pillow.Exif()
     kept.update(_values(exif, KEPT))
@@ -61,6 +62,7 @@ def kept_exif(exif: Pillow.Exif, dots_per_inch: Any) -> bytes:
 
 
 def _values(exif: Any, tags: Iterable[int]) -> Iterable[tuple[int, Any]]:
+    """Yield (tag, value) for each of the tags that has a valid value in `exif`."""
     for tag in tags:
         value = exif.get(tag)
         if value is not None and _is_valid(value):
@@ -68,7 +70,7 @@ def _values(exif: Any, tags: Iterable[int]) -> Iterable[tuple[int, Any]]:
 
 
 def _is_valid(value: Any) -> bool:
-    """Whether a value is small, finite and of a type that EXIF has."""
+    """Whether a value is small, finite and of a type that exists in EXIF."""
     if isinstance(value, tuple):
         return 0 < len(value) <= 16 and all(map(_is_valid, value))
     if isinstance(value, (str, bytes)):
@@ -79,14 +81,14 @@ def _is_valid(value: Any) -> bool:
 
 
 def _resolution_of_exif(exif: Pillow.Exif) -> tuple[float, float] | None:
-    """Dots per inch."""
+    """The resolution in EXIF, dots per inch, horizontal and vertical; None if it is missing or not plausible."""
     found = _resolution((exif.get(Base.XResolution), exif.get(Base.YResolution)))
     centimetres = exif.get(Base.ResolutionUnit) == CENTIMETRE
     return found and (found[0] * 2.54, found[1] * 2.54) if centimetres else found
 
 
 def _resolution(value: Any) -> tuple[float, float] | None:
-    """The pair of numbers; None if it is no plausible resolution."""
+    """Convert a pair of numbers of any type to floats; None if it is no pair, or not plausible as a resolution."""
     try:
         x, y = (float(number) for number in value)
     except (TypeError, ValueError, ZeroDivisionError):

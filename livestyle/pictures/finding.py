@@ -1,4 +1,4 @@
-"""Find the pictures in folders."""
+"""Find picture files in folders."""
 
 import os
 from collections.abc import Iterable
@@ -10,9 +10,11 @@ from livestyle.pictures.formats import HEIC_SUFFIXES, READ_SUFFIXES
 
 
 def find_pictures(paths: list[Path], recursive: bool = False) -> list[Path]:
-    """The paths, with each folder replaced by the pictures in it, in alphabetical order. Hidden files are skipped.
+    """Replace each folder among the paths by the pictures in it, in alphabetical order. Other paths stay, whatever they are.
 
-    recursive: also the pictures in subfolders; links to folders are not followed.
+    Hidden files and partial files are skipped.
+
+    recursive: include pictures in subfolders; hidden subfolders are skipped, and links to folders are not followed.
 
     Raises InputError for a folder that cannot be read or has no pictures.
     """
@@ -33,11 +35,15 @@ def find_pictures(paths: list[Path], recursive: bool = False) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterable[Path]:
+    """Yield all files in a folder and in its subfolders, except hidden subfolders."""
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(parent) / name for name in names)
 
 
 def _is_picture_name(name: str) -> bool:
-    """False for hidden files, such as the ._NAME that macOS writes beside a file on other file systems, and partial files."""
+    """Whether a file of this name is a picture to paint.
+
+    False for partial files and hidden ones, such as the ._NAME that macOS writes next to a file on foreign file systems.
+    """
     return name.lower().endswith((*READ_SUFFIXES, *HEIC_SUFFIXES)) and not name.startswith(".") and not is_partial(Path(name))

@@ -1,4 +1,4 @@
-"""The picture formats that are read: their suffixes, their decoders, and the header of a file."""
+"""Picture formats that can be read: their suffixes, their decoders, and reading the header of a file."""
 
 import importlib.util
 import zlib
@@ -34,7 +34,7 @@ DECODERS: list[type[ImageFile]] = [
     SunImagePlugin.SunImageFile,
     Jpeg2KImagePlugin.Jpeg2KImageFile,
 ]
-"""Pillow's decoders, tried one by one: PIL.Image.open would also try formats that run other programs."""
+"""Pillow's decoders, tried one by one. PIL.Image.open would also try formats that run external programs."""
 
 DECODED_BY_ROWS = (
     PngImagePlugin.PngImageFile,
@@ -42,11 +42,11 @@ DECODED_BY_ROWS = (
     BmpImagePlugin.BmpImageFile,
     GifImagePlugin.GifImageFile,
 )
-"""Their decoders fill the picture row by row; rows decoded before an error stay in it."""
+"""Decoders that fill the picture row by row; rows decoded before an error stay in it."""
 
 READ_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Suffixes of the pictures that are found in a folder. A file named by the user is read whatever its suffix; GIF is missing, as
-in a folder it counts as a video."""
+"""Suffixes of the files in a folder that count as pictures. GIF is missing: in a folder it counts as a video. A file that the
+user names is read whatever its suffix."""
 
 HEIC_SUFFIXES = (".heic", ".heif")
 
@@ -60,7 +60,10 @@ if importlib.util.find_spec("pillow_heif"):
 
 
 def open_header(data: bytes, name: str) -> ImageFile:
-    """A picture whose pixels are not decoded yet. Raises InputError if it cannot be read, TooLargeError if Pillow says so."""
+    """Read the header of a picture file; the pixels are not decoded yet.
+
+    data: the whole file. name: for messages. Raises InputError if it cannot be read, TooLargeError if Pillow refuses its size.
+    """
     for decoder in _decoders(data):
         try:
             picture = decoder(BytesIO(data))
@@ -80,7 +83,7 @@ def open_header(data: bytes, name: str) -> ImageFile:
 
 
 def bytes_per_pixel(picture: ImageFile) -> int:
-    """Peak memory of decoding the picture, per pixel."""
+    """Peak memory of decoding the picture, in bytes per pixel."""
     if picture.info.get("progressive"):
         return PROGRESSIVE_BYTES_PER_PIXEL
     by_rows = isinstance(picture, (JpegImagePlugin.JpegImageFile, PpmImagePlugin.PpmImageFile, *DECODED_BY_ROWS))
@@ -88,7 +91,7 @@ def bytes_per_pixel(picture: ImageFile) -> int:
 
 
 def other_pictures(picture: ImageFile, name: str) -> Iterator[str]:
-    """A note if the file holds more pictures than the first one."""
+    """Yield a note if the file contains several pictures, of which only the first is painted. name: for the note."""
     try:
         several = bool(getattr(picture, "is_animated", False))
     except Exception:  # the second picture is damaged
@@ -100,6 +103,7 @@ def other_pictures(picture: ImageFile, name: str) -> Iterator[str]:
 
 
 def _decoders(data: bytes) -> list[type[ImageFile]]:
+    """The decoders to try on a file: that of pillow-heif alone for HEIC, if it is installed, else DECODERS."""
     if not _is_heic(data) or not importlib.util.find_spec("pillow_heif"):
         return DECODERS
     from pillow_heif import HeifImageFile
@@ -112,7 +116,7 @@ def _is_heic(data: bytes) -> bool:
 
 
 def _without_broken_chunks(data: bytes) -> bytes:
-    """A PNG without its optional chunks that are damaged. Pillow would refuse the whole file because of them."""
+    """Remove the damaged optional chunks from a PNG: Pillow would refuse the whole file for them. Other files stay as is."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data
     kept, at = [data[:8]], 8
@@ -126,6 +130,7 @@ def _without_broken_chunks(data: bytes) -> bytes:
 
 
 def _reason_unreadable(data: bytes) -> str:
+    """What the file is instead, and what to do: a message that continues after the file's name."""
     if _is_heic(data):
         return "is a HEIC picture; to read it, run: pip install 'livestyle[heic]'"
     if data[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):

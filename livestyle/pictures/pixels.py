@@ -1,4 +1,4 @@
-"""A decoded picture's pixels: converted to RGB in sRGB, turned upright, resized."""
+"""Convert the pixels of a decoded picture to sRGB, turn them upright, and resize them."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from PIL.ImageCms import ImageCmsTransform, applyTransform
 from livestyle.errors import InputError
 from livestyle.frame import Image
 
-BAND_PIXELS = 2**21  # converted at a time
+BAND_PIXELS = 2**21  # pixels that are converted at a time
 
 TURNS: dict[int, Callable[[Image], Image]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -26,9 +26,11 @@ TURNS: dict[int, Callable[[Image], Image]] = {
 
 
 def to_rgb(picture: PillowImage.Image, transform: "tuple[str, ImageCmsTransform] | None", name: str) -> Image:
-    """(H, W, 3) uint8 RGB, or (H, W, 4) with alpha. Raises InputError for 32 bits per channel.
+    """Convert a decoded picture to (H, W, 3) uint8 RGB, or (H, W, 4) RGBA if it has transparency.
 
-    Converts band by band: a whole copy in another mode would take more memory. transform: see `srgb_transform`.
+    Converts bands of rows one after another: a copy of the whole picture in another mode would take more memory.
+
+    transform: as returned by `srgb_transform`. name: for messages. Raises InputError for 32 bits per channel.
     """
     if picture.mode == "F" or (picture.mode == "I" and not isinstance(picture, PpmImagePlugin.PpmImageFile)):
         raise InputError(f"{name} has 32 bits per channel; save it with 8 or 16")
@@ -55,7 +57,7 @@ def to_rgb(picture: PillowImage.Image, transform: "tuple[str, ImageCmsTransform]
 
 
 def resize(image: Image, width: int, height: int) -> Image:
-    """(H, W, 3) or (H, W) uint8 -> (height, width, ...): by area if it becomes smaller, else bicubic."""
+    """Resize (H, W, 3) or (H, W) uint8 to (height, width[, 3]): by pixel area if that is fewer pixels, else bicubic."""
     if image.shape[:2] == (height, width):
         return image
     smaller = height * width < image.shape[0] * image.shape[1]

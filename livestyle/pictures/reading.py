@@ -1,4 +1,4 @@
-"""Read a picture, from a file or from bytes."""
+"""Read a picture from a file, a stream or bytes."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -28,17 +28,18 @@ class Picture:
     alpha: Image | None = None
     """(H, W) uint8; None if the picture has no transparency."""
     exif: bytes = b""
-    """Date, camera, place and resolution, for the painting's file."""
+    """Encoded EXIF with date, camera, place and resolution, to write into the painting's file; empty if there is none."""
     notes: list[str] = field(default_factory=list)
-    """Informational notes: what was not used, such as the other pictures of an animation."""
+    """Remarks for the user that are no damage, for example that an animation's other pictures are not painted."""
     damage: list[str] = field(default_factory=list)
-    """What of the picture is lost."""
+    """What is lost of the picture."""
 
 
 def read_picture(path: Path, salvage: bool = False) -> Picture:
-    """Read a picture file. Raises InputError if it cannot be read, TooLargeError if it does not fit the memory.
+    """Read a picture file. Raises InputError if it cannot be read, TooLargeError if it does not fit in memory.
 
-    salvage: of a damaged picture, use what can be decoded, and report the rest in `damage`; else it is refused.
+    salvage: whether to use what can be decoded of a damaged picture, and to report the rest in `damage`; otherwise a damaged
+    picture raises InputError.
     """
     try:
         if path.is_dir():
@@ -55,7 +56,7 @@ def read_picture(path: Path, salvage: bool = False) -> Picture:
 
 
 def read_stream(stream: BinaryIO, name: str, salvage: bool = False) -> Picture:
-    """Read and decode an open file or a pipe to its end. name: for messages. Raises InputError, TooLargeError."""
+    """Read an open file or a pipe to its end, and decode it. name: for messages. For salvage and errors see `read_picture`."""
     data = BytesIO()
     while part := stream.read(2**20):
         data.write(part)
@@ -65,14 +66,14 @@ def read_stream(stream: BinaryIO, name: str, salvage: bool = False) -> Picture:
 
 
 def decode_picture(data: bytes, name: str, salvage: bool = False) -> Picture:
-    """Decode a whole picture file. name: for messages. Raises InputError, TooLargeError."""
+    """Decode the bytes of a whole picture file. name: for messages. For salvage and errors see `read_picture`."""
     if not data:
         raise InputError(f"{name} is empty")
     with warnings.catch_warnings(action="ignore"):
         picture: PillowImage.Image
         picture = opened = open_header(data, name)
         check_size(picture.width, picture.height, name, bytes_per_pixel(opened))
-        notes = list(other_pictures(opened, name))  # before loading: looking for a GIF's second picture drops the first
+        notes = list(other_pictures(opened, name))  # before load(): looking for the second picture of a GIF drops the first
         damage = []
         try:
             try:
@@ -91,7 +92,7 @@ def decode_picture(data: bytes, name: str, salvage: bool = False) -> Picture:
 
 
 def _finish(picture: PillowImage.Image, name: str, notes: list[str], damage: list[str]) -> Picture:
-    """Convert a decoded picture to RGB in sRGB, and turn it upright."""
+    """Convert a decoded picture to sRGB, and turn it upright."""
     try:
         transform = srgb_transform(picture)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Decode the pixels of a picture; of a damaged one, keep what can be decoded."""
+"""Decode the pixels of a picture, and salvage what can be decoded of a damaged one."""
 
 import os
 from collections.abc import Iterator
@@ -18,22 +18,25 @@ JPEG_END = b"\xff\xd9"  # marker
 
 
 def load(picture: ImageFile, data: bytes) -> None:
-    """Decode the pixels of the file `data`. Raises what the decoder raises, and OSError for a JPEG without an end marker."""
+    """Decode the pixels of a picture in place. data: its file.
+
+    Raises the errors of the decoder, of any type, and OSError for a JPEG without an end marker.
+    """
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        with _stderr_closed():
+        with _stderr_discarded():
             picture.load()
         return
     header_bytes = picture.fp.tell() if picture.fp else 0
     picture.load()
     if isinstance(picture, JpegImagePlugin.JpegImageFile) and data.find(JPEG_END, header_bytes) < 0:
-        raise OSError("it has no end marker")  # it loads if zeros follow, as an interrupted download may leave them
+        raise OSError("it has no end marker")  # Pillow loads it if zeros follow, as after an interrupted download
 
 
 def salvaged(picture: ImageFile, data: bytes) -> PillowImage.Image | None:
-    """The part of a damaged picture that can be decoded, the rest grey or black; None if that is nothing."""
+    """What can be decoded of a damaged picture; the rest is grey or black. None if nothing can. data: the picture's file."""
     try:
         if isinstance(picture, JpegImagePlugin.JpegImageFile):
-            picture = JpegImagePlugin.JpegImageFile(BytesIO(data + JPEG_END))  # from this marker on, the rest becomes grey
+            picture = JpegImagePlugin.JpegImageFile(BytesIO(data + JPEG_END))  # at this marker the rest becomes grey
             with suppress(Exception):  # decoders raise all kinds of errors
                 picture.load()
             picture.tile = []
@@ -51,7 +54,10 @@ def salvaged(picture: ImageFile, data: bytes) -> PillowImage.Image | None:
 
 
 def _salvaged_webp(picture: ImageFile, data: bytes) -> PillowImage.Image | None:
-    """Decode by OpenCV, which returns the pixels up to the damage; Pillow's decoder, made for animations, returns none."""
+    """Decode with OpenCV, which returns the pixels up to the damage; Pillow's decoder, made for animations, returns none.
+
+    None if OpenCV cannot decode it either. Transparency is dropped.
+    """
     with silent():
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None or pixels.shape[:2] != (picture.height, picture.width):
@@ -62,8 +68,8 @@ def _salvaged_webp(picture: ImageFile, data: bytes) -> PillowImage.Image | None:
 
 
 @contextmanager
-def _stderr_closed() -> Iterator[None]:
-    """Discard what libtiff writes to file descriptor 2; Pillow raises the same errors."""
+def _stderr_discarded() -> Iterator[None]:
+    """Discard what libtiff writes to file descriptor 2; Pillow raises the same errors as exceptions."""
     try:
         saved = os.dup(2)
     except OSError:  # stderr is closed already

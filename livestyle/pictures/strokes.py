@@ -1,4 +1,4 @@
-"""Larger brush strokes: paint a photo at a smaller size, then enlarge the painting and restore the photo's detail."""
+"""Paint with larger brush strokes: paint a smaller photo, enlarge the painting, and restore the photo's detail."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from livestyle.frame import Image
 
-SHARPNESS = 2.0  # of the strokes' edges, which enlarging blurs; higher values make jagged edges
+SHARPNESS = 2.0  # strength of the sharpening of the strokes' edges, which enlarging blurs; higher values make them jagged
 LEAST_GAIN = 0.5  # share of the photo's detail that is restored where the painting does not follow the photo
-GRAIN = 3  # grey levels; smaller detail is camera noise
+GRAIN = 3  # grey levels; detail weaker than this is camera noise
 NEIGHBOURHOOD = 5  # side of the square in which photo and painting are compared, in pixels of the painting
 FLAT = 25.0  # squared grey levels; where the photo's variance is lower, the comparison is unreliable
 BYTES_PER_PIXEL = 24  # peak memory of `paint_larger`, per pixel of the photo
 
 
 def paint_larger(paint: Callable[[Image], Image], photo: Image, stroke_size: float) -> Image:
-    """(H, W, 3) uint8 RGB -> the same shape, painted at 1 / stroke_size of its width and height.
+    """Paint (H, W, 3) uint8 RGB at 1 / stroke_size of its width and height, then enlarge the painting to (H, W, 3) uint8 RGB.
 
-    paint: (h, w, 3) uint8 RGB -> the same shape.
+    paint: (h, w, 3) uint8 RGB -> the same shape. stroke_size: up to 1, the photo is painted at its own size.
     """
     height, width = photo.shape[:2]
     small_size = max(1, round(width / stroke_size)), max(1, round(height / stroke_size))
@@ -39,7 +39,10 @@ def paint_larger(paint: Callable[[Image], Image], photo: Image, stroke_size: flo
 
 
 def _enlarged(painted: Image, width: int, height: int) -> Image:
-    """(h, w[, 3]) uint8 -> (height, width[, 3]), with sharp edges but no halos: clipped to the range of the neighbourhood."""
+    """Enlarge (h, w[, 3]) uint8 to (height, width[, 3]), with sharp edges.
+
+    Each value is clipped to the range of its neighbourhood, so that sharpening makes no halos.
+    """
     enlarged = cv2.resize(painted, (width, height), interpolation=cv2.INTER_CUBIC)
     factor = max(width / painted.shape[1], height / painted.shape[0])
     around = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * round(factor / 2) + 1,) * 2)
@@ -50,7 +53,10 @@ def _enlarged(painted: Image, width: int, height: int) -> Image:
 
 
 def _gain(grey: Image, painted: Image) -> Image:
-    """The local contrast of the painting relative to the photo's, in 128ths: (h, w) and (h, w, 3) uint8 -> (h, w) uint8."""
+    """The local contrast of the painting relative to the photo's, in units of 1/128: (h, w) uint8.
+
+    grey: the small photo, (h, w) uint8. painted: its painting, (h, w, 3) uint8.
+    """
     photo = grey.astype(np.float32)
     painting = cv2.cvtColor(painted, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
@@ -64,5 +70,5 @@ def _gain(grey: Image, painted: Image) -> Image:
 
 
 def _without_grain(detail: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Soft threshold: each value moves towards 0 by GRAIN."""
+    """Move each value towards 0 by GRAIN (soft thresholding): (H, W) int16 -> (H, W) int16."""
     return np.asarray(cv2.subtract(detail, np.clip(detail, -GRAIN, GRAIN)), np.int16)

@@ -1,4 +1,4 @@
-"""Write a picture, to a file or to bytes."""
+"""Write a picture to a file, or encode it to bytes."""
 
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,7 @@ WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
 JPEG_QUALITY = 95
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jpg": ("JPEG", {}),
-    ".png": ("PNG", {"compress_level": 2, "compress_type": 3}),  # run lengths: as small as the default, in a third of the time
+    ".png": ("PNG", {"compress_level": 2, "compress_type": 3}),  # run lengths: as small as by default, in a third of the time
     ".webp": ("WEBP", {"lossless": True}),
     ".bmp": ("BMP", {}),
     ".tif": ("TIFF", {"compression": "tiff_lzw"}),
@@ -28,7 +28,7 @@ MOST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # pixels
 
 
 def check_format(suffix: str, width: int = 1, height: int = 1) -> None:
-    """Raise OutputError if the suffix is not one that is written, or the format cannot hold a picture of that size."""
+    """Raise OutputError if the suffix is not in WRITTEN_SUFFIXES, or its format cannot hold a picture of this size in pixels."""
     suffix = suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:
         raise OutputError(f"pictures are written as {', '.join(WRITTEN_SUFFIXES)}, not {suffix or 'without a suffix'}")
@@ -40,13 +40,14 @@ def check_format(suffix: str, width: int = 1, height: int = 1) -> None:
 def encode_picture(
     image: Image, suffix: str, alpha: Image | None = None, jpeg_quality: int = JPEG_QUALITY, exif: bytes = b""
 ) -> bytes:
-    """(H, W, 3) uint8 RGB in sRGB and (H, W) uint8 alpha -> the bytes of a picture file.
+    """Encode (H, W, 3) uint8 RGB in sRGB and (H, W) uint8 alpha as the bytes of a picture file.
 
-    For formats without transparency the picture is composited over black.
+    If the format has no transparency, the picture is composited over black.
 
-    exif: see Picture.exif. TIFF keeps camera, date and resolution of it, BMP only the resolution.
+    exif: as in Picture.exif. TIFF keeps only its camera, date and resolution, BMP only the resolution.
 
-    Raises OutputError if the suffix is not one that is written, or the format cannot hold a picture of that size.
+    Raises OutputError if the suffix is not in WRITTEN_SUFFIXES, if its format cannot hold a picture of this size, or if
+    encoding fails.
     """
     check_format(suffix, image.shape[1], image.shape[0])
     suffix = suffix.lower()
@@ -66,7 +67,7 @@ def encode_picture(
         tags.load(exif)
         for nested in (IFD.Exif, IFD.GPSInfo):  # Pillow does not write them into compressed TIFF
             tags.pop(nested, None)
-        tags[PREDICTOR] = 2  # horizontal differencing: two thirds of the size
+        tags[PREDICTOR] = 2  # horizontal differencing makes the file a third smaller
         options = options | {"tiffinfo": tags}
     elif kind != "BMP" and exif:
         options = options | {"exif": exif}
@@ -83,7 +84,7 @@ def _options(suffix: str) -> tuple[str, dict[str, Any]]:
 
 
 def _dots_per_inch(exif: bytes) -> tuple[float, float] | None:
-    """The resolution in Picture.exif; None if there is none."""
+    """The resolution in Picture.exif, horizontal and vertical; None if there is none."""
     values = PillowImage.Exif()
     values.load(exif)
     x, y = values.get(Base.XResolution), values.get(Base.YResolution)
@@ -91,8 +92,10 @@ def _dots_per_inch(exif: bytes) -> tuple[float, float] | None:
 
 
 def write_picture(path: Path, image: Image, alpha: Image | None = None, exif: bytes = b"", *, replace: bool = True) -> None:
-    """Write (H, W, 3) uint8 RGB in sRGB. The file gets its name when it is complete. Raises OutputError.
+    """Write (H, W, 3) uint8 RGB in sRGB, and (H, W) uint8 alpha, as a picture file of the format that the path's suffix names.
 
-    replace: whether an existing file may be replaced.
+    The file gets its name when it is complete. exif: as in Picture.exif. replace: whether an existing file may be replaced.
+
+    Raises OutputError if the picture cannot be encoded or the file cannot be written.
     """
     write_whole(path, encode_picture(image, path.suffix, alpha, exif=exif), replace=replace)

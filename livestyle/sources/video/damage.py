@@ -1,4 +1,4 @@
-"""What a video file has lost: the findings of a run through it, compared with what its header declares."""
+"""Describe what is missing or broken in a video file: compare what was decoded with what its header declares."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,30 +10,33 @@ from livestyle.sources.video.losses import HAS_DENSE_PACKETS
 from livestyle.sources.video.truncation import is_cut_off
 
 ONE_PACKET_ONE_FRAME = {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9"}
-"""Decoders that give one frame per packet, in MP4 and Matroska: packets without a frame are lost frames, errors or not."""
+"""Decoders that output one frame per packet of an MP4 or Matroska file. A packet without a frame is a lost frame, even if the
+decoder reports no error."""
 
 LONGEST_TAIL_SECONDS = Fraction(1, 2)
-"""A complete file may end this long before its declared end, which is rounded."""
+"""The packets of a complete file may end this long before its declared end, because that is rounded."""
 
 LARGEST_INDEX, LARGEST_TRAILER = 0.05, 0.5
-"""The share of a file, after its last packet, that may be an index, and the share that may be all sorts of attachments."""
+"""How much of a file may follow its last packet, as a share of its size: an index; an index and attachments of any kind."""
 
 OGG_BYTES, OGG_OVERHEAD = 2048, 0.025
-"""An Ogg file has at most so many bytes, plus this share, beside its packets and headers. FFmpeg skips broken pages silently."""
+"""An Ogg file has at most OGG_BYTES, plus this share of its size, besides its packets and headers. If it has more, pages are
+broken: FFmpeg skips them without an error."""
 
 MOST_HIDDEN_FRAMES = 4
-"""An MP4's edit list may hide so many frames after the first one that is shown: those that another one is decoded from."""
+"""An MP4's edit list may hide up to this many frames after the first one shown: frames that other frames are predicted from."""
 
 
 def counted(number: int, noun: str) -> str:
-    """ "1 frame", "2 frames"."""
+    """Number and noun, in the plural unless the number is 1: "1 frame", "2 frames"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def find_damage(path: Path, decoding: Decoding, info: StreamInfo, stream_end: Fraction | None, complete: bool) -> list[str]:
-    """What was lost up to here, one line each.
+    """Describe what was lost in the part of the file that was read, one line per kind of damage; an empty list if nothing was.
 
-    stream_end: the declared end of the video stream, seconds by the file's clock. complete: the file was read to its end.
+    stream_end: the declared end of the video stream, in seconds of the file's clock; None if unknown.
+    complete: whether the file was read to its end.
     """
     tally, losses, name = decoding.tally, decoding.losses, decoding.container.format.name
     damage: list[str] = []
@@ -57,7 +60,7 @@ def find_damage(path: Path, decoding: Decoding, info: StreamInfo, stream_end: Fr
 
 
 def _missing_in_avi(decoding: Decoding) -> int:
-    """How many more frames an AVI declares than it has; it has no times in which a gap would show."""
+    """The number of frames that an AVI declares but does not have. AVI has no presentation times in which a gap would show."""
     stream = decoding.stream
     if not stream.frames or not stream.time_base:
         return 0
@@ -68,7 +71,12 @@ def _missing_in_avi(decoding: Decoding) -> int:
 def _damage_at_end(
     path: Path, decoding: Decoding, info: StreamInfo, stream_end: Fraction | None, is_damaged: bool
 ) -> list[str]:
-    """Wrong times; then the first of hidden frames, an early end, and parts that were not read."""
+    """Describe the damage that shows only once the file was read to its end.
+
+    Up to two lines: wrong times; and the first of these that applies: hidden frames, an early end, parts that were not read.
+
+    is_damaged: whether other damage was found already.
+    """
     tally, losses, container = decoding.tally, decoding.losses, decoding.container
     name, size, cut_off = container.format.name, path.stat().st_size, is_cut_off(path, container.format.name)
     frame_seconds = 1 / info.rate if info.rate else Fraction(0)
@@ -97,7 +105,10 @@ def _damage_at_end(
 
 
 def _longest_tail(name: str, cut_off: bool, frame_seconds: Fraction, unread: float) -> Fraction:
-    """How long before its declared end a file's packets may end without a loss, seconds."""
+    """Seconds by which the last packet may end before the declared end without a loss; -1 if any end is a loss.
+
+    name: FFmpeg's name of the format. unread: share of the file's bytes after the last packet that was read.
+    """
     if "mov" in name:
         return Fraction(-1) if cut_off else Fraction(1)
     if cut_off:
@@ -106,7 +117,10 @@ def _longest_tail(name: str, cut_off: bool, frame_seconds: Fraction, unread: flo
 
 
 def _hidden_by_edits(decoding: Decoding, frame_seconds: Fraction, stream_end: Fraction | None) -> str | None:
-    """The frames that an MP4's times or its edit list hide. Frames hidden before the first one were cut on purpose."""
+    """Describe the frames that an MP4's times or its edit list hide; None if it hides no more than usual.
+
+    Frames hidden before the first one shown do not count: they were cut on purpose.
+    """
     tally, stream = decoding.tally, decoding.stream
     hidden = tally.hidden + max(0, stream.frames - tally.seen)
     if hidden > MOST_HIDDEN_FRAMES:

@@ -1,4 +1,4 @@
-"""Decode a video stream: packets to frames with their times. Damage is read past, and counted."""
+"""Decode a video stream: packets to frames with their times. Decoding continues after damage, which is counted."""
 
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -23,53 +23,62 @@ from livestyle.timeline import DISCONTINUOUS_FORMATS, Timeline
 DEINTERLACED = "interlaced frames are deinterlaced"
 
 MOST_PACKETS_INSIDE = 256
-"""More than a decoder and a filter hold."""
+"""More packets than a decoder and a filter can hold back."""
 
 LONGEST_GROUP = 2000
-"""Packets that are held while looking for the last keyframe before the start."""
+"""Packets that are kept at most while looking for the last keyframe at or before the start."""
 
 READ_ERRORS_IN_A_ROW = 100
-"""A demuxer that fails this often without a packet in between has nothing more to give."""
+"""Reading stops after this many errors of the demuxer without a packet in between."""
 
 
 @dataclass
 class Tally:
-    """Counts of one run through the file. Those of frames begin with the first frame that is kept."""
+    """Counts of one run through the file; packets are those of the video stream."""
 
     packets: int = 0
-    """Of frames to be shown."""
+    """Packets of frames to show: at or after the start and the first keyframe, and not marked as discarded."""
     seen: int = 0
-    """Of all frames, hidden ones too."""
+    """All packets."""
     discarded: int = 0
-    """Of hidden frames: not to be shown."""
+    """Packets marked as discarded: they are decoded, but their frames are not shown."""
     hidden: int = 0
-    """The discarded packets after the first frame that is shown."""
+    """Discarded packets after the first packet of a frame to show."""
     frames: int = 0
+    """Frames to show that were decoded; counted by VideoFile."""
     interlaced: int = 0
+    """Interlaced frames among all that were decoded."""
     undecodable: int = 0
+    """Packets of frames to show for which the decoder failed."""
     corrupt: int = 0
+    """Frames to show that the decoder marked as corrupt; counted by VideoFile."""
     read_errors: int = 0
+    """Errors of the demuxer."""
     first_key: Fraction | None = None
-    """Time of the first keyframe. Frames that follow it in the file but are shown before it need frames from before a cut."""
+    """Time of the first keyframe, seconds. Frames after it in the file but shown before it need frames that were cut away."""
     end_seconds: Fraction = Fraction(0)
-    """End of the last packet of any stream."""
+    """The latest end of a packet of any stream."""
     video_end_seconds: Fraction = Fraction(0)
-    """End of the last packet of the video stream."""
+    """The latest end of a packet of the video stream."""
 
 
 @dataclass(frozen=True)
 class TimedFrame:
-    """A decoded frame with its presentation time, by the file's clock."""
+    """A decoded frame with its presentation time, in seconds of the file's clock."""
 
     time: Fraction
     duration: Fraction | None
+    """Seconds; None if unknown."""
     frame: VideoFrame
 
 
 class Decoding:
     """One run through a file's video stream, from the last keyframe at or before a time to the end.
 
-    begin: that time, in seconds by the file's clock; None for the file's beginning. notes: the source's; one may be added.
+    begin: that time, in seconds of the file's clock; None for the file's beginning. notes: the list of notes of the source, to
+    which a note on deinterlacing is added.
+
+    Raises InputError if FFmpeg has no decoder for the stream.
     """
 
     def __init__(
@@ -78,19 +87,19 @@ class Decoding:
         self.container, self.stream, self.begin = container, stream, begin
         self.codec = _open_codec(stream)
         self.pixel_format = ""
-        """Of the latest frame, as decoded."""
+        """FFmpeg's name of the latest frame's pixel format, as decoded; empty before the first frame."""
         self.last_time: Fraction | None = None
         """Time of the latest frame; None before the first one."""
         self._deinterlace, self._notes = deinterlace, notes
         self._durations: dict[int, int] = {}
-        """Presentation time -> duration, of the latest packets, in ticks. PyAV 14 gives frames no duration."""
+        """Presentation time -> duration of the latest packets, both in ticks. In PyAV 14 frames have no duration."""
         self._start_over(from_the_beginning=True)
         self.frames = self._decode(self._packets()) if begin is None else self._decode_from(begin)
-        """Decodes while it is iterated. Times follow the packets', a Timeline corrects them."""
+        """Generator of the decoded frames. Their times are those of the packets, corrected by a Timeline."""
 
     @property
     def is_on_gpu(self) -> bool:
-        """Whether the latest frame was decoded on a GPU. A GPU decoder decodes on the CPU what the GPU cannot."""
+        """Whether the latest frame was decoded on a GPU. A GPU decoder falls back to the CPU for what the GPU cannot decode."""
         return _has_gpu(self.codec) and self.pixel_format in ("nv12", "p010le", "p016le")
 
     def _start_over(self, from_the_beginning: bool) -> None:
@@ -101,16 +110,16 @@ class Decoding:
         self.last_time = None
 
     def _decode_from(self, begin: Fraction) -> Generator[TimedFrame]:
-        """Decode from the last keyframe at or before `begin`."""
+        """Yield frames from the last keyframe at or before `begin` on."""
         assert self.stream.time_base is not None
         if self.container.format.name in DISCONTINUOUS_FORMATS:
             yield from self._decode(self._packets_from(begin))
             return
-        # containers without an index seek to between keyframes, or after the one that is needed: then seek further back
+        # without an index, a seek may end between keyframes, or after the keyframe that is needed: then seek further back
         back = Fraction(0)
         while True:
             target = max(begin - back, Fraction(0))
-            with suppress(av.FFmpegError):  # not every container can seek; then everything before is decoded
+            with suppress(av.FFmpegError):  # not every container can seek; without, everything before is decoded
                 self.container.seek(int(target / self.stream.time_base), stream=self.stream)
                 self.codec.flush_buffers()
             self._start_over(from_the_beginning=False)
@@ -141,7 +150,7 @@ class Decoding:
         yield from packets
 
     def _packets(self) -> "Iterator[Packet[Any]]":
-        """The packets of all streams: the end of the longest one shows whether the file is complete."""
+        """Yield the packets of all streams: the end of the longest stream shows whether the file is complete."""
         tally, failures = self.tally, 0
         while failures < READ_ERRORS_IN_A_ROW:
             try:
@@ -195,7 +204,7 @@ class Decoding:
             for frame in frames:
                 self._count(frame)
                 yield frame
-        with suppress(av.FFmpegError):  # shows in the tally as a packet without a frame
+        with suppress(av.FFmpegError):  # counted as a packet without a frame
             for frame in self.codec.decode(None):
                 self._count(frame)
                 yield frame
@@ -215,7 +224,7 @@ class Decoding:
             return frame.pts * self.stream.time_base
         if self.last_time is None:
             return Fraction(0)
-        return self.last_time + 1 / Fraction(self.stream.average_rate or 25)  # a bare stream, without times
+        return self.last_time + 1 / Fraction(self.stream.average_rate or 25)  # an elementary stream without timestamps
 
     def _duration(self, frame: VideoFrame) -> Fraction | None:
         ticks = self._durations.get(frame.pts or 0)
@@ -235,7 +244,7 @@ def _open_codec(stream: VideoStream) -> VideoCodecContext:
         codec.extradata = extradata
     codec.thread_type = "AUTO"
     if _has_gpu(codec):
-        codec.thread_count = 4  # each thread holds frames in the GPU's decoder, which has room for 32
+        codec.thread_count = 4  # each thread occupies surfaces of the GPU's decoder, which has 32
     return codec
 
 

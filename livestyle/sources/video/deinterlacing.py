@@ -1,4 +1,4 @@
-"""Deinterlacing, by FFmpeg's bwdif filter."""
+"""Deinterlace frames with FFmpeg's bwdif filter."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,11 +10,11 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 PLANAR = {"nv12": "yuv420p", "nv16": "yuv422p", "nv24": "yuv444p", "p010le": "yuv420p10le", "p016le": "yuv420p16le"}
-"""GPU decoder's pixel format -> the planar one that bwdif takes; the samples stay the same."""
+"""Pixel format of a GPU decoder -> the planar format with the same samples that bwdif accepts."""
 
 
 def deinterlaced(frames: Iterator[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
-    """Deinterlace the interlaced frames, one to one, at unchanged times. Progressive ones pass through.
+    """Deinterlace interlaced frames, one frame for each, at unchanged times. Progressive frames pass through unchanged.
 
     From the first interlaced frame on, every frame is delayed until the next one is decoded.
     """
@@ -53,5 +53,5 @@ def _through(graph: Graph, frame: VideoFrame | None) -> Iterator[VideoFrame]:
         while True:
             deinterlaced_frame = cast(VideoFrame, graph.pull())
             if deinterlaced_frame.pts is not None:
-                deinterlaced_frame.pts //= 2  # bwdif counts in half ticks
+                deinterlaced_frame.pts //= 2  # bwdif halves the time base
             yield deinterlaced_frame

@@ -1,4 +1,4 @@
-"""Frames from a video file, by PyAV: upright, in RGB, at the exact times that the file gives them."""
+"""Read frames from a video file with PyAV: upright, in RGB or NV12, at the exact times that the file gives them."""
 
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from livestyle.sources.video.upright import UprightFrames
 from livestyle.timeline import DISCONTINUOUS_FORMATS
 
 LONGEST_SKIP_SECONDS = Fraction(1, 10)
-"""If the first frame after the start comes later than this, the frame on the screen at the start is shown before it."""
+"""If the first frame comes more than this after the start, the frame that is on the screen at the start is read first."""
 
 
 def open_video(path: Path, **options: Unpack[VideoOptions]) -> Source:
@@ -31,7 +31,7 @@ def open_video(path: Path, **options: Unpack[VideoOptions]) -> Source:
 
 
 def is_animated_webp(path: Path) -> bool:
-    """Whether the file's header says that it is an animated WebP, which has no audio. False for a file that cannot be read."""
+    """Whether the file's header says that it is an animated WebP, a format without audio. False if the file cannot be read."""
     if not path.is_file():
         return False
     try:
@@ -45,10 +45,11 @@ def is_animated_webp(path: Path) -> bool:
 class VideoFile:
     """Reads a video file's default video stream. The options are those of VideoOptions.
 
-    The file's beginning, where its video or its audio begins, becomes pts 0; info.origin_seconds is its time in the file.
-    Where the file's clock jumps, a Timeline corrects its times.
+    The time at which the file's video or audio begins, whichever is first, becomes pts_seconds 0; with start_seconds, the time
+    of the first frame read. info.origin_seconds is that time by the file's clock. Where the clock jumps, a Timeline corrects
+    the times.
 
-    Raises InputError if there is no frame to read; so does `size`, if it refuses the file.
+    Raises InputError if there is no frame to read, and what `size` raises to refuse the file.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class VideoFile:
             self._begin = file_begin + start_seconds if start_seconds > 0 else None
             self._decoding = Decoding(self._container, stream, begin=self._begin, deinterlace=deinterlace, notes=self.notes)
             self._waiting: deque[TimedFrame] = deque()
-            """Frames that were read ahead."""
+            """Frames that were decoded ahead."""
             first = self._first_kept()
             if first is None and self._decoding.last_time is not None:
                 raise InputError(f"{path} has no frame at or after {float(start_seconds):g} s")
@@ -85,7 +86,7 @@ class VideoFile:
             self._waiting.appendleft(first)
             self._stream_end = declared_stream_end(self._container, stream)
             self._end = None if duration_seconds is None else first.time + duration_seconds
-            # a recording of a broadcast begins with frames that cannot be decoded; without audio, begin at the first that can
+            # a recorded broadcast begins with frames that cannot be decoded: without audio, pts 0 is the first one that can
             video_alone = self._container.format.name in DISCONTINUOUS_FORMATS and not self._container.streams.audio
             origin = first.time if self._begin is not None or video_alone else min(file_begin, first.time)
             self._upright = UprightFrames(
@@ -115,7 +116,7 @@ class VideoFile:
             following = self._next_kept()
             if following is not None:
                 self._waiting.append(following)
-            else:  # with B-frames its packet is not the last one, and FFmpeg before 8 does not give that one's duration
+            else:  # lasts until the stream's end: its packet's duration may be missing (B-frames, FFmpeg before 8)
                 duration = max(duration or Fraction(0), self._stream_end - kept.time) or None
         if self._end is not None:
             duration = duration and min(duration, self._end - kept.time)
@@ -123,7 +124,7 @@ class VideoFile:
         return Frame(image, kept.time - self.info.origin_seconds, duration_seconds=duration)
 
     def skip(self) -> bool:
-        """Decode the next frame and drop it, much faster than `read`. False after the last one."""
+        """Decode the next frame and drop it without converting it, much faster than `read`. False after the last one."""
         return self._take() is not None
 
     def close(self) -> None:
@@ -155,7 +156,7 @@ class VideoFile:
     # frames that are kept
 
     def _take(self) -> TimedFrame | None:
-        """The next frame to show; None at the end. Assesses the damage there."""
+        """The next frame to show; None at the end, where the damage is assessed."""
         kept = self._waiting.popleft() if self._waiting else self._next_kept()
         if kept is None:
             self._assess(complete=True)
@@ -166,7 +167,10 @@ class VideoFile:
         return kept
 
     def _first_kept(self) -> TimedFrame | None:
-        """The first frame to show; in a still stretch, the one on the screen at the start."""
+        """The first frame to show: the first one at or after the start, or, if none follows soon, the one on the screen then.
+
+    None if there is neither. If the frame on the screen is returned, the next one is put into `_waiting`.
+    """
         before: TimedFrame | None = None
         for timed in self._decoding.frames:
             if self._begin is not None and timed.time < self._begin:
@@ -183,7 +187,7 @@ class VideoFile:
         return self._still(before, end) if self._begin is not None and end > self._begin else None
 
     def _still(self, before: TimedFrame, end: Fraction) -> TimedFrame:
-        """The frame before the start, shown from the start to `end`."""
+        """The frame `before` the start, to show from the start to `end`, in seconds of the file's clock."""
         assert self._begin is not None
         tick = self._stream.time_base or Fraction(1, 1000)
         begin = max(self._begin // tick * tick, before.time)
@@ -203,7 +207,7 @@ class VideoFile:
         self._decoding.tally.corrupt += timed.frame.is_corrupt
 
     def _assess(self, complete: bool) -> None:
-        """Fill `damage`, once. complete: the file was read to its end."""
+        """Fill `damage`, once. complete: whether the file was read to its end."""
         if self._assessed:
             return
         self._assessed = True

@@ -9,17 +9,17 @@ from av.video.stream import VideoStream
 from livestyle.media import video_streams
 
 DECLARE_DURATION = ("mov", "matroska", "avi", "flv")
-"""Containers whose header gives the duration. That of others is an estimate, from the file's size or its last packets."""
+"""Containers whose header gives the duration. For others FFmpeg estimates it from the file's size or its last packets."""
 
 HIGHEST_RATE = 1000
-"""Frames per second; a higher rate is a mistake."""
+"""Frames per second; a higher declared rate is wrong."""
 
 LEAST_DELAY_SECONDS = Fraction(1, 100)
 """A file that begins within this time of 0 begins at 0: Matroska rounds the end of the audio priming to milliseconds."""
 
 
 def choose_stream(container: InputContainer) -> tuple[VideoStream | None, list[str]]:
-    """The video stream to paint, None if there is none, and a note for every other one."""
+    """The video stream to paint, None if there is none, and a note for every other video stream."""
     streams = video_streams(container)
     if not streams:
         return None, []
@@ -30,14 +30,20 @@ def choose_stream(container: InputContainer) -> tuple[VideoStream | None, list[s
 
 
 def frame_rate(stream: VideoStream, first_frame_seconds: Fraction | None = None) -> Fraction | None:
-    """Average frames per second: as declared, or from the first frame's duration if the declared rate is impossible."""
+    """Frames per second: the average as declared or as FFmpeg guesses it, or else from the first frame's duration.
+
+    Rates above HIGHEST_RATE are ignored. None if no rate is left.
+    """
     measured = None if first_frame_seconds is None else 1 / first_frame_seconds
     rates = (stream.average_rate, stream.guessed_rate, measured)
     return next((Fraction(rate) for rate in rates if rate and rate <= HIGHEST_RATE), None)
 
 
 def beginning(container: InputContainer, stream: VideoStream) -> Fraction:
-    """Seconds at which video or audio begins, whichever is first. Audio priming, before 0, does not count."""
+    """Time at which video or audio begins, whichever is first, in seconds of the file's clock.
+
+    0 if it is negative (audio priming) or less than LEAST_DELAY_SECONDS.
+    """
     starts = [
         each.start_time * each.time_base
         for each in (stream, *container.streams.audio)
@@ -48,11 +54,12 @@ def beginning(container: InputContainer, stream: VideoStream) -> Fraction:
 
 
 def declares_duration(container: InputContainer) -> bool:
+    """Whether the file's header gives its duration, rather than FFmpeg estimating it."""
     return any(name in container.format.name for name in DECLARE_DURATION)
 
 
 def declared_end(container: InputContainer) -> Fraction | None:
-    """Seconds at which the file ends; None if unknown."""
+    """Time at which the file ends, in seconds of its clock; None if unknown."""
     duration = container.duration
     if duration is None:
         return None
@@ -62,7 +69,7 @@ def declared_end(container: InputContainer) -> Fraction | None:
 
 
 def declared_stream_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Seconds at which the video stream ends, in MP4 and MOV; None in other containers."""
+    """Time at which the video stream ends in MP4 and MOV, in seconds of the file's clock; None in other containers."""
     if "mov" not in container.format.name or not stream.duration or stream.time_base is None:
         return None
     end, file_end = ((stream.start_time or 0) + stream.duration) * stream.time_base, declared_end(container)

@@ -1,4 +1,4 @@
-"""Frames that a video file contains, by its packets and their times, and that decoding does not give."""
+"""Count the lost frames of a video file: frames that its packets and times announce, but that the decoder does not output."""
 
 import heapq
 from collections import deque
@@ -8,84 +8,88 @@ from typing import Any
 from av.packet import Packet
 
 HAS_DENSE_PACKETS = ("matroska", "flv", "avi")
-"""Containers in which packets follow one another directly: a hole between two shows that something was skipped."""
+"""Containers in which packets follow one another directly: from a hole between two it follows that the demuxer skipped bytes."""
 
 LARGEST_HEADER_BYTES = 100
-"""Between two packets of such a container."""
+"""The longest header between two packets of a container in HAS_DENSE_PACKETS."""
 
 FLV_HEADER_BYTES = 11
+"""The shortest header between two packets of an FLV file."""
 
 AUDIO_GAP_SECONDS = Fraction(1, 10)
-"""A longer gap in the audio shows that something is lost."""
+"""A longer gap in the audio is a sign of loss."""
 
 LEAST_FRAME_BYTES = 20
-"""A smaller packet only repeats the frame before it."""
+"""A packet smaller than this only repeats the previous frame."""
 
 UNEVEN = Fraction(3, 2)
-"""A step between two frames is a gap from this multiple of the usual step on."""
+"""The time between two frames is a gap if it is longer than this multiple of the usual one."""
 
 REORDERING_SECONDS = Fraction(1, 2)
-"""Largest distance in time between a packet and what was lost next to it in the file."""
+"""The presentation times of what was lost next to a packet in the file differ from the packet's by at most this."""
 
 MOST_OUT_OF_ORDER = 16
+"""Frames that are held back to put them into presentation order."""
 
-FEW = 5
-"""Fewer steps between frames do not tell the usual one."""
+LEAST_STEPS = 5
+"""How many steps between frames are needed for a median."""
 
-JOINT_SECONDS = 1
-"""This close to a jump of the clock, nothing counts as lost."""
+JUMP_SECONDS = 1
+"""Within this time of a jump of the clock, nothing counts as lost."""
 
 
 class Losses:
-    """Compares frames with packets and their times, while both arrive.
+    """Compares the decoded frames with the packets and their times, as both arrive.
 
-    A gap between two frames alone is no loss: screen recordings are full of gaps. It is one where the file shows at the same
-    place that something is missing: a packet without a frame, bytes that the demuxer skipped, packets marked as corrupt.
+    A gap between two frames alone is no loss: screen recordings have many. It is a loss if something is missing from the file
+    at the same place: a packet has no frame, the demuxer skipped bytes, or packets are marked as corrupt.
 
-    frame_seconds: duration of a frame that has none. begins_anywhere: the first frames may depend on earlier ones, which were
-    not read. counts_from: frames lost before this time do not count.
+    container: FFmpeg's name of the format. frame_seconds: duration of frames that declare none; None if unknown.
+    begins_anywhere: whether the first frames may depend on earlier ones that are not read. counts_from: frames lost before
+    this time, in seconds of the file's clock, do not count; None to count all.
     """
 
     def __init__(
         self, container: str, frame_seconds: Fraction | None, begins_anywhere: bool, counts_from: Fraction | None
     ) -> None:
         self.lost = 0
+        """Lost frames so far."""
         self.packet_bytes = 0
-        """In all packets so far."""
+        """Total size of all packets so far."""
         self.skipped = False
         """Whether the demuxer skipped bytes."""
         self.read_to = 0
         """Position of the end of the last packet, bytes."""
         self._dense = any(name in container for name in HAS_DENSE_PACKETS)
-        self._has_empty_packets = "avi" in container  # a hole may be repeated frames
+        self._has_empty_packets = "avi" in container  # a hole may be a series of empty packets, which repeat a frame
         self._least_header = FLV_HEADER_BYTES if "flv" in container else -(1 << 62)  # several frames may share a position
-        self._shows_audio_gaps = container in ("ogg", "asf", "mpeg")  # which have nothing else that shows a loss
+        self._shows_audio_gaps = container in ("ogg", "asf", "mpeg")  # formats in which nothing else indicates a loss
         self._audio_end: Fraction | None = None
         self._frame_seconds = frame_seconds or Fraction(0)
         self._steps: deque[Fraction] = deque(maxlen=15)
-        """Times between the latest frames."""
+        """Time from each frame to the next, of the latest frames; seconds."""
         self._begins_anywhere = begins_anywhere
         self._counts_from = counts_from
         self._suspicion = False
-        """Something was skipped or corrupt since the last video packet."""
+        """Whether something was skipped or corrupt since the last video packet."""
         self._suspect: deque[tuple[Fraction, Fraction]] = deque(maxlen=100)
-        """Intervals of time in which something is missing."""
+        """Intervals (begin, end) of presentation time in which something is missing from the file."""
         self._expected: list[Fraction] = []
         """Times of the packets whose frames have not arrived; a heap."""
-        self._joint: Fraction | None = None
+        self._jump: Fraction | None = None
         """Time of the latest jump of the clock."""
         self._first_key: Fraction | None = None
-        """Time of the first packet, if it is a keyframe and every frame from it on is expected."""
+        """Time of the first video packet if it is a keyframe, so that every frame from it on is expected; else None."""
         self._last_packet: Fraction | None = None
         self._arrived: list[tuple[Fraction, Fraction]] = []
         """Times and durations of the latest frames; a heap."""
         self._last: tuple[Fraction, Fraction] | None = None
-        """Time and duration of the frame that was compared last."""
+        """Time and duration of the frame that was compared with the packets last."""
 
     def packet(self, packet: "Packet[Any]", is_video: bool, jumped: bool) -> None:
-        """Call for every packet of the file, in the order of demuxing. jumped: the clock jumps at this packet."""
+        """Register a packet. Call for every packet of the file, in file order. jumped: whether the clock jumps at this packet."""
         if jumped:
-            self._joint = packet.pts * packet.time_base if packet.pts is not None else self._joint
+            self._jump = packet.pts * packet.time_base if packet.pts is not None else self._jump
             self._suspicion = False
             self._suspect.clear()
         self.packet_bytes += packet.size
@@ -111,24 +115,24 @@ class Losses:
         self._audio_end = time + duration if self._audio_end is None else max(self._audio_end, time + duration)
 
     def _skipped(self, packet: "Packet[Any]") -> bool:
-        """Whether bytes between the last packet and this one were skipped, and may have been frames."""
+        """Whether the demuxer skipped bytes between the last packet and this one that may have been frames. Updates `read_to`."""
         if packet.pos is None or packet.pos < 0:
             return False
         hole = packet.pos - self.read_to if self.read_to else self._least_header
         self.read_to = packet.pos + packet.size
-        # less than a header: the demuxer read too far, and went back to look for the next packet
+        # a hole smaller than a header: the demuxer had read too far, and went back to look for the next packet
         skipped = self._dense and not self._least_header <= hole <= LARGEST_HEADER_BYTES
         self.skipped |= skipped
         return skipped and not self._has_empty_packets
 
     def frame(self, time: Fraction, duration: Fraction | None) -> None:
-        """Call for every decoded frame. Damaged files give some of them out of order."""
+        """Register a frame. Call for every decoded frame; from damaged files some come out of presentation order."""
         heapq.heappush(self._arrived, (time, duration or Fraction(0)))
         if len(self._arrived) > MOST_OUT_OF_ORDER:
             self._compare(*heapq.heappop(self._arrived))
 
     def end(self, end_seconds: Fraction) -> None:
-        """Call when the decoder is empty. end_seconds: the end of the file's last packet."""
+        """Count what is lost after the last frame. Call when the decoder is empty. end_seconds: end of the file's last packet."""
         while self._arrived:
             self._compare(*heapq.heappop(self._arrived))
         if self._last is None:
@@ -143,11 +147,11 @@ class Losses:
         self.lost += expected
 
     def _usual_step(self, duration: Fraction) -> Fraction:
-        """The usual time between frames here: the median of the latest steps; of few, the frame's own duration."""
-        return sorted(self._steps)[len(self._steps) // 2] if len(self._steps) >= FEW else duration or self._frame_seconds
+        """The usual time between frames: the median of the latest steps; of fewer than LEAST_STEPS, the frame's duration."""
+        return sorted(self._steps)[len(self._steps) // 2] if len(self._steps) >= LEAST_STEPS else duration or self._frame_seconds
 
     def _compare(self, time: Fraction, duration: Fraction) -> None:
-        """Count what is lost before this frame. Called in presentation order."""
+        """Count what is lost between the last frame and this one. Called in presentation order."""
         inside = 0  # expected frames that have not arrived
         last, last_duration = self._last or (self._first_key, None)
         while self._expected and self._expected[0] <= time:
@@ -160,7 +164,7 @@ class Losses:
         gap = time - last
         if last_duration is not None and gap > 0:
             self._steps.append(gap)
-        if not step or self._is_at_joint(last, time):
+        if not step or self._is_near_jump(last, time):
             return
         missing = round(gap / step) - (last_duration is not None) if last_duration is None or gap > UNEVEN * step else 0
         if not any(low < time and last < high for low, high in self._suspect):
@@ -168,5 +172,5 @@ class Losses:
         if self._counts_from is None or time > self._counts_from:
             self.lost += max(0, missing)
 
-    def _is_at_joint(self, last: Fraction, time: Fraction) -> bool:
-        return self._joint is not None and last - JOINT_SECONDS < self._joint < time + JOINT_SECONDS
+    def _is_near_jump(self, last: Fraction, time: Fraction) -> bool:
+        return self._jump is not None and last - JUMP_SECONDS < self._jump < time + JUMP_SECONDS

@@ -1,4 +1,4 @@
-"""Tone mapping: HDR (PQ, HLG) to SDR. Transfer functions of BT.2100; light of 1.0 is reference white, 203 cd/m²."""
+"""Tone mapping from HDR (PQ, HLG) to SDR, with the transfer functions of BT.2100. Light 1.0 is reference white, 203 cd/m²."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from livestyle.frame import FloatArray, Image
 
 REFERENCE_WHITE = 203.0  # cd/m², BT.2408
 PEAK = 1000.0 / REFERENCE_WHITE  # most films are mastered for 1000 cd/m²; brighter light becomes white
-KNEE = 0.6  # linear light up to here is unchanged
+KNEE = 0.6  # linear light below this is unchanged
 BT2020_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
-"""For column vectors of linear RGB (BT.2087)."""
+"""Conversion matrix for column vectors of linear RGB (BT.2087)."""
 
 
 def pq_to_linear(signal: FloatArray) -> FloatArray:
-    """PQ signal in [0, 1] -> display light, 1.0 = reference white."""
+    """Convert a PQ signal in [0, 1], any shape, to display light, 1.0 = reference white, float32."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     power = signal ** np.float32(1 / m2)
     light = (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
@@ -23,20 +23,20 @@ def pq_to_linear(signal: FloatArray) -> FloatArray:
 
 
 def hlg_to_linear(signal: FloatArray) -> FloatArray:
-    """HLG signal in [0, 1] -> scene light in [0, 1]."""
+    """Convert an HLG signal in [0, 1], any shape, to scene light in [0, 1], float32."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12).astype(np.float32)
 
 
 def _table(curve: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """The curve at each of 65536 levels from 0 to 1."""
+    """Look-up table of the curve at 65,536 levels from 0 to 1: (65536,) float32."""
     return curve(np.linspace(0, 1, 65536, dtype=np.float32))
 
 
 class ToneMapper:
     """Tone-maps images: (H, W, 3) uint16 RGB with BT.2020 primaries -> (H, W, 3) uint8 RGB, BT.709, gamma 2.4.
 
-    hlg: the input is HLG, else PQ.
+    hlg: whether the input is HLG; else it is PQ.
     """
 
     def __init__(self, hlg: bool) -> None:

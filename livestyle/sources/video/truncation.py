@@ -1,11 +1,13 @@
-"""Whether a file ends before the end that its header declares."""
+"""Check whether a file ends before its declared end."""
 
 from pathlib import Path
 from typing import BinaryIO
 
 
 def is_cut_off(path: Path, container: str) -> bool:
-    """Whether the file is shorter than its header declares. False for a container that does not declare it.
+    """Whether the file is shorter than it declares: in its header, its boxes (MP4), or its last tag (FLV).
+
+    False for containers that do not declare a size.
 
     container: FFmpeg's name of the format.
     """
@@ -14,7 +16,7 @@ def is_cut_off(path: Path, container: str) -> bool:
         if "mov" in container:
             return _lacks_data(file, size)
         head = file.read(64)
-        if "flv" in container:  # the size of a tag is written behind it
+        if "flv" in container:  # the size of a tag is written after it
             file.seek(max(0, size - 4))
             last = int.from_bytes(file.read(4))
             file.seek(max(0, size - 4 - last))
@@ -24,7 +26,7 @@ def is_cut_off(path: Path, container: str) -> bool:
         declared = int.from_bytes(head[4:8], "little") + 8
         return size < declared < 0xFFFF_FFFF
     if "matroska" in container:
-        begin = head.find(b"\x18\x53\x80\x67") + 4  # the Segment element, behind a short header
+        begin = head.find(b"\x18\x53\x80\x67") + 4  # the Segment element, after a short header
         if begin < 4 or begin >= len(head) or not head[begin]:
             return False
         length = 9 - head[begin].bit_length()
@@ -34,7 +36,7 @@ def is_cut_off(path: Path, container: str) -> bool:
 
 
 def _lacks_data(file: BinaryIO, size_of_file: int) -> bool:
-    """Whether an MP4 ends inside a box with media data. (PyAV gives access to its index only from version 17 on.)"""
+    """Whether an MP4 ends inside a box of media data. (PyAV gives access to the index of an MP4 only from version 17 on.)"""
     end = 0
     while len(header := file.read(16)) >= 8:
         size, kind = int.from_bytes(header[:4]), header[4:8]

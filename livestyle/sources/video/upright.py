@@ -1,4 +1,4 @@
-"""Decoded frames to upright RGB images of one size, or to NV12 for a GPU."""
+"""Convert decoded frames to upright RGB images of one size, or to NV12 for a GPU."""
 
 import struct
 from collections.abc import Callable
@@ -17,24 +17,25 @@ from livestyle.media import matrix_of_untagged, scale_graph
 from livestyle.sources.video.tone_mapping import ToneMapper
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""Matrix coefficients as ISO 23091-2 numbers them -> as swscale does."""
+"""Number of the matrix coefficients in ISO 23091-2 -> in swscale."""
 
 EXACT_BILINEAR = 0x2 | 0x40000 | 0x2000
-"""swscale's bilinear + accurate_rnd + full_chroma_int. Without these its shortcuts darken every frame by a grey level or more.
-Numbers, because PyAV names the flags only from 17 on."""
+"""swscale's bilinear + accurate_rnd + full_chroma_int. Without the last two, swscale's shortcuts darken every frame by a grey
+level or more. Numbers, because PyAV has names for these flags only from version 17 on."""
 
 EXACT_BICUBIC = 0x4 | 0x40000 | 0x2000
-"""The same with bicubic, for 16 bits: there FFmpeg 8's bilinear makes noise of 4:2:0 frames that keep their height."""
+"""The same with bicubic, for 16-bit output: there FFmpeg 8's bilinear turns 4:2:0 frames that keep their height into noise."""
 
 HDR = {16: "PQ", 18: "HLG"}
-"""Transfer characteristics, numbered as in ISO 23091-2."""
+"""Number of the transfer characteristics in ISO 23091-2 -> name."""
 
 
 class UprightFrames:
-    """Rotates, scales and converts frames. The first one of the stream decides how.
+    """Rotates, scales and converts frames. The first frame of the stream decides the rotation and the size of the images.
 
-    first: that frame. size: (width, height) of it upright -> (width, height) of the images; it may raise to refuse the file.
-    pixel_aspect: width / height of a coded pixel. color_trc: the stream's transfer characteristics, as in ISO 23091-2.
+    first: that frame. size: (width, height) of the upright frame -> (width, height) of the images; it may raise to refuse the
+    file. pixel_aspect: width / height of a coded pixel. color_trc: the stream's transfer characteristics, as in ISO 23091-2.
+    time_base: seconds per tick of the frames' times.
     """
 
     def __init__(
@@ -68,13 +69,13 @@ class UprightFrames:
         self._filter: tuple[tuple[str, int, int, str], Graph] | None = None
 
     def image(self, frame: VideoFrame, nv12: bool) -> Image:
-        """(H, W, 3) uint8 RGB; with nv12, if `fits_nv12(frame)`, (H + H/2, W)."""
+        """Convert a frame: (H, W, 3) uint8 RGB; with nv12, if `fits_nv12(frame)`, (H + H/2, W) uint8 NV12."""
         if nv12 and self.fits_nv12(frame):
             return cast(Image, self._reformatter.reformat(frame, format="nv12").to_ndarray())
         return self._to_rgb(frame)
 
     def fits_nv12(self, frame: VideoFrame) -> bool:
-        """Whether NV12 loses nothing: 8 bits, 4:2:0, limited range, the matrix usual at this size; not rotated or scaled."""
+        """Whether NV12 loses nothing: 8 bits, 4:2:0, limited range, the usual matrix for this size; not rotated or scaled."""
         return (
             frame.format.name in ("yuv420p", "nv12")
             and frame.color_range != ColorRange.JPEG
@@ -86,7 +87,7 @@ class UprightFrames:
         )
 
     def _to_rgb(self, frame: VideoFrame) -> Image:
-        """(H, W, 3) uint8 RGB: upright, scaled, composited over black."""
+        """Convert a frame to (H, W, 3) uint8 RGB: upright, scaled, composited over black."""
         if (frame.width, frame.height) != self._coded_size:
             self.resized += 1
         alpha = _has_alpha(frame)
@@ -124,7 +125,7 @@ class UprightFrames:
         return np.ascontiguousarray(image)
 
     def _filtered(self, frame: VideoFrame, matrix: int | None, full: bool, pix_fmt: str) -> VideoFrame:
-        """Scale and convert like the reformatter, but with chroma always sited as in H.264: at the left one of two pixels."""
+        """Scale and convert like the reformatter, but always with H.264's chroma location: at the left of each pair of pixels."""
         layout, (width, height) = frame.format, self._scaled_size
         # bicubic: FFmpeg 7's bilinear shifts chroma by half a row
         options = f"{width}:{height}:interl=-1:flags=bicubic+accurate_rnd+full_chroma_int:in_chroma_loc=left:"
@@ -141,7 +142,7 @@ def _has_alpha(frame: VideoFrame) -> bool:
 
 
 def _turn(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """The steps that make the frame upright, in this order: whether to transpose it, flip its rows, flip its columns."""
+    """Whether to transpose the frame, to flip its rows, and to flip its columns, in this order, to make it upright."""
     side_data = cast(dict[Type, Any], frame.side_data).get(Type.DISPLAYMATRIX)
     if side_data is None:
         return False, False, False

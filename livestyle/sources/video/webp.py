@@ -1,4 +1,4 @@
-"""Frames from an animated WebP. FFmpeg before version 8.1 reads none of them; Pillow does."""
+"""Read an animated WebP with Pillow: FFmpeg before version 8.1 cannot read these files."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -16,13 +16,15 @@ from livestyle.sources.video.options import VideoOptions
 MOST_PIXELS = 1 << 26
 
 DEFAULT_MS = 100
-"""Duration of a frame whose duration is 0, as in browsers."""
+"""Duration of a frame whose declared duration is 0, as in browsers."""
 
 
 class AnimatedWebP:
-    """Reads an animated WebP, its transparency composited over black.
+    """Reads an animated WebP; transparency is composited over black.
 
-    Options that concern GPUs and interlacing have no effect. Raises InputError if there is no frame to read.
+    The options are those of VideoOptions; for_gpu, gpu and deinterlace have no effect.
+
+    Raises InputError if there is no frame to read, and what `size` raises to refuse the file.
     """
 
     def __init__(self, path: Path, **options: Unpack[VideoOptions]) -> None:
@@ -88,7 +90,7 @@ class AnimatedWebP:
         return None
 
     def _image(self) -> Image:
-        """(H, W, 3) uint8 RGB, scaled."""
+        """The file's current frame as (H, W, 3) uint8 RGB, composited over black and scaled."""
         rgba = np.asarray(self._file.convert("RGBA"))  # (h, w, 4)
         over_black = (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] + 127) // 255  # (h, w, 3)
         image = Pillow.fromarray(over_black.astype(np.uint8))
