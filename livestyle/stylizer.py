@@ -143,7 +143,7 @@ class Stylizer:
         if frames.ndim == 3:
             return self.submit([frames], look).result()[0]
         painted = np.empty_like(frames, order="C")
-        size = self.best_batch(frames.shape[1:], len(frames))
+        size = self.best_batch(frames.shape[1:], len(frames), look)
         for start in range(0, len(frames), size):
             batch = list(frames[start : start + size])
             painted[start : start + len(batch)] = self.submit(batch, look).result()

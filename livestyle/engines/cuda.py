@@ -27,7 +27,7 @@ from livestyle.look import Look
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork, to_uint8
 
-MOST_PROGRAMS = 16  # one per body, batch size, and with or without mixing; the least recently used one is dropped
+MOST_GRAPHS = 16  # one per body, batch size, and with or without mixing; the least recently used one is dropped
 CAPTURING = threading.Lock()  # one capture at a time per process: a capture fails if another thread synchronises the device
 WARM_UPS = 3  # runs before the capture, in which libraries choose their kernels
 
@@ -68,12 +68,12 @@ def fused(network: TransformerNetwork) -> Callable[[Tensor, Tensor], Tensor]:
     return run
 
 
-class Program:
+class CapturedGraph:
     """CUDA graph of one body for batches of one shape, with its own input and output buffers.
 
     shape: (N, H, W, 3), or NV12, (N, H + H/2, W). mixed: whether any look of a batch has a mixing matrix.
-    pool: memory pool of another program, to share the memory for feature maps; None for a new pool. Sharing is safe because
-    programs never run concurrently, and the result of one is copied before the next one runs.
+    pool: memory pool of another graph, to share the memory for feature maps; None for a new pool. Sharing is safe because
+    graphs never run concurrently, and the result of one is copied before the next one runs.
     """
 
     def __init__(
@@ -168,15 +168,15 @@ class CudaEngine:
         self.notes: list[str] = []
         self._networks = Networks(device, torch.float16)
         self._exact = Networks(device, torch.float32)  # for strips
-        # (body, shape, mixed) -> program, None if the batch does not fit whole, or the error to raise; most recently used last
-        self._programs: dict[tuple[Body, tuple[int, ...], bool], Program | TooLargeError | None] = {}
+        # (body, shape, mixed) -> graph, None if the batch does not fit whole, or the error to raise; most recently used last
+        self._graphs: dict[tuple[Body, tuple[int, ...], bool], CapturedGraph | TooLargeError | None] = {}
         self._turn = threading.Lock()  # serialises calls
         self._free: list[Slot] = []
         streams = [torch.cuda.Stream(device) for _ in range(3)]  # type: ignore[no-untyped-call]
         self._upload, self._compute, self._download = streams
 
     def prepare(self, body: Body) -> None:
-        with self._turn, torch.cuda.stream(self._compute):  # so that programs wait for the copy
+        with self._turn, torch.cuda.stream(self._compute):  # so that graphs wait for the copy
             self._networks[body]
 
     @torch.inference_mode()
@@ -185,25 +185,25 @@ class CudaEngine:
             return self._submit(batch)
 
     def _submit(self, batch: Batch) -> Ticket:
-        program = self._program(batch)
-        if program is not None:
-            return self._start(program, batch)
+        graph = self._graph_for(batch)
+        if graph is not None:
+            return self._start(graph, batch)
         if len(batch) > 1:
             return Done([self._submit([pair]).result()[0] for pair in batch])
         return Done([self._paint_in_strips(*batch[0])])
 
-    def _start(self, program: Program, batch: Batch) -> CudaTicket:
-        slot, n = self._take_slot(tuple(program.frames.shape)), len(batch)
-        # the last batch of a file may be smaller than the program's; the remaining frames are ignored
+    def _start(self, graph: CapturedGraph, batch: Batch) -> CudaTicket:
+        slot, n = self._take_slot(tuple(graph.frames.shape)), len(batch)
+        # the last batch of a file may be smaller than the graph's; the remaining frames are ignored
         np.stack([frame for frame, _ in batch], out=slot.host_in[:n].numpy())
         with torch.cuda.stream(self._upload):
             slot.device_in[:n].copy_(slot.host_in[:n], non_blocking=True)
         self._compute.wait_stream(self._upload)
         with torch.cuda.stream(self._compute):
-            program.set_looks([look for _, look in batch])
-            program.frames[:n].copy_(slot.device_in[:n])
-            program.replay()
-            slot.device_out[:n].copy_(program.painted[:n])
+            graph.set_looks([look for _, look in batch])
+            graph.frames[:n].copy_(slot.device_in[:n])
+            graph.replay()
+            slot.device_out[:n].copy_(graph.painted[:n])
         self._download.wait_stream(self._compute)
         with torch.cuda.stream(self._download):
             host_out = torch.empty((n, *slot.shape[1:]), dtype=torch.uint8, pin_memory=True)
@@ -219,46 +219,46 @@ class CudaEngine:
                 return slot
         return Slot(shape, self.name, self._upload, self._compute)
 
-    def _program(self, batch: Batch) -> Program | None:
-        """Return a program for a batch, which may be for a larger one. None if memory is too small to paint it whole.
+    def _graph_for(self, batch: Batch) -> CapturedGraph | None:
+        """Return a graph for a batch, which may be for a larger one. None if memory is too small to paint it whole.
 
         Raises TooLargeError if a frame cannot be painted at all.
         """
         frame, look = batch[0]
         shape, mixed = (len(batch), *frame.shape), any(look.mixing is not None for _, look in batch)
         key = (look.body, shape, mixed)
-        if key in self._programs:
-            self._programs[key] = self._programs.pop(key)
+        if key in self._graphs:
+            self._graphs[key] = self._graphs.pop(key)
         else:
-            for old in [old for old in self._programs if old[1][1:] != shape[1:]]:
-                del self._programs[old]  # frees their memory: a folder of pictures has many sizes
+            for old in [old for old in self._graphs if old[1][1:] != shape[1:]]:
+                del self._graphs[old]  # frees their memory: a folder of pictures has many sizes
             larger = {
-                made[0]: program
-                for (body, made, mixes), program in self._programs.items()
-                if (body, mixes) == (look.body, mixed) and made[0] > len(batch) and isinstance(program, Program)
+                made[0]: graph
+                for (body, made, mixes), graph in self._graphs.items()
+                if (body, mixes) == (look.body, mixed) and made[0] > len(batch) and isinstance(graph, CapturedGraph)
             }
             if larger and len(batch) > 1:
                 return larger[min(larger)]
-            while len(self._programs) >= MOST_PROGRAMS:
-                del self._programs[next(iter(self._programs))]
+            while len(self._graphs) >= MOST_GRAPHS:
+                del self._graphs[next(iter(self._graphs))]
             with CAPTURING:
-                self._programs[key] = self._capture(frame, shape, look.body, mixed)
-        program = self._programs[key]
-        if isinstance(program, TooLargeError):
-            raise TooLargeError(str(program), program.fits)
-        return program
+                self._graphs[key] = self._capture(frame, shape, look.body, mixed)
+        graph = self._graphs[key]
+        if isinstance(graph, TooLargeError):
+            raise TooLargeError(str(graph), graph.fits)
+        return graph
 
-    def _capture(self, frame: Image, shape: tuple[int, ...], body: Body, mixed: bool) -> Program | TooLargeError | None:
-        """Build a value for `_programs`. None and errors are cached too, so that the next frame does not try again."""
-        torch.cuda.empty_cache()  # so that only programs in use count as used memory
+    def _capture(self, frame: Image, shape: tuple[int, ...], body: Body, mixed: bool) -> CapturedGraph | TooLargeError | None:
+        """Build a value for `_graphs`. None and errors are cached too, so that the next frame does not try again."""
+        torch.cuda.empty_cache()  # so that only graphs in use count as used memory
         free = torch.cuda.mem_get_info(self.name)[0]
         try:
             if not fits_whole(body.architecture, frame, shape[0], free, precision=self.precision):
                 return None
             with torch.cuda.stream(self._compute):
                 network = self._networks[body]
-            pool = next((program.pool for program in self._programs.values() if isinstance(program, Program)), None)
-            return Program(network, shape, mixed, self.name, self._compute, pool)
+            pool = next((graph.pool for graph in self._graphs.values() if isinstance(graph, CapturedGraph)), None)
+            return CapturedGraph(network, shape, mixed, self.name, self._compute, pool)
         except TooLargeError as error:
             return error.with_traceback(None)  # a traceback would keep the frame in memory
         except RuntimeError as error:  # includes OutOfMemoryError; cuDNN reports lack of memory by a message
@@ -285,6 +285,6 @@ class CudaEngine:
     def close(self) -> None:
         with self._turn, CAPTURING:
             torch.cuda.synchronize(self.name)
-            self._programs.clear()
+            self._graphs.clear()
             self._free.clear()
             torch.cuda.empty_cache()
