@@ -67,7 +67,7 @@ class Program(Group):
         words = ctx.args[: ctx.args.index("--")] if "--" in ctx.args else ctx.args
         as_json = "--json" in words
         summary: dict[str, Any] = {}
-        ctx.obj = summary  # print_json fills it
+        ctx.obj = summary  # add_to_summary fills it
         try:
             if "" in ctx.args:
                 raise click.UsageError("an argument is empty; is a shell variable unset?")

@@ -8,7 +8,7 @@ import click
 
 from livestyle.bench.sizes import SIZES
 from livestyle.cli.command import Command
-from livestyle.cli.options import complete_style, print_json, print_line
+from livestyle.cli.options import add_to_summary, complete_style, print_line
 from livestyle.networks import ARCHITECTURES
 
 
@@ -64,7 +64,7 @@ def bench(
     progress = (lambda line: None) if quiet else (lambda line: print_line(line, err=True))
     with OutputFile(output) if output else nullcontext() as file:  # fails before minutes of measuring, not after
         report = measure(style, models or list(ARCHITECTURES), devices, sizes, frames, progress).as_dict()
-        print_json(report)
+        add_to_summary(report)
         if file is not None:
             file.partial.write_text(f"{json.dumps(report, indent=2)}\n", encoding="utf-8")
             file.commit()

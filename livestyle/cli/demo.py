@@ -8,12 +8,12 @@ import click
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
+    add_to_summary,
     counted,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
-    print_json,
     print_line,
     print_notes,
     report_options,
@@ -69,6 +69,6 @@ def demo(
             result = write_painted(scene, looks, stylizer, open_writer, progress=show)
     print_notes(result.notes, quiet)
     summary = {"output": str(output), "styles": names, "frames": result.frames, "width": result.width, "height": result.height}
-    print_json(summary | {"seconds": round(result.seconds, 3)})
+    add_to_summary(summary | {"seconds": round(result.seconds, 3)})
     if not quiet:
         print_line(f"{output}: {counted(len(names), 'style')} ({', '.join(names)}), in {result.seconds:.1f} s", err=True)

@@ -13,7 +13,7 @@ import click
 
 from livestyle import __version__
 from livestyle.cli.command import Command
-from livestyle.cli.options import print_json, print_line
+from livestyle.cli.options import add_to_summary, print_line
 from livestyle.machine import processor_flags, processor_name
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def doctor(as_json: bool, debug: bool) -> None:
     other checks still run.
     """
     report = {name: checked(check) for name, check in CHECKS.items()}
-    print_json(report)
+    add_to_summary(report)
     if as_json:
         return
     for name, found in report.items():

@@ -13,12 +13,12 @@ from livestyle.cli.command import Command
 from livestyle.cli.options import (
     MODELS,
     SizeType,
+    add_to_summary,
     complete_style,
     loss_options,
     may_write,
     open_stylizer,
     overwrite_options,
-    print_json,
     print_line,
     print_notes,
     report_options,
@@ -161,7 +161,7 @@ def evaluate(
     text = "\n\n".join(map(str, tables))
     summary = report(tables, readings, skipped)
     if as_json:
-        print_json(summary)
+        add_to_summary(summary)
     else:
         for line in text.split("\n"):
             print_line(line)

@@ -10,10 +10,10 @@ import click
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
+    add_to_summary,
     look_options,
     open_stylizer,
     overwrite_options,
-    print_json,
     print_line,
     print_notes,
     report_options,
@@ -94,7 +94,7 @@ def image(
 
     started = time.monotonic()
     summary: dict[str, Any] = {"written": [], "skipped": [], "failed": [], "files": []}
-    print_json(summary)  # the lists are filled during the run
+    add_to_summary(summary)  # the lists are filled during the run
     inputs, output = split_output(list(photos), output)
     sources = list_photos(inputs, Path(output or DEFAULT_FOLDER), recursive)
     if all_styles:
@@ -140,7 +140,7 @@ def image(
     if written := summary["written"]:
         print_notes(stylizer.engine.notes, quiet)
     summary["seconds"] = round(time.monotonic() - started, 3)
-    print_json(summary)
+    add_to_summary(summary)
     if not quiet and not as_json and str(STDIO) not in written:
         print_line(summary_line(summary), err=True)
     if summary["failed"] and not written:

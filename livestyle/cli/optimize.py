@@ -9,10 +9,10 @@ import click
 
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
+    add_to_summary,
     counted,
     loss_options,
     overwrite_options,
-    print_json,
     print_line,
     print_notes,
     report_options,
@@ -122,7 +122,7 @@ def optimize(
     seconds = time.monotonic() - started
     losses = {name: getattr(best, name) for name in ("style", "content", "total")}
     if as_json:
-        print_json({"written": str(output), "iterations": step.iteration, "losses": losses, "seconds": round(seconds, 1)})
+        add_to_summary({"written": str(output), "iterations": step.iteration, "losses": losses, "seconds": round(seconds, 1)})
     if step.iteration < iterations:
         raise KeyboardInterrupt(f"stopped after iteration {step.iteration} of {iterations}; {output} is the best so far")
     if not (as_json or quiet):

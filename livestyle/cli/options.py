@@ -240,7 +240,7 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def print_json(summary: dict[str, Any]) -> None:
+def add_to_summary(summary: dict[str, Any]) -> None:
     """Add keys to the summary, which --json prints on stdout when the command ends, also after an error."""
     keys = click.get_current_context().find_root().obj
     if isinstance(keys, dict):

@@ -11,10 +11,10 @@ import click
 from livestyle.cli.command import Group
 from livestyle.cli.options import (
     MODELS,
+    add_to_summary,
     complete_style,
     may_write,
     overwrite_options,
-    print_json,
     print_line,
     print_notes,
 )
@@ -54,7 +54,7 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
     notes = gallery.notes + gallery.shadowed(gallery.names)
     if as_json:
         folders = [str(folder) for folder in gallery.folders]
-        print_json({"styles": list_files(gallery), "folders": folders, "notes": notes})
+        add_to_summary({"styles": list_files(gallery), "folders": folders, "notes": notes})
         return
     print_notes(notes, quiet=False)
     width = max((len(printable(name)) for name in gallery.names), default=0)
@@ -91,7 +91,7 @@ def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool,
     name = next(iter(models.values())).name
     files = [describe_file(gallery, header) for header in models.values()]
     if as_json:
-        print_json({"style": name, "networks": list(models), "files": files, "thumbnail": str(output) if output else None})
+        add_to_summary({"style": name, "networks": list(models), "files": files, "thumbnail": str(output) if output else None})
         return
     print_line(f"{printable(name)}, for {' and '.join(models)}")
     for file in files:
@@ -121,7 +121,7 @@ def rename(old: str, new: str, as_json: bool, debug: bool) -> None:
 
     renamed = rename_style(Gallery(), old, new)
     if as_json:
-        print_json({"renamed": {str(path): str(target) for path, target in renamed.items()}})
+        add_to_summary({"renamed": {str(path): str(target) for path, target in renamed.items()}})
         return
     for path, target in renamed.items():
         print_line(f"{path} is now {target}", err=True)
@@ -153,7 +153,7 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
     removal.apply()
     if as_json:
         kept = {str(path): needed_by for path, needed_by in removal.kept.items()}
-        print_json({"deleted": [str(path) for path in removal.files], "kept": kept})
+        add_to_summary({"deleted": [str(path) for path in removal.files], "kept": kept})
         return
     print_line(f"deleted {files}", err=True)
     for path, needed_by in removal.kept.items():
@@ -196,7 +196,7 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
     may_write(target, overwrite)
     export_style(gallery, header, target)
     if as_json:
-        print_json({"written": str(target), "model": header.architecture, "bytes": target.stat().st_size})
+        add_to_summary({"written": str(target), "model": header.architecture, "bytes": target.stat().st_size})
         return
     print_line(f"{target}, {target.stat().st_size / 1000:.0f} kB", err=True)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livestyle.cli.command import Command
-from livestyle.cli.options import TimeType, counted, print_json, print_line, torch_device
+from livestyle.cli.options import TimeType, add_to_summary, counted, print_line, torch_device
 from livestyle.errors import TrainingError
 from livestyle.networks import ARCHITECTURES
 
@@ -105,7 +105,7 @@ def train(
     if summary is None:  # not the first of several processes
         return
     if as_json:
-        print_json(
+        add_to_summary(
             {
                 "styles": {name: str(path) for name, path in summary.styles.items()},
                 "model": summary.model,

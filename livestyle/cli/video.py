@@ -11,13 +11,13 @@ import click
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
     TimeType,
+    add_to_summary,
     counted,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_error,
-    print_json,
     print_line,
     print_notes,
     report_options,
@@ -94,7 +94,7 @@ def video(
         print_notes([] if pairs else ["nothing to do: every output exists"], quiet)
     files: list[dict[str, Any]] = []
     failed: list[str] = []
-    print_json({"files": files, "failed": failed})
+    add_to_summary({"files": files, "failed": failed})
     if not pairs:
         return 0
     with open_stylizer(style, model, device, strength, keep_colors, quiet) as stylizer:
@@ -132,7 +132,7 @@ def video(
             files.append(describe(job, result))
             report(job, result, quiet)
     if failed and not files:
-        print_json({"error": f"none of the {len(pairs)} videos could be painted"})
+        add_to_summary({"error": f"none of the {len(pairs)} videos could be painted"})
         return 2
     return 1 if failed or any(file["damage"] for file in files) else 0
 

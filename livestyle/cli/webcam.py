@@ -11,12 +11,12 @@ import click
 from livestyle.cli.command import Command
 from livestyle.cli.options import (
     TimeType,
+    add_to_summary,
     look_options,
     may_write,
     open_stylizer,
     overwrite_options,
     print_error,
-    print_json,
     print_line,
     print_notes,
     report_options,
@@ -95,7 +95,7 @@ def webcam(
             traceback.print_exception(error)
         print_error(error, one_line(error))
 
-    def report(result: "LiveResult", print_object: Callable[[dict[str, Any]], None] = print_json) -> int:
+    def report(result: "LiveResult", print_object: Callable[[dict[str, Any]], None] = add_to_summary) -> int:
         return _report(_summary(result), print_object if as_json else None, quiet)
 
     job = LiveJob(
@@ -133,7 +133,7 @@ def _list_cameras(as_json: bool) -> int:
 
     cameras = find_cameras()
     if as_json:
-        print_json({"cameras": [vars(camera) for camera in cameras]})
+        add_to_summary({"cameras": [vars(camera) for camera in cameras]})
         return 0
     for camera in cameras:
         print_line(camera)
