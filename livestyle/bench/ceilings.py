@@ -21,7 +21,7 @@ class Ceilings:
 
 
 def measure_ceilings(torch_device: str, precision: str) -> Ceilings:
-    """Measure with torch; the fastest of many tries counts, because nothing may exceed a ceiling.
+    """Measure a device's ceilings with torch. The fastest of many tries counts, because nothing may exceed a ceiling.
 
     Matrix products of two sizes are tried: during the shorter ones another program is less likely to occupy a core.
 

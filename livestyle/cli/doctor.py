@@ -134,7 +134,7 @@ def gpus() -> dict[str, Any]:
 
 
 def engines() -> dict[str, Any]:
-    """Try every engine of this machine: device -> result of `self_test`."""
+    """Try every engine of this machine: device -> what `self_test` reports, or its error; and "default" -> that device."""
     from livestyle.engines.devices import choose_device
 
     expected: Image | None = None

@@ -1,4 +1,4 @@
-"""The shortest time that the hardware allows, by hand."""
+"""The shortest time that the hardware allows equals a calculation by hand."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from livestyle.networks import ARCHITECTURES
 from livestyle.networks.plan import ConvolutionCost
 
 
-def test_floor_of_each_convolution_by_hand() -> None:
+def test_floor_is_the_longer_of_computing_and_moving_plus_one_read() -> None:
     ceilings = Ceilings(tflops=2, gbytes_per_second=10)
     computes = ConvolutionCost(operations=8 * 10**9, read=10**6, written=2 * 10**6)  # 4 ms; its values take 1.2 ms in fp32
     moves = ConvolutionCost(operations=10**9, read=4 * 10**6, written=10**6)  # .5 ms; its values take 2 ms
@@ -17,7 +17,7 @@ def test_floor_of_each_convolution_by_hand() -> None:
     assert floor_seconds([computes, moves], ceilings, value_bytes=2) == pytest.approx(0.004 + 0.0004 + 0.001 + 0.0002)
 
 
-def test_floor_of_lite_by_hand() -> None:
+def test_floor_of_lite_equals_a_calculation_by_hand() -> None:
     # at 640x360, values read + written + read again, by convolution: stem, down, six in blocks, widen, up, out
     values = 1_624_848 + 921_600 + 6 * 691_200 + 460_800 + 1_382_400 + 1_843_200
     costs = ARCHITECTURES["lite"].plan(360, 640).costs

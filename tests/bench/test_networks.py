@@ -1,4 +1,4 @@
-"""The benchmark of one network on one engine."""
+"""One network is measured on one engine: which look, which frames, and how often."""
 
 from contextlib import closing
 
@@ -16,7 +16,7 @@ from livestyle.style_files.gallery import bundled_folder
 from livestyle.stylizer import Stylizer
 
 
-def test_look_of_a_blend_is_that_of_its_first_style() -> None:
+def test_a_blend_is_measured_with_the_look_of_its_first_style() -> None:
     look = find_look("wave:.7,udnie:.3", "lite")
     with Stylizer("wave", "lite", "cpu") as stylizer:
         expected = stylizer.default_look

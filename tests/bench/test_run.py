@@ -1,4 +1,4 @@
-"""The whole benchmark, as a command: real measurements on small sizes."""
+"""The command livestyle bench: real measurements at small sizes, and invalid arguments."""
 
 import importlib.util
 import json

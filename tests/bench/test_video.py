@@ -1,4 +1,4 @@
-"""The benchmark of a video's stages."""
+"""The stages of painting a video are measured."""
 
 import numpy as np
 

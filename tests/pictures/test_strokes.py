@@ -1,4 +1,4 @@
-"""Larger strokes: painted smaller, and brought back with the photo's detail."""
+"""Larger strokes: a smaller photo is painted, and the painting is enlarged with the photo's detail."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ def photo(height: int = 120, width: int = 180) -> Image:
     return image
 
 
-def test_size_1_is_what_the_painter_gives() -> None:
+def test_stroke_size_1_returns_the_painting_unchanged() -> None:
     assert np.array_equal(paint_larger(lambda small: 255 - small, photo(), 1), 255 - photo())
 
 
@@ -31,7 +31,7 @@ def test_the_painter_gets_a_smaller_photo() -> None:
     assert shapes == [(40, 60, 3), (48, 72, 3), (2, 4, 3)]
 
 
-def test_detail_that_is_lost_in_the_smaller_photo_is_kept() -> None:
+def test_detail_lost_in_the_smaller_photo_is_restored() -> None:
     enlarged = paint_larger(lambda small: small, photo(), 3)
     only_enlarged = cv2.resize(
         cv2.resize(photo(), (60, 40), interpolation=cv2.INTER_AREA), (180, 120), interpolation=cv2.INTER_CUBIC
@@ -49,9 +49,9 @@ def test_edges_are_sharp_and_have_no_halos() -> None:
     assert (np.abs(row - step[30, :, 0]) > 12).sum() <= 2
 
 
-def test_strokes_are_larger() -> None:
+def test_strokes_are_enlarged_by_the_stroke_size() -> None:
     def stripes(small: Image) -> Image:
-        """Two pixels bright, two dark, whatever the photo."""
+        """Stripes, two pixels bright and two pixels dark, whatever the photo is."""
         columns = np.arange(small.shape[1]) // 2 % 2 * 200
         return np.broadcast_to(columns[None, :, None], small.shape).astype(np.uint8)
 
@@ -60,7 +60,7 @@ def test_strokes_are_larger() -> None:
     assert np.flatnonzero(np.diff((row > 100).astype(int))).tolist() == [7, 15, 23, 31, 39, 47, 55, 63, 71, 79, 87]
 
 
-def test_the_grain_of_a_camera_is_no_detail() -> None:
+def test_camera_noise_is_not_restored_as_detail() -> None:
     grain = np.random.default_rng(0).integers(-2, 3, (60, 90, 3)) + 128
     result = paint_larger(lambda small: np.full_like(small, 90), grain.astype(np.uint8), 3)
     assert (result == 90).all()

@@ -15,7 +15,7 @@ HIGHEST_RATE = 1000
 """Frames per second; a higher declared rate is wrong."""
 
 LEAST_DELAY_SECONDS = Fraction(1, 100)
-"""A file that begins within this time of 0 begins at 0: Matroska rounds the end of the audio priming to milliseconds."""
+"""A beginning earlier than this counts as 0: Matroska rounds the duration of the audio priming to milliseconds."""
 
 
 def choose_stream(container: InputContainer) -> tuple[VideoStream | None, list[str]]:

@@ -11,7 +11,7 @@ from livestyle.sources.video.file import VideoFile
 
 
 def packet_places(path: Path) -> list[tuple[int, int]]:
-    """Position and size of every video packet, bytes."""
+    """Position and size of every video packet in the file, in bytes."""
     with av.open(str(path)) as container:
         return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos is not None]
 

@@ -1,4 +1,4 @@
-"""Interlaced frames are deinterlaced, at their times."""
+"""Interlaced frames are deinterlaced; their times do not change."""
 
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ from livestyle.sources.video.deinterlacing import deinterlaced
 
 
 def combs(number: int) -> VideoFrame:
-    """A bright bar that moves from field to field."""
+    """A frame with a bright bar that moves from field to field, so that its edges show combing."""
     image = np.full((48, 64, 3), 60, np.uint8)
     for field in (0, 1):
         left = 6 * number + 3 * field
@@ -48,7 +48,7 @@ def test_pixel_formats_of_gpu_decoders_are_deinterlaced(layout: str, planar: str
         frame = combs(number).reformat(format=layout)
         frame.pts, frame.time_base = 10 * number, Fraction(1, 250)
         frames.append(frame)
-    graph = av.filter.Graph()  # marks the frames as interlaced
+    graph = av.filter.Graph()  # setfield marks the frames as interlaced
     chain = [
         graph.add_buffer(width=64, height=48, format=frames[0].format, time_base=Fraction(1, 250)),
         graph.add("setfield", "tff"),

@@ -43,7 +43,7 @@ def test_other_video_streams_are_noted(make_clip: Clip) -> None:
     assert source.notes == ["video stream 1 is left out: the first one is painted"]
 
 
-def test_a_cover_is_not_taken_for_a_video(make_clip: Clip) -> None:
+def test_a_cover_picture_is_not_read_as_video(make_clip: Clip) -> None:
     jpeg = make_clip("cover.mkv", codec="mjpeg", pix_fmt="yuvj420p", ticks=[0])
     cover = packets(jpeg, "video")[0][1]
     path = jpeg.with_name("song.flac")
@@ -62,7 +62,7 @@ def test_a_cover_is_not_taken_for_a_video(make_clip: Clip) -> None:
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "avi"])
 @pytest.mark.parametrize("start", [Fraction(1, 20), Fraction(1), Fraction(13, 10)])
-def test_start_is_frame_exact(make_clip: Clip, container: str, start: Fraction) -> None:
+def test_reading_starts_at_exactly_the_requested_frame(make_clip: Clip, container: str, start: Fraction) -> None:
     path = make_clip(f"clip.{container}", ticks=range(20), options={"g": "8"})
     file, whole = read(path)
     kept = [frame for frame in whole if frame.pts_seconds >= start]
@@ -73,7 +73,7 @@ def test_start_is_frame_exact(make_clip: Clip, container: str, start: Fraction) 
     assert source.damage == []
 
 
-def test_duration_counts_from_the_first_frame(make_clip: Clip) -> None:
+def test_duration_counts_from_the_first_frame_read(make_clip: Clip) -> None:
     path = make_clip(ticks=range(5, 25))
     assert len(read(path, duration_seconds=Fraction(1, 2))[1]) == 5
     source, frames = read(path, start_seconds=1, duration_seconds=Fraction(3, 10))
@@ -131,7 +131,7 @@ def test_real_clips_are_read_and_rewritten_at_their_times(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
-def test_start_in_a_still_stretch_shows_the_frame_on_the_screen(make_clip: Clip, container: str) -> None:
+def test_start_between_distant_frames_reads_the_frame_on_the_screen(make_clip: Clip, container: str) -> None:
     path = make_clip(f"clip.{container}", [0, 1, 2, 50, 51, 90], options={"g": "3"})
     whole = read(path)[1]
     source, frames = read(path, start_seconds=1, duration_seconds=2)
@@ -144,7 +144,7 @@ def test_start_in_a_still_stretch_shows_the_frame_on_the_screen(make_clip: Clip,
     assert np.array_equal(frames[1].image, whole[3].image)
 
 
-def test_start_after_the_last_frame_shows_it_for_the_rest_of_its_duration(make_clip: Clip, tmp_path: Path) -> None:
+def test_start_after_the_last_frame_reads_it_with_the_rest_of_its_duration(make_clip: Clip, tmp_path: Path) -> None:
     sink = VideoWriter(tmp_path / "still.mp4", INFO)
     for frame in read(make_clip(ticks=[0, 1]))[1]:
         sink.write(Frame(frame.image, frame.pts_seconds, duration_seconds=Fraction(4)))

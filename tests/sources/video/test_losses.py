@@ -1,4 +1,4 @@
-"""Frames lost from damaged files are counted; good files, however uneven, are not reported as damaged."""
+"""Frames lost from damaged files are counted. Intact files with uneven times are not reported as damaged."""
 
 import random
 import re
@@ -20,7 +20,7 @@ SOUNDS = {"webm": "libopus", "avi": "libmp3lame", "mpg": "mp2", "wmv": "libmp3la
 
 
 def noise(number: int) -> av.VideoFrame:
-    """Frames that are hard to compress, so that their packets are large."""
+    """A frame of random blocks, which is hard to compress, so that its packet is large."""
     image = np.random.default_rng(number).integers(0, 256, (12, 16, 3), np.uint8)
     return av.VideoFrame.from_ndarray(np.kron(image, np.ones((4, 4, 1), np.uint8))).reformat(format="yuv420p")
 
@@ -45,6 +45,7 @@ def clip(make_clip: Clip) -> Clip:
 
 
 def read(path: Path, **options: Any) -> tuple[int, list[str]]:
+    """Read a video to its end: the number of frames, and the damage."""
     source = VideoFile(path, **options)
     count = 0
     while source.read() is not None:
@@ -54,11 +55,13 @@ def read(path: Path, **options: Any) -> tuple[int, list[str]]:
 
 
 def missing(damage: list[str]) -> int:
+    """The number of missing frames that the damage reports."""
     found = re.search(r"(\d+) frames? of the file (is|are) missing", " ".join(damage))
     return int(found[1]) if found else 0
 
 
-def overwritten(path: Path, where: float, size: int, kind: str) -> None:
+def break_file(path: Path, where: float, size: int, kind: str) -> None:
+    """Overwrite or, with kind "cut", delete `size` bytes of a file. where: their position, as a share of the file's size."""
     data = bytearray(path.read_bytes())
     at = int(len(data) * where)
     if kind == "cut":
@@ -72,7 +75,7 @@ def overwritten(path: Path, where: float, size: int, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["zeros", "noise", "cut"])
 def test_lost_frames_are_counted(clip: Clip, suffix: str, kind: str) -> None:
     path = clip(suffix)
-    overwritten(path, 0.3, path.stat().st_size // 8, kind)
+    break_file(path, 0.3, path.stat().st_size // 8, kind)
     count, damage = read(path)
     assert count < 60
     assert missing(damage) == 60 - count or any("cut off" in line for line in damage), (count, damage)
@@ -81,7 +84,7 @@ def test_lost_frames_are_counted(clip: Clip, suffix: str, kind: str) -> None:
 @pytest.mark.parametrize("suffix", ["mkv", "flv", "avi", "ts"])
 def test_lost_frames_are_counted_without_audio(clip: Clip, suffix: str) -> None:
     path = clip(suffix, sound=False)
-    overwritten(path, 0.4, path.stat().st_size // 8, "noise")
+    break_file(path, 0.4, path.stat().st_size // 8, "noise")
     count, damage = read(path)
     assert count < 60
     assert missing(damage) == 60 - count
@@ -105,7 +108,7 @@ STILL = [*range(20), 60, 61, 62, 63, 64, 200, *range(300, 330)]
     ("suffix", "sound"), [*((suffix, True) for suffix in ("mp4", "mkv", "webm", "flv", "avi", "ts", "mpg", "wmv")), ("ts", False)]
 )
 @pytest.mark.parametrize("ticks", [range(60), STILL], ids=["even", "screen recording"])
-def test_good_files_are_not_reported_as_damaged(clip: Clip, suffix: str, sound: bool, ticks: Any) -> None:
+def test_intact_files_are_not_reported_as_damaged(clip: Clip, suffix: str, sound: bool, ticks: Any) -> None:
     if suffix == "wmv" and ticks is STILL and not hasattr(av.stream.Stream, "disposition"):
         pytest.skip("PyAV 14.0 takes the video for a cover")
     if suffix == "mpg" and ticks is STILL:
@@ -118,14 +121,14 @@ def test_broken_pages_of_ogg_are_reported(make_clip: Clip, kind: str) -> None:
     sizes = {"rate": 25, "images": noise, "codec": "libvpx", "sound": "libopus", "sound_seconds": (0, 60 / 25)}
     path = make_clip("clip.ogg", range(60), Fraction(1, 25), options={"g": "10"}, **sizes)
     if kind != "whole":
-        overwritten(path, 0.4, path.stat().st_size // 8, kind)
+        break_file(path, 0.4, path.stat().st_size // 8, kind)
     count, damage = read(path)
     assert (count < 60) == (kind != "whole")
     assert (damage == []) == (kind == "whole")
     assert all("could not be read" in line or "missing" in line for line in damage)
 
 
-def test_joined_files_of_which_only_the_first_is_read_are_damaged(clip: Clip) -> None:
+def test_unread_files_joined_to_the_first_are_reported(clip: Clip) -> None:
     path = clip("flv")
     path.write_bytes(path.read_bytes() * 3)
     count, damage = read(path)
@@ -133,7 +136,8 @@ def test_joined_files_of_which_only_the_first_is_read_are_damaged(clip: Clip) ->
     assert damage == ["the last 67% of the file were not read"]
 
 
-def in_box(path: Path, box: bytes, offset: int, value: int) -> Path:
+def patch_box(path: Path, box: bytes, offset: int, value: int) -> Path:
+    """Write four bytes into an MP4, `offset` bytes after the name of the first box `box`."""
     data = bytearray(path.read_bytes())
     at = data.index(box) + offset
     data[at : at + 4] = value.to_bytes(4, "big", signed=value < 0)
@@ -154,13 +158,13 @@ def in_box(path: Path, box: bytes, offset: int, value: int) -> Path:
     ids=["scale 1", "scale", "half the scale", "duration", "longest duration", "scale of the movie"],
 )
 def test_frames_hidden_by_wrong_times_are_counted(clip: Clip, box: bytes, offset: int, value: int) -> None:
-    count, damage = read(in_box(clip("mp4", sound=False), box, offset, value))
+    count, damage = read(patch_box(clip("mp4", sound=False), box, offset, value))
     assert count < 60
     assert any(f"hide {60 - count} frames of 60" in line for line in damage) or missing(damage), damage
 
 
 def test_frames_too_close_in_time_are_reported(clip: Clip) -> None:
-    count, damage = read(in_box(clip("mp4", sound=False), b"mdhd", 16, 12_800_000))
+    count, damage = read(patch_box(clip("mp4", sound=False), b"mdhd", 16, 12_800_000))
     assert count == 60
     assert damage == ["the file's times are wrong: 60 frames in 0.00236 s"]
 

@@ -56,7 +56,7 @@ def test_frames_are_upright(make_clip: Clip, rotation: int, flipped: bool, corne
     ],
 )
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
-def test_colors_follow_matrix_and_range(make_clip: Clip, tags: dict[str, int], expected: tuple[int, ...], pix_fmt: str) -> None:
+def test_colors_follow_the_tags(make_clip: Clip, tags: dict[str, int], expected: tuple[int, ...], pix_fmt: str) -> None:
     scale = 4 if pix_fmt.endswith("10le") else 1
     images = flat(100 * scale, 90 * scale, 180 * scale, pix_fmt=pix_fmt)
     path = make_clip(images=images, pix_fmt=pix_fmt, options={"crf": "1"}, **tags)
@@ -64,7 +64,7 @@ def test_colors_follow_matrix_and_range(make_clip: Clip, tags: dict[str, int], e
 
 
 @pytest.mark.parametrize("matrix", ["BT.601", "BT.709"])
-def test_untagged_frames_have_the_matrix_that_players_assume(make_clip: Clip, matrix: str) -> None:
+def test_untagged_frames_have_the_usual_matrix_for_their_size(make_clip: Clip, matrix: str) -> None:
     size = (64, 48) if matrix == "BT.601" else (64, 720)
 
     def red(_: int) -> VideoFrame:
@@ -117,7 +117,7 @@ def test_transparency_is_composited_over_black(make_clip: Clip) -> None:
     assert any("transparency" in note for note in source.notes)
 
 
-def test_transparency_of_vp9_is_decoded(make_clip: Clip) -> None:
+def test_alpha_of_vp9_is_decoded(make_clip: Clip) -> None:
     def clear(_: int) -> VideoFrame:
         frame = VideoFrame(64, 48, "yuva420p")
         for plane, value in zip(frame.planes, (180, 128, 128, 0), strict=True):
