@@ -28,7 +28,7 @@ PLAYLIST_SIGNATURES = (
     b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"<MPD", b"<?xml", b"<smil", b"<ASX", b"<asx", b"[InternetShortcut]"
 )  # fmt: skip
 PICTURE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"8BPS", b"\0\0\1\0")
-"""First bytes of playlists and of pictures, to tell the user what a file is that is not a video."""
+"""First bytes of playlists and pictures. If such a file is opened as a video, the error message says what it is."""
 
 DEFAULT, ATTACHED_PICTURE = 0x1, 0x400
 """FFmpeg's disposition flags: AV_DISPOSITION_DEFAULT, and AV_DISPOSITION_ATTACHED_PIC for a cover."""

@@ -54,7 +54,7 @@ def _number(file: Path) -> int | None:
 
 
 def _statistic(file: Path, name: str) -> int:
-    """The number after a name in memory.stat; 0 if it is missing."""
+    """The number after a name in a control group's file memory.stat; 0 if the file or the name is missing."""
     try:
         pairs = (line.split() for line in file.read_text().splitlines())
         return next(int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == name)

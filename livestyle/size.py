@@ -8,9 +8,9 @@ Size = tuple[int | None, int]
 """Width and height of the box to fit inside, in pixels. A width of None does not limit the width."""
 
 LARGEST_SIDE = 65_535
-"""In pixels: the limit of JPEG."""
+"""The largest width or height of a picture, in pixels: the limit of JPEG."""
 LARGEST_VIDEO_SIDE = 16_384
-"""In pixels: the limit of video encoders."""
+"""The largest width or height of a video, in pixels: the limit of video encoders."""
 
 
 def as_size(size: Size | int | None) -> Size | None:

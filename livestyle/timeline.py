@@ -39,11 +39,11 @@ class _Position:
     """Position up to which a stream has been read. All times are in seconds."""
 
     offset: Fraction
-    """Correction: the value to add to the times in the file."""
+    """Seconds to add to the times in the file, to correct them after a jump of the clock."""
     decoded: Fraction | None = None
-    """The latest decoding time, corrected."""
+    """The latest decoding time of a packet, in corrected seconds."""
     end: Fraction | None = None
-    """The latest end of a packet, corrected."""
+    """The latest end of a packet, in corrected seconds."""
 
 
 class Timeline:
@@ -116,5 +116,5 @@ class Timeline:
         return offset
 
     def _end(self) -> Fraction:
-        """The latest end of a packet of any stream, corrected."""
+        """The latest end of a packet of any stream, in corrected seconds."""
         return max(position.end for position in self._positions.values() if position.end is not None)

@@ -91,7 +91,7 @@ class _Parser:
             raise self._error_at(self.loader.get_mark(), "not YAML") from error
 
     def _check(self, event: Any) -> None:
-        """Raise TrainingError for anchors, aliases and tags."""
+        """Raise TrainingError if the YAML event has an anchor, an alias or a tag, which a conf file may not contain."""
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise self._error(event, "anchors (&) and aliases (*) are not supported; write the value out, or quote it")
         if event.tag is not None:

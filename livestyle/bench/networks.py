@@ -42,7 +42,7 @@ class NetworkFigures:
     alone_ms: float
     """The median time of a frame painted alone, as in a live session: from submission to result."""
     alone_p95_ms: float
-    """The 95th percentile of the same times."""
+    """The 95th percentile of the times of frames painted alone."""
     batch: int
     """The fastest batch size."""
     batched_ms: float

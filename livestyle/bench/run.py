@@ -41,15 +41,15 @@ class Report:
     growth_frames: int = 0
     """Number of frames of the memory test."""
     growth_mib: float = 0.0
-    """Growth of resident memory at 640x360 from frame 200 (of fewer than 400 frames: the middle one) to the last."""
+    """Growth of resident memory at 640x360, in MiB, from frame 200 to the last (from the middle frame if fewer than 400)."""
     rss_720p_mib: float = 0.0
-    """Peak resident memory of `livestyle video` on a 720p file; 0 on Windows."""
+    """Peak resident memory of `livestyle video` on a 720p file, in MiB; 0 on Windows."""
     start_up_seconds: float = 0.0
-    """Duration of `livestyle image` on a 640x360 photo; the shortest of three runs, like the next two."""
+    """Duration of `livestyle image` on a 640x360 photo, in seconds; the shortest of three runs."""
     help_seconds: float = 0.0
-    """Duration of `livestyle --help`."""
+    """Duration of `livestyle --help`, in seconds; the shortest of three runs."""
     import_torch_seconds: float = 0.0
-    """Duration of `python -c "import torch"`, for comparison."""
+    """Duration of `python -c "import torch"`, in seconds, for comparison; the shortest of three runs."""
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)

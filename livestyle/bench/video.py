@@ -30,12 +30,12 @@ class VideoFigures:
     batch: int
     """Frames painted in one batch."""
     read_fps: float
-    """Decoding and converting to RGB (to NV12 for a GPU)."""
+    """Speed of the reading stage alone: decoding, and converting to RGB (to NV12 for a GPU)."""
     paint_fps: float
     write_fps: float
-    """Converting from RGB (from NV12 with a GPU) and encoding."""
+    """Speed of the writing stage alone: converting from RGB (from NV12 with a GPU), and encoding."""
     end_to_end_fps: float
-    """All stages at once."""
+    """Speed of all stages at once."""
     end_to_end_to_slowest: float
     """end_to_end_fps divided by the slowest stage's speed. Below 1 if stages compete for cores."""
     read_cpu_ms: float

@@ -1,4 +1,4 @@
-"""livestyle bench"""
+"""The command `livestyle bench`."""
 
 import json
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""livestyle doctor"""
+"""The command `livestyle doctor`."""
 
 import importlib.metadata
 import os

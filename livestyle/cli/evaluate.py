@@ -1,4 +1,4 @@
-"""livestyle evaluate"""
+"""The command `livestyle evaluate`."""
 
 import itertools
 import json

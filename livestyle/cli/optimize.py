@@ -1,4 +1,4 @@
-"""livestyle optimize"""
+"""The command `livestyle optimize`."""
 
 import itertools
 import time

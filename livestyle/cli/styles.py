@@ -1,4 +1,4 @@
-"""livestyle styles [show|rename|remove|export]"""
+"""The command `livestyle styles` and its subcommands show, rename, remove and export."""
 
 import os
 import sys

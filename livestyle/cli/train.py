@@ -1,4 +1,4 @@
-"""livestyle train"""
+"""The command `livestyle train`."""
 
 import re
 import shlex

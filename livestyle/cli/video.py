@@ -227,7 +227,7 @@ def check_input(path: Path) -> None:
 
 
 def raise_if_pictures(paths: list[Path]) -> None:
-    """Raise InputError if all paths are pictures, as if the shell had expanded frames/*.png."""
+    """Raise InputError if all paths are pictures, which is what the command gets when the shell expands frames/*.png."""
     from livestyle.pictures.formats import READ_SUFFIXES
 
     if all(path.suffix.lower() in READ_SUFFIXES for path in paths):

@@ -37,7 +37,7 @@ class PictureJob:
     """The file to write: .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff."""
     style: Blend = "wave"
     strength: float = 1.0
-    """From 0, the photo, to 1, the painting."""
+    """Strength of the style, from 0, the photo, to 1, the painting."""
     keep_colors: bool = False
     """Keep the photo's colours; only the lightness is painted."""
     size: Size | None = None
@@ -45,7 +45,7 @@ class PictureJob:
     stroke_size: float = 1.0
     """How many times as large the strokes are, 1 or above. The detail of the photo is kept."""
     overwrite: bool = False
-    """Replace an existing target."""
+    """Whether the target may be replaced if it exists."""
 
     def __post_init__(self) -> None:
         if not self.stroke_size >= 1:  # also for NaN
@@ -275,9 +275,10 @@ def choose_targets(photos: Sequence[tuple[Path, Path]], output: str, several: bo
     """Each photo, paired with the file for its painting.
 
     photos: what find_photos returned.
-    output: a file for one photo, or a folder. A name that ends with / is a folder; a name with the suffix of a picture
-        that can be written is a file, and one without a suffix is a folder.
-    several: whether a folder or more than one photo was given: a name with any other suffix is then a folder, else a file.
+    output: a file for one photo, or a folder. An existing folder, a name that ends with / and a name without a suffix are
+        folders; a name with the suffix of a picture that can be written is a file.
+    several: whether a folder or more than one photo was given. If so, an output with any other suffix is a folder; if not, a
+        file.
 
     Raises OutputError if the output is one file and there are several photos.
     """
@@ -294,7 +295,7 @@ def choose_targets(photos: Sequence[tuple[Path, Path]], output: str, several: bo
 
 
 def _written_name(path: Path) -> Path:
-    """The path, with a suffix that can be written."""
+    """The path, its suffix replaced if no picture can be written with it: .gif by .png, any other by .jpg."""
     suffix = path.suffix.lower()
     return path if suffix in WRITTEN_SUFFIXES else path.with_suffix(".png" if suffix == ".gif" else ".jpg")
 

@@ -47,7 +47,7 @@ class VideoJob:
     """The file to write: .mp4, .m4v, .mov, .mkv or .webm. Until it is complete, it is written to NAME.partial.EXT."""
     style: Blend = "wave"
     strength: float = 1.0
-    """From 0, the photo, to 1, the painting."""
+    """Strength of the style, from 0, the photo, to 1, the painting."""
     keep_colors: bool = False
     """Keep the video's colours; only the lightness is painted."""
     smooth: float = 0.0
@@ -61,7 +61,7 @@ class VideoJob:
     deinterlace: bool = True
     """Deinterlace interlaced video."""
     codec: str | None = None
-    """h264, hevc, av1, vp9 or the name of an encoder of FFmpeg; None: vp9 in WebM, else h264."""
+    """Video codec: h264, hevc, av1, vp9, or FFmpeg's name of an encoder. None: vp9 in WebM, else h264."""
     crf: int = 18
     """Quality, from 0, the best, to 51; for av1 and vp9 to 63."""
     preset: str | None = None
@@ -69,7 +69,7 @@ class VideoJob:
     pix_fmt: str | None = None
     """Pixel format, FFmpeg's name; None: yuv420p, where odd sizes are made even by repeating the last row or column."""
     overwrite: bool = False
-    """Replace an existing target."""
+    """Whether the target may be replaced if it exists."""
 
     def __post_init__(self) -> None:
         _check_smooth(self.smooth)

@@ -47,9 +47,9 @@ class Architecture:
     strips: StripMemory | None
     """Memory for painting in strips. None: strips are not supported; a frame that does not fit in memory whole is refused."""
     supports_fused: bool = True
-    """Whether it may run with the fused GPU kernels."""
+    """Whether the architecture may run with the fused GPU kernels."""
     supports_half: bool = True
-    """Whether it may run in fp16 and bf16. If not, it runs in fp32 on every device."""
+    """Whether the architecture may run in fp16 and bf16. If not, it runs in fp32 on every device."""
 
     def plan(self, height: int, width: int) -> Plan:
         """The convolutions, norms and cost for a photo of this size."""

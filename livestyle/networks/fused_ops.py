@@ -105,7 +105,7 @@ class PendingMap:
     """A convolution's output, and the operations that are yet to be applied to it: norm, ReLU and upsampling, in this order."""
 
     raw: Tensor
-    """(N, C, H, W), channels-last."""
+    """The convolution's output, (N, C, H, W), channels-last."""
     factors: Tensor | None = None
     """Factors of the norm, (N, C) fp32, as are the shifts. None if no norm is pending."""
     shifts: Tensor | None = None

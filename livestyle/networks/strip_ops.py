@@ -48,7 +48,7 @@ class Strips:
         return self.mapped(lambda strip: _affine(strip, factor, shift))
 
     def padded(self, rows: NDArray[np.int64], change: Callable[[Tensor], Tensor], width: int) -> "Strips":
-        """Select rows, by index and in this order, and pad every strip to `width` by the function `change`."""
+        """Select rows, by index and in this order, and widen every strip to `width` columns with the function `change`."""
 
         def read(first: int, last: int) -> Tensor:
             wanted = rows[first:last]

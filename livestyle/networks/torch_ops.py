@@ -69,10 +69,11 @@ class Bordered(Function):
 
 
 def ends(lines: Tensor, rim: int, border: Border) -> list[tuple[Tensor, Tensor]]:
-    """Return a pair of views, (outside, inside), for each of the two rims: `inside` in reverse order is the content of `outside`.
+    """Return views of the two padded rims at the ends of axis 1, each with the lines that its padding copies: (outside, inside).
 
-    lines: (N, side, other side, C). outside: (N, rim, other side, C). inside: the same shape, or (N, 1, other side, C) for the
-    border "repeat".
+    lines: the padded picture, (N, side, other side, C). outside: the rim, (N, rim, other side, C). inside: the lines next to it
+    in the picture, which the rim repeats in reverse order, in the same shape; for the border "repeat" only the last line of the
+    picture, (N, 1, other side, C).
     """
     far, past = lines.shape[1] - rim, lines.shape[1]
     outside = lines[:, :rim], lines[:, far:past]

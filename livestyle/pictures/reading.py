@@ -26,7 +26,7 @@ class Picture:
     image: Image
     """(H, W, 3) uint8 RGB."""
     alpha: Image | None = None
-    """(H, W) uint8; None if the picture has no transparency."""
+    """Opacity, (H, W) uint8; None if the picture has no transparency."""
     exif: bytes = b""
     """Encoded EXIF with date, camera, place and resolution, to write into the painting's file; empty if there is none."""
     notes: list[str] = field(default_factory=list)

@@ -17,11 +17,11 @@ class Overlay:
     """The text to draw. Empty parts are not drawn."""
 
     status: str = ""
-    """One line at the top left."""
+    """The state of the run: one line of text at the top left."""
     recording: str = ""
     """The recording time, at the top right beside a red dot."""
     message: str = ""
-    """One line at the bottom."""
+    """A message to the user: one line of text at the bottom."""
     page: Sequence[str] = ()
     """Lines of a page that covers the dimmed frame."""
 

@@ -29,7 +29,7 @@ class Screen(Sink, Protocol):
     """A sink with an overlay, a title and a keyboard."""
 
     overlay: Overlay
-    """Drawn over the frames written from now on."""
+    """Text and pages to draw over the frames that are written after it is set."""
     title: str
 
     @property

@@ -24,11 +24,11 @@ class Policy(Enum):
     """Which thread writes an output, and what happens if frames arrive faster than they can be written."""
 
     INLINE = auto()
-    """In the caller's thread: for a window, which only the main thread may update."""
+    """Write in the caller's thread: for a window, which only the main thread may update."""
     WAIT = auto()
-    """In its own thread; a full queue blocks the caller: for a recording, where no frame may be lost."""
+    """Write in a thread of the output; a full queue blocks the caller: for a recording, where no frame may be lost."""
     DROP_OLDEST = auto()
-    """In its own thread; a full queue drops its oldest frame: for a network stream or a virtual camera."""
+    """Write in a thread of the output; a full queue drops its oldest frame: for a network stream or a virtual camera."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class LookSource(Protocol):
 
 
 class ConstantLook:
-    """One look at all times."""
+    """A look source that returns one look for every presentation time."""
 
     def __init__(self, look: Look) -> None:
         self._look = look

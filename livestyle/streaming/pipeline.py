@@ -57,11 +57,11 @@ class Buffering:
 
 
 LIVE = Buffering(1, queued=1, drop_oldest=True, batches_in_flight=1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS)
-"""For the lowest latency: frames that cannot be painted in time are dropped."""
+"""The buffering for the lowest latency: frames that cannot be painted in time are dropped."""
 
 
 def offline(batch: int) -> Buffering:
-    """For the highest throughput: no frame is dropped, and the engine always has a batch to paint."""
+    """Return the buffering for the highest throughput: no frame is dropped, and the engine always has a batch to paint."""
     return Buffering(batch, queued=batch, drop_oldest=False)
 
 

@@ -93,9 +93,10 @@ class LossNetwork(nn.Module):
 def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> LossNetwork:
     """Build a frozen loss network and load its weights from the file (safetensors), or from torchvision's hash-checked download.
 
-    The file's keys are those of torchvision (`features.0.weight`); for vgg_19_sixteenth those of Collaborative Distillation
-    (`conv11.weight`); for own those of LossNetwork. Raises TrainingError; the message names the places searched and says how to
-    get the weights.
+    The file's keys are those of torchvision (`features.0.weight`); for the model "vgg_19_sixteenth", those of Collaborative
+    Distillation (`conv11.weight`); for the model "own", those of LossNetwork.
+
+    Raises TrainingError; the message names the places searched and says how to get the weights.
     """
     network = LossNetwork(model, layers)
     if model == "own" and file is None:

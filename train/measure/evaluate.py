@@ -165,7 +165,11 @@ def read_style_pictures(folder: Path, names: Sequence[str], known: Sequence[str]
 
 
 def trained_weights(info: Mapping[str, str]) -> Weights:
-    """Read the weights that a style was trained with from its info; the default weights if they are missing or absolute."""
+    """Read the loss weights that a style was trained with from its info.
+
+    Returns the default weights if the info has none, or none that are valid, or if the training did not use the "relative"
+    weighting.
+    """
     try:
         training = json.loads(info.get("training", "{}"))
         if training["weighting"] != "relative":

@@ -189,8 +189,8 @@ def still(name: str, photo: Image, frames: int) -> StillClip:
 def drawn_clips(frames: int, width: int, height: int) -> list[MovingClip]:
     """Draw a pan, a zoom and a rotation over the demo scene, and a tiled disc that passes in front of it, all with exact flow.
 
-    width, height: of the frames, pixels. Frames are sampled from a blurred picture of a higher resolution, so that motion
-    by parts of a pixel does not change their sharpness.
+    width, height: of the frames, pixels. Frames are sampled from a blurred picture of a higher resolution, so that
+    subpixel motion does not change their sharpness.
     """
     scene = _blur(Lake(*(round(side * SCENE_SCALE * (1 + SCENE_MARGIN)) for side in (width, height))).draw(0.0))
     times = [number - (frames - 1) / 2 for number in range(frames)]

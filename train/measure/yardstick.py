@@ -50,7 +50,7 @@ class Measure:
     style: float
     content: float
     by_layer: Mapping[str, float]
-    """The style loss of each layer; style is their sum."""
+    """The style loss of each layer of the loss network; their sum is `style`."""
 
 
 @dataclass(frozen=True)

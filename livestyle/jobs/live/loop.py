@@ -85,7 +85,7 @@ class LiveLoop:
         self._screen.overlay = self.controls.overlay()
 
     def complete_recording(self) -> None:
-        """Stop the recording, if there is one. An error is passed to the controls."""
+        """Stop the recording, if there is one. If it cannot be completed, the controls report the error."""
         try:
             self.recorder.stop()
         except OutputError as error:
@@ -97,7 +97,7 @@ class LiveLoop:
         self._fan_out.close()
 
     def _output_failed(self, name: str, error: BaseException) -> None:
-        """Raise an error of the screen. After one of the recording, continue without it."""
+        """Raise the error if it is the screen's. If the recording failed, report its error and continue without it."""
         if name != RECORDING:
             raise error
         self.controls.fail(self.recorder.failed(error))

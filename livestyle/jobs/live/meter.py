@@ -46,7 +46,7 @@ class Meter:
 
     @property
     def median_delay_ms(self) -> int | None:
-        """Median latency of the whole run, None before the first frame."""
+        """Median latency of the whole run, in milliseconds; None before the first frame."""
         passed = 0
         for delay_ms, count in sorted(self._delays_ms.items()):
             passed += count

@@ -51,7 +51,7 @@ class LiveJob:
     mirror: bool = False
     """Swap left and right."""
     strength: float = 1.0
-    """From 0, the photo, to 1, the painting."""
+    """Strength of the style, from 0, the photo, to 1, the painting."""
     keep_colors: bool = False
     """Keep the photo's colours; only the lightness is painted."""
     smooth: float = 0.0
@@ -61,7 +61,7 @@ class LiveJob:
     record: Path | None = None
     """Record to this file from the first frame on. A key starts and stops further recordings."""
     overwrite: bool = False
-    """Replace an existing `record`."""
+    """Whether the file to record to may be replaced if it exists."""
     folder: Path = Path()
     """Folder for the pictures and recordings that keys save and start."""
 
@@ -212,7 +212,7 @@ class LiveSession:
 
 
 def _check_record(job: LiveJob) -> None:
-    """Raise OutputError if `record` is the source, or exists and must not be replaced."""
+    """Raise OutputError if the file to record to is the source, or exists and may not be replaced."""
     if job.record is None:
         return
     refuse_source(job.camera, job.record)

@@ -45,7 +45,7 @@ Planar samples are not used, as PyAV 18 reads past the end of eight planes.
 """
 
 TOLERANCE_SECONDS = Fraction(1, 50)
-"""A smaller difference between a frame's time and the number of samples before it is rounding, not a gap or an overlap."""
+"""Audio times are rounded: a frame that begins at most this long before or after the end of the last one follows it directly."""
 
 
 class AudioEncoder:

@@ -22,7 +22,8 @@ class Container:
     subtitle_codec: str
     """FFmpeg's name of the codec for text subtitles that the container cannot hold."""
     fragmented: bool
-    """Whether a file is written in fragments, as it does not play without its index, and rewritten with the index in front."""
+    """Whether the partial file is written in fragments, so that it plays if the run is interrupted, and rewritten at the end with
+    the index in front."""
     options: dict[str, str]
     """Muxer options of the partial file."""
     codecs: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16
 """Sample rates by their index in an ADTS header, in Hz."""
 
 AacFormat = tuple[int, int]
-"""Index of the sample rate in ADTS_RATES, number of the channel layout in ADTS_LAYOUTS."""
+"""Format of AAC audio: (index of the sample rate in ADTS_RATES, number of the channel layout in ADTS_LAYOUTS)."""
 
 
 class MonotonicTimes:

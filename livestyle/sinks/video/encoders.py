@@ -131,7 +131,7 @@ class Encoding:
     encoder: Encoder
     crf: int
     preset: str | None
-    """None: the encoder's default."""
+    """The encoder's speed preset; None for the encoder's default."""
     layout: VideoFormat
     """Pixel format, width and height."""
     matrix: Colorspace

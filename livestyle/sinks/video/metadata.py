@@ -213,9 +213,9 @@ class Attachments:
 
 
 def _reason(possible: bool, version: int) -> str:
-    """The reason in a note that something is not kept: either PyAV is older than `version`, or the container cannot hold it.
+    """Text for a note that something is not kept, which gives the reason: PyAV is too old, or the container cannot hold it.
 
-    possible: whether the container can hold it.
+    possible: whether the container can hold it. version: the first major version of PyAV that can write it.
     """
     if possible and int(av.__version__.partition(".")[0]) < version:
         return f"that requires PyAV {version}"

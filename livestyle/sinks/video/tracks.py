@@ -266,7 +266,7 @@ class Tracks:
 
 
 def _time(packet: "Packet[Any]") -> Fraction:
-    """The packet's decoding time in seconds; its presentation time or 0 if it has none."""
+    """The packet's decoding time in seconds; without one, its presentation time; without either, 0."""
     ticks = packet.dts if packet.dts is not None else packet.pts
     return Fraction(0) if ticks is None else ticks * packet.time_base
 

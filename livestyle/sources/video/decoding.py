@@ -23,7 +23,7 @@ from livestyle.timeline import DISCONTINUOUS_FORMATS, Timeline
 DEINTERLACED = "interlaced frames are deinterlaced"
 
 MOST_PACKETS_INSIDE = 256
-"""More packets than a decoder and a filter can hold back."""
+"""Number of packets whose durations are kept: more than a decoder and a filter can hold back."""
 
 LONGEST_GROUP = 2000
 """Packets that are kept at most while looking for the last keyframe at or before the start."""
@@ -45,7 +45,7 @@ class Tally:
     hidden: int = 0
     """Discarded packets after the first packet of a frame to show."""
     frames: int = 0
-    """Frames to show that were decoded; counted by VideoFile."""
+    """Decoded frames that are shown, without those of discarded packets; counted by VideoFile."""
     interlaced: int = 0
     """Interlaced frames among all that were decoded."""
     undecodable: int = 0

@@ -20,13 +20,13 @@ AUDIO_GAP_SECONDS = Fraction(1, 10)
 """A longer gap in the audio is a sign of loss."""
 
 LEAST_FRAME_BYTES = 20
-"""A packet smaller than this only repeats the previous frame."""
+"""A video packet of at most this many bytes is not expected to give a frame: it only repeats the previous one."""
 
 UNEVEN = Fraction(3, 2)
 """The time between two frames is a gap if it is longer than this multiple of the usual one."""
 
 REORDERING_SECONDS = Fraction(1, 2)
-"""The presentation times of what was lost next to a packet in the file differ from the packet's by at most this."""
+"""Frames lost just before or after a packet in the file have presentation times at most this far from the packet's."""
 
 MOST_OUT_OF_ORDER = 16
 """Frames that are held back to put them into presentation order."""
@@ -147,7 +147,7 @@ class Losses:
         self.lost += expected
 
     def _usual_step(self, duration: Fraction) -> Fraction:
-        """The usual time between frames: the median of the latest steps; of fewer than LEAST_STEPS, the frame's duration."""
+        """The usual time between frames: the median of the latest steps, or the frame's duration before LEAST_STEPS steps."""
         return sorted(self._steps)[len(self._steps) // 2] if len(self._steps) >= LEAST_STEPS else duration or self._frame_seconds
 
     def _compare(self, time: Fraction, duration: Fraction) -> None:
