@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
-"""(H, W, 3) or (N, H, W, 3) sRGB. Between a video file and a GPU also NV12, (H + H/2, W); see engines/nv12.py."""
+"""One or more frames, (H, W, 3) or (N, H, W, 3) uint8 sRGB. Between a video file and a GPU also NV12, (H + H/2, W); see engines/nv12.py."""
 
 FloatArray = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ class Frame:
     """An image and its presentation time. Immutable; equal only to itself, as comparing images is expensive."""
 
     image: Image
-    """(H, W, 3) uint8 RGB, contiguous; or NV12 if `StreamInfo.is_nv12`. Shared: do not write to it."""
+    """The pixels, (H, W, 3) uint8 RGB, contiguous; or NV12 if `StreamInfo.is_nv12`. Shared: do not write to it."""
     pts_seconds: Fraction
     """Exact presentation time, in seconds since the beginning of the stream."""
     captured_at: float | None = None
@@ -98,7 +98,7 @@ class Source(Protocol):
     """
 
     info: StreamInfo
-    """Constant once the source is open."""
+    """Properties of the frames, which do not change while the source is open."""
     notes: list[str]
     """Messages for the user about things that are not errors, one line each: other video streams, tone mapping."""
     damage: list[str]

@@ -19,11 +19,11 @@ class Look:
     rows: FloatArray
     """The style's rows, (2, K) fp32: row 0 holds the scales of all norms, row 1 the shifts."""
     strength: float = 1.0
-    """From 0 (the photo) to 1 (the painting)."""
+    """Strength of the style, from 0 (the photo) to 1 (the painting)."""
     keep_colors: bool = False
     """Whether to combine the painting's lightness with the photo's colours."""
     name: str = ""
-    """For display: the style's name, or a blend such as "wave:.7,udnie:.3"."""
+    """Name to display: the style's, or a blend such as "wave:.7,udnie:.3"."""
 
     def __eq__(self, other: object) -> bool:
         if self is other:

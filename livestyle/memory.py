@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-"""Where Linux mounts control groups, and the file that names those of this process."""
+"""Folder where Linux mounts control groups, and the file that names the control groups of this process."""
 
 
 def free_bytes(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:

@@ -24,7 +24,7 @@ REMEMBERED_OFFSETS = 8
 """How many of the latest offsets to keep: packets of other streams may still need one from before the latest jump."""
 
 MIN_SEEK_SECONDS = 1
-"""A shorter distance is read instead of seeking, which would skip audio that begins before the first video frame."""
+"""To reach a time closer to the beginning than this, read on: seeking would skip audio before the first video frame."""
 
 
 def seek_before(container: InputContainer, seconds: Fraction) -> None:

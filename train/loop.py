@@ -46,7 +46,7 @@ class Summary:
     """Mean losses over the last steps, by name; empty if the run was already finished."""
     content_pictures: int
     skipped_pictures: tuple[str, ...]
-    """The names of the content pictures that were tried and cannot be used: unreadable, of one colour, or strips."""
+    """The names of the content pictures that were tried and cannot be used: unreadable, of one colour, or too narrow."""
 
 
 def print_warning(message: str) -> None:

@@ -49,9 +49,9 @@ class NetworkFigures:
     """The median time per frame in batches of this size, each submitted when the last one is done. Painting a file takes less:
     there the next batch is submitted earlier."""
     alone_to_floor: float
-    """alone_ms / floor_ms."""
+    """Ratio of alone_ms to floor_ms."""
     batched_to_floor: float
-    """batched_ms / floor_ms."""
+    """Ratio of batched_ms to floor_ms."""
     notes: list[str]
     """The engine's notes, for example that it paints in strips."""
 

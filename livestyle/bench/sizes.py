@@ -7,7 +7,7 @@ SIZES = {
     "1920x1080": (1920, 1080),
     "3840x2160": (3840, 2160),
 }
-"""Name -> (width, height)."""
+"""Frame size of the benchmarks: name -> (width, height) in pixels."""
 
 
 def pixels_of(size: str) -> int:

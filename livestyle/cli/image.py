@@ -149,7 +149,7 @@ def image(
 
 
 def run_with_stdio(job: "PictureJob", stylizer: "Stylizer") -> "PictureResult":
-    """As run_picture, with - for stdin and stdout. Stdout gets a JPEG, or a PNG if the picture has transparency."""
+    """Run a job like `run_picture`, with - for stdin and stdout. Stdout gets a JPEG, or a PNG if the picture has transparency."""
     from livestyle.jobs.pictures import PictureResult, paint_picture, run_picture, write_painting
     from livestyle.pictures.writing import encode_picture
 

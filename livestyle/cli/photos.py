@@ -38,7 +38,7 @@ def split_output(photos: list[Path], output: str | None) -> tuple[list[Path], st
 
 
 def list_photos(inputs: list[Path], output: Path, recursive: bool) -> list[tuple[Path, Path]]:
-    """As find_photos in livestyle.jobs.pictures, with stdin.jpg as the name of stdin."""
+    """Find the photos among the inputs; see `jobs.pictures.find_photos`. Stdin, if named, is called stdin.jpg."""
     from livestyle.jobs.pictures import find_photos
 
     found = find_photos(inputs, output, recursive)

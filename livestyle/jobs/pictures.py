@@ -59,7 +59,7 @@ class PictureResult:
     source: Path
     target: Path
     width: int = 0
-    """In pixels; 0 if there is no painting."""
+    """Width of the painting in pixels; 0 if there is none; likewise the height."""
     height: int = 0
     notes: tuple[str, ...] = ()
     """Informational notes; no data was lost."""
@@ -74,7 +74,7 @@ class Sheet:
     """A contact sheet: a row for each photo, a column for each style."""
 
     image: Image
-    """(H, W, 3) uint8 RGB."""
+    """The pixels, (H, W, 3) uint8 RGB."""
     notes: tuple[str, ...]
     damage: tuple[str, ...]
     """Parts of the sources that could not be read."""

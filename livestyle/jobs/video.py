@@ -59,7 +59,7 @@ class VideoJob:
     duration_seconds: Fraction | None = None
     """How much of the source to paint; None for all."""
     deinterlace: bool = True
-    """Deinterlace interlaced video."""
+    """Whether to deinterlace interlaced video."""
     codec: str | None = None
     """Video codec: h264, hevc, av1, vp9, or FFmpeg's name of an encoder. None: vp9 in WebM, else h264."""
     crf: int = 18
@@ -86,7 +86,7 @@ class VideoResult:
     target: Path
     frames: int
     width: int
-    """Of the frames in the file, in pixels."""
+    """Width of the frames in the written file, in pixels; likewise the height."""
     height: int
     seconds: float
     """How long the run took, including warming up and completing the file."""

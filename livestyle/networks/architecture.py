@@ -19,7 +19,7 @@ class StripMemory:
     per_pixel: int
     """Bytes per pixel of the photo, for feature maps of the whole picture in 16 bits."""
     fixed: int
-    """Bytes for the strips that are being computed."""
+    """Bytes for the strips that are computed at one time, whatever the height of the photo."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from livestyle.networks.body import Body
 from livestyle.networks.ops import Border
 
 PAD_MODES = {"reflect": "reflect", "repeat": "replicate"}
-"""Border -> mode of F.pad, for convolutions."""
+"""Border of a convolution -> mode of F.pad."""
 EPS = 1e-5
 """Value added to variances: the default of torch's group norm."""
 

@@ -130,7 +130,7 @@ def _without_broken_chunks(data: bytes) -> bytes:
 
 
 def _reason_unreadable(data: bytes) -> str:
-    """What the file is instead, and what to do: a message that continues after the file's name."""
+    """Say what a file is instead of a picture, and what to do: a message that continues after the file's name."""
     if _is_heic(data):
         return "is a HEIC picture; to read it, run: pip install 'livestyle[heic]'"
     if data[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):

@@ -24,7 +24,7 @@ class Picture:
     """A decoded picture, upright, in sRGB."""
 
     image: Image
-    """(H, W, 3) uint8 RGB."""
+    """The pixels, (H, W, 3) uint8 RGB."""
     alpha: Image | None = None
     """Opacity, (H, W) uint8; None if the picture has no transparency."""
     exif: bytes = b""
@@ -32,7 +32,7 @@ class Picture:
     notes: list[str] = field(default_factory=list)
     """Remarks for the user that are no damage, for example that an animation's other pictures are not painted."""
     damage: list[str] = field(default_factory=list)
-    """What is lost of the picture."""
+    """Parts of the picture that could not be decoded, one line each."""
 
 
 def read_picture(path: Path, salvage: bool = False) -> Picture:

@@ -23,7 +23,7 @@ class Overlay:
     message: str = ""
     """A message to the user: one line of text at the bottom."""
     page: Sequence[str] = ()
-    """Lines of a page that covers the dimmed frame."""
+    """Lines of a page of text, such as the help, that covers the dimmed frame."""
 
 
 def fit(image: Image, width: int, height: int) -> Image:

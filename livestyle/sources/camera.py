@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 5
 RETRY_SECONDS = 0.05
 ADVICE = "to try livestyle without a camera, use --camera demo"
 TIME_BASE = Fraction(1, 1_000_000)
-"""Presentation times are whole microseconds."""
+"""Seconds per tick: the presentation times of camera frames are whole microseconds."""
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ from livestyle.streaming.channel import Channel
 from livestyle.streaming.looks import LookSource
 
 JOIN_TIMEOUT_SECONDS = 0.4
-"""Limit for each of the two threads, so that a live run ends in less than a second even if its camera or engine is stuck."""
+"""Time to wait for each of the two threads, so that a live run ends within a second even if its camera or engine is stuck."""
 
 
 class Painted(NamedTuple):
     """A painted frame, with the photo and the look from which it was painted."""
 
     frame: Frame
-    """The painting, with the times of the photo."""
+    """The painting, with the presentation time and other times of the source's frame."""
     photo: Image
     """The image as read from the source."""
     look: Look

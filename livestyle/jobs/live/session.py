@@ -49,7 +49,7 @@ class LiveJob:
     size: Size | None = None
     """The box, in pixels, that frames are scaled to fit; see `livestyle.size`. None: the size of the source."""
     mirror: bool = False
-    """Swap left and right."""
+    """Whether to mirror the frames: to swap left and right."""
     strength: float = 1.0
     """Strength of the style, from 0, the photo, to 1, the painting."""
     keep_colors: bool = False
@@ -71,23 +71,23 @@ class LiveResult:
     """Counts, files and errors of a run so far."""
 
     captured: int = 0
-    """Frames read from the source."""
+    """Number of frames read from the source."""
     frames: int = 0
-    """Frames shown."""
+    """Number of frames shown."""
     dropped: int = 0
-    """Frames replaced by newer ones, or in progress when the run ended."""
+    """Number of frames replaced by newer ones, or in progress when the run ended."""
     failed: int = 0
-    """Frames that could not be painted."""
+    """Number of frames that could not be painted."""
     fps: float = 0.0
-    """Mean rate of the frames shown."""
+    """Mean rate of the frames shown, in frames per second."""
     median_delay_ms: int | None = None
-    """Latency from capture to display; None if no frame was shown."""
+    """Median latency from capture to display, in milliseconds; None if no frame was shown."""
     recordings: tuple[Path, ...] = ()
-    """Complete recordings."""
+    """Files of the recordings that were completed."""
     kept: tuple[Path, ...] = ()
     """Partial files of recordings that failed; they can be played."""
     pictures: tuple[Path, ...] = ()
-    """Pictures saved by key."""
+    """Files of the pictures that the user saved with a key."""
     notes: tuple[str, ...] = ()
     """Informational notes; no data was lost."""
     damage: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_
 """Sample rates that are kept when encoding AAC, in Hz; others become 48 kHz."""
 
 BIT_RATE_PER_CHANNEL = 96_000
-"""Bits per second."""
+"""Bit rate of encoded audio per channel, in bits per second."""
 
 PACKED = "flt"
 """Interleaved float samples, which encoders convert to their own format.

@@ -37,7 +37,7 @@ class Container:
     holds_attachments: bool = False
     """Whether attached files can be written, such as the fonts of subtitles."""
     cover: Literal["attachment", "video stream"] | None = None
-    """How a cover picture is stored. None: it cannot be."""
+    """How the container stores a cover picture; None if it cannot."""
 
     def partial_options(self, time_base: Fraction) -> dict[str, str]:
         """Muxer options of a file that must play whenever the process dies."""

@@ -279,5 +279,5 @@ def _codec(stream: Stream) -> str:
 
 
 def _name(stream: Stream) -> str:
-    """For messages: the stream's type, index and codec."""
+    """Name of a stream in messages: its type, index and codec."""
     return f"{stream.type} stream {stream.index} ({_codec(stream) or stream.metadata.get('handler_name', 'unknown')[:40]})"

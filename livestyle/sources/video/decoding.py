@@ -39,7 +39,7 @@ class Tally:
     packets: int = 0
     """Packets of frames to show: at or after the start and the first keyframe, and not marked as discarded."""
     seen: int = 0
-    """All packets."""
+    """Number of packets of the video stream that were read."""
     discarded: int = 0
     """Packets marked as discarded: they are decoded, but their frames are not shown."""
     hidden: int = 0
@@ -51,15 +51,15 @@ class Tally:
     undecodable: int = 0
     """Packets of frames to show for which the decoder failed."""
     corrupt: int = 0
-    """Frames to show that the decoder marked as corrupt; counted by VideoFile."""
+    """Shown frames that the decoder marked as corrupt; counted by VideoFile."""
     read_errors: int = 0
-    """Errors of the demuxer."""
+    """Number of errors that the demuxer reported."""
     first_key: Fraction | None = None
     """Time of the first keyframe, seconds. Frames after it in the file but shown before it need frames that were cut away."""
     end_seconds: Fraction = Fraction(0)
-    """The latest end of a packet of any stream."""
+    """The latest end of a packet of any stream, in seconds."""
     video_end_seconds: Fraction = Fraction(0)
-    """The latest end of a packet of the video stream."""
+    """The latest end of a packet of the video stream, in seconds."""
 
 
 @dataclass(frozen=True)

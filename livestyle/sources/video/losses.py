@@ -17,7 +17,7 @@ FLV_HEADER_BYTES = 11
 """The shortest header between two packets of an FLV file."""
 
 AUDIO_GAP_SECONDS = Fraction(1, 10)
-"""A longer gap in the audio is a sign of loss."""
+"""A gap in the audio longer than this is a sign of loss."""
 
 LEAST_FRAME_BYTES = 20
 """A video packet of at most this many bytes is not expected to give a frame: it only repeats the previous one."""
@@ -32,7 +32,7 @@ MOST_OUT_OF_ORDER = 16
 """Frames that are held back to put them into presentation order."""
 
 LEAST_STEPS = 5
-"""How many steps between frames are needed for a median."""
+"""How many times between consecutive frames are needed to take their median."""
 
 JUMP_SECONDS = 1
 """Within this time of a jump of the clock, nothing counts as lost."""

@@ -11,7 +11,7 @@ REFERENCE_WHITE = 203.0  # cd/m², BT.2408
 PEAK = 1000.0 / REFERENCE_WHITE  # most films are mastered for 1000 cd/m²; brighter light becomes white
 KNEE = 0.6  # linear light below this is unchanged
 BT2020_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
-"""Conversion matrix for column vectors of linear RGB (BT.2087)."""
+"""Matrix that converts linear RGB, as column vectors, from BT.2020 to BT.709 primaries (ITU-R BT.2087)."""
 
 
 def pq_to_linear(signal: FloatArray) -> FloatArray:
