@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
-"""One or more frames, (H, W, 3) or (N, H, W, 3) uint8 sRGB. Between a video file and a GPU also NV12, (H + H/2, W); see engines/nv12.py."""
+"""Pictures, (H, W, 3) or (N, H, W, 3) sRGB. Between a video file and a GPU also NV12, (H + H/2, W): engines/nv12.py."""
 
 FloatArray = NDArray[np.float32]
 

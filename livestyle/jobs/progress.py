@@ -13,7 +13,7 @@ class Progress:
     total: int | None
     """Expected number of frames or pictures; None if unknown. Some video files state a wrong number."""
     stage: str
-    """"warming up" while the fastest batch size is measured, then "painting"."""
+    """Stage of the job: "warming up" while the fastest batch size is measured, then "painting"."""
 
 
 ProgressCallback = Callable[[Progress], object]

@@ -34,7 +34,7 @@ class Architecture:
     """
 
     name: str
-    """Name in style files and on the command line."""
+    """Name of the network in style files and on the command line."""
     summary: str
     """Phrase that follows the name in the help of `--model`: "is fast on a CPU"."""
     made_for: Literal["cpu", "gpu"]

@@ -31,7 +31,7 @@ class Strips:
     height: int
     width: int
     read: Callable[[int, int], Tensor]
-    """Function that computes rows: (first, last) -> rows first to last - 1, (1, C, last - first, W) fp32. The caller may overwrite them."""
+    """Computes rows: (first, last) -> rows first to last - 1, (1, C, last - first, W) fp32. The caller may overwrite them."""
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         """Yield the rows of every strip as (first, last); last is exclusive."""

@@ -31,17 +31,17 @@ class Meter:
 
     @property
     def fps(self) -> float:
-        """Frame rate of the last 30 frames; 0 before the second frame."""
+        """Frame rate of the last 30 frames, in frames per second; 0 before the second frame."""
         return _rate(len(self._recent), self._recent[-1][0] - self._recent[0][0]) if self._recent else 0.0
 
     @property
     def delay_ms(self) -> float:
-        """Mean latency of the last 30 frames."""
+        """Mean latency of the last 30 frames, in milliseconds; 0 before the first frame."""
         return 1000 * sum(delay for _, delay in self._recent) / max(1, len(self._recent))
 
     @property
     def mean_fps(self) -> float:
-        """Frame rate of the whole run."""
+        """Frame rate of the whole run, in frames per second."""
         return _rate(self.frames, self._recent[-1][0] - self._first_at) if self._recent else 0.0
 
     @property

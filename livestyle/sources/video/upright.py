@@ -17,14 +17,15 @@ from livestyle.media import matrix_of_untagged, scale_graph
 from livestyle.sources.video.tone_mapping import ToneMapper
 
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""Number of the matrix coefficients in ISO 23091-2 -> in swscale."""
+"""Number of the YCbCr matrix (matrix coefficients) in ISO 23091-2 -> its number in swscale."""
 
 EXACT_BILINEAR = 0x2 | 0x40000 | 0x2000
 """swscale's bilinear + accurate_rnd + full_chroma_int. Without the last two, swscale's shortcuts darken every frame by a grey
 level or more. Numbers, because PyAV has names for these flags only from version 17 on."""
 
 EXACT_BICUBIC = 0x4 | 0x40000 | 0x2000
-"""The same with bicubic, for 16-bit output: there FFmpeg 8's bilinear turns 4:2:0 frames that keep their height into noise."""
+"""swscale's bicubic + accurate_rnd + full_chroma_int, for 16-bit output: there FFmpeg 8's bilinear turns 4:2:0 frames that keep
+their height into noise."""
 
 HDR = {16: "PQ", 18: "HLG"}
 """Number of the transfer characteristics in ISO 23091-2 -> name."""
