@@ -30,7 +30,7 @@ class CameraInfo:
 
     index: int
     name: str
-    """The operating system's name for it; empty if unknown."""
+    """The camera's name, as the operating system reports it; empty if unknown."""
     width: int
     height: int
 

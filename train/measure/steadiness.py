@@ -41,13 +41,13 @@ class Steadiness:
     frames: int
     """The number of frames."""
     painted: float
-    """The measure of the painted clip."""
+    """The clip's measure (warping error or flicker) of its paintings."""
     photos: float
-    """The measure of the unpainted clip."""
+    """The clip's measure (warping error or flicker) of its photos, the unpainted frames."""
 
     @property
     def ratio(self) -> float:
-        """painted / photos; infinity if photos is 0."""
+        """The measure of the painted clip, divided by that of the unpainted clip; infinity if the latter is 0."""
         return self.painted / self.photos if self.photos else float("inf")
 
 

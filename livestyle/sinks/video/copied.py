@@ -83,7 +83,7 @@ class CopiedTrack:
                 yield self._times.apply(ready, self._time_range.origin_seconds)
 
     def _unpack(self, packet: "Packet[Any]") -> "list[Packet[Any]]":
-        """The packets as the output stores them."""
+        """Convert a packet of the input to packets in the form that the output stores."""
         return [packet]
 
     def finish(self) -> Iterator["Packet[Any]"]:

@@ -41,7 +41,7 @@ class Track(Protocol):
     """
 
     stream: Stream
-    """The output's stream."""
+    """The stream of the output that the packets are written to."""
 
     def convert(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
         """The packets to mux for a packet of the input, in the output's time.

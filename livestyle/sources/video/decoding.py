@@ -49,7 +49,7 @@ class Tally:
     interlaced: int = 0
     """Interlaced frames among all that were decoded."""
     undecodable: int = 0
-    """Packets of frames to show for which the decoder failed."""
+    """Packets counted in `packets` that the decoder refused with an error."""
     corrupt: int = 0
     """Shown frames that the decoder marked as corrupt; counted by VideoFile."""
     read_errors: int = 0
