@@ -64,7 +64,7 @@ class Timeline:
         """Whether the latest packet's clock jumped."""
 
     def demux(self, container: InputContainer) -> "Iterator[Packet[Any]]":
-        """Yield all packets of a container, corrected. After an error it may be called again to read on."""
+        """Yield all packets of a container, with corrected times. After an error it may be called again to read on."""
         try:
             for packet in container.demux(list(container.streams)):
                 if packet.size or packet.pts is not None:  # otherwise it is the packet with which PyAV flushes a decoder

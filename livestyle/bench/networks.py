@@ -24,7 +24,7 @@ SERIES_SECONDS, LEAST_REPEATS, MOST_REPEATS = 2.0, 5, 60
 """Each batch size is measured for SERIES_SECONDS, but at least LEAST_REPEATS and at most MOST_REPEATS times."""
 
 LEAST_FRAMES, MOST_FRAMES, FRAMES_BYTES = 8, 100, 128 * 2**20
-"""Number of different frames that a network paints: as many as fit in FRAMES_BYTES, within these limits."""
+"""A network paints as many different frames as fit in FRAMES_BYTES, but at least LEAST_FRAMES and at most MOST_FRAMES."""
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ class Architecture:
     made_for: Literal["cpu", "gpu"]
     """Kind of device on which `--model auto` prefers it."""
     forward: Callable[[Ops[Any], Any], Any]
-    """(interpreter, photo (N, 3, H, W) in [0, 1]) -> painting, the same shape in [0, 1]. A module-level function, so that looks
-    can be pickled."""
+    """Function that paints: (interpreter, photo (N, 3, H, W) in [0, 1]) -> painting, the same shape in [0, 1]. It is at module
+    level, so that looks can be pickled."""
     bytes_per_pixel: int
     """Measured peak memory of a forward pass in fp32, in bytes per pixel of the photo."""
     strips: StripMemory | None

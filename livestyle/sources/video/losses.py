@@ -8,7 +8,7 @@ from typing import Any
 from av.packet import Packet
 
 HAS_DENSE_PACKETS = ("matroska", "flv", "avi")
-"""Containers in which packets follow one another directly: from a hole between two it follows that the demuxer skipped bytes."""
+"""Containers in which packets follow one another directly: where there is a hole between two, the demuxer skipped bytes."""
 
 LARGEST_HEADER_BYTES = 100
 """The longest header between two packets of a container in HAS_DENSE_PACKETS."""
@@ -35,7 +35,7 @@ LEAST_STEPS = 5
 """How many times between consecutive frames are needed to take their median."""
 
 JUMP_SECONDS = 1
-"""Within this time of a jump of the clock, nothing counts as lost."""
+"""Nothing counts as lost within this time before or after a jump of the file's clock."""
 
 
 class Losses:
