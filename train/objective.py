@@ -104,7 +104,7 @@ def read_style_picture(source: StyleSource, config: Config) -> Tensor:
 
     With absolute weighting, only its centre square is used, as in the original program.
 
-    Raises TrainingError if it cannot be read, or is too small, of one colour, or a strip.
+    Raises TrainingError if it cannot be read, or is too small, of one colour, or too narrow.
     """
     try:
         picture = drawn.draw_style(source.picture) if drawn.is_drawn(source.picture) else read_picture(source.picture).image

@@ -18,7 +18,7 @@ class Body:
 
     architecture: Architecture
     parameters: dict[str, FloatArray]
-    """Name -> values in fp32; names and shapes are those of `Architecture.parameters`."""
+    """Weights and biases: name -> values in fp32, with the names and shapes of `Architecture.parameters`."""
 
     def __eq__(self, other: object) -> bool:
         if self is other:

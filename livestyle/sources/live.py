@@ -56,7 +56,7 @@ class Paced(_Wrapper):
 
 
 class Mirrored(_Wrapper):
-    """Swaps left and right."""
+    """A source whose frames are mirrored: left and right are swapped."""
 
     def read(self) -> Frame | None:
         frame = self._source.read()

@@ -97,7 +97,7 @@ def painted_size(photo: Image, size: Size | None) -> tuple[int, int]:
 
 
 def size_label(size: Size | None) -> str:
-    """The name of a size in tables and file names: 480, 712x476, or own."""
+    """The name of a size in tables and file names: 480, 712x476, or "own" for the photo's own size."""
     if size is None:
         return "own"
     return str(size[1]) if size[0] is None else f"{size[0]}x{size[1]}"

@@ -29,7 +29,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """Time of the last frame, counted from the first; 0 before it."""
+        """Seconds from the first recorded frame to the last one; 0 before the first."""
         return 0.0 if self._first_pts is None else float(self._last_pts - self._first_pts)
 
     def write(self, frame: Frame) -> None:

@@ -45,7 +45,7 @@ class FrameTimes:
         return ticks
 
     def latest_duration_ticks(self, time_base: Fraction) -> int:
-        """How long the latest frame is shown, in ticks of that time base: at least 1."""
+        """How long the latest frame is shown, in ticks of `time_base` (seconds per tick): at least 1."""
         return max(1, round(self.latest_duration_seconds / time_base))
 
 

@@ -237,7 +237,7 @@ class Tracks:
                 self._errors[index] = getattr(error, "strerror", None) or str(error)
 
     def _read(self, source: InputContainer, wanted: set[int]) -> Iterator["Packet[Any]"]:
-        """Packets of these streams, on the same timeline as the source's frames."""
+        """Yield the packets of the streams with the indices in `wanted`, on the same timeline as the source's frames."""
         timeline = Timeline(source.format.name)
         # where seeking does not work, the file is read from its beginning: do not queue what is before the range
         begin = self._time_range.origin_seconds - FIRST_PACKET_SECONDS

@@ -17,7 +17,7 @@ LONGEST_TAIL_SECONDS = Fraction(1, 2)
 """The packets of a complete file may end this long before its declared end, because that is rounded."""
 
 LARGEST_INDEX, LARGEST_TRAILER = 0.05, 0.5
-"""How much of a file may follow its last packet, as a share of its size: an index; an index and attachments of any kind."""
+"""Largest share of a file that may follow its last packet: for an index alone, and for an index with attachments."""
 
 OGG_BYTES, OGG_OVERHEAD = 2048, 0.025
 """An Ogg file has at most OGG_BYTES, plus this share of its size, besides its packets and headers. If it has more, pages are

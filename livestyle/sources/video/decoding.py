@@ -49,7 +49,7 @@ class Tally:
     interlaced: int = 0
     """Interlaced frames among all that were decoded."""
     undecodable: int = 0
-    """Packets counted in `packets` that the decoder refused with an error."""
+    """Number of packets of shown frames for which the decoder reported an error."""
     corrupt: int = 0
     """Shown frames that the decoder marked as corrupt; counted by VideoFile."""
     read_errors: int = 0
