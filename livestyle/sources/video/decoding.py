@@ -49,7 +49,7 @@ class Tally:
     interlaced: int = 0
     """Interlaced frames among all that were decoded."""
     undecodable: int = 0
-    """Number of packets of shown frames for which the decoder reported an error."""
+    """Number of packets, of frames that would be shown, for which the decoder reported an error."""
     corrupt: int = 0
     """Shown frames that the decoder marked as corrupt; counted by VideoFile."""
     read_errors: int = 0
