@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clock import Clock
 
 from livestyle.errors import DeviceError, OutputError, StyleError
 from livestyle.frame import Frame, Image, StreamInfo
@@ -31,19 +32,6 @@ from livestyle.sources.live import Paced, Pausable
 from livestyle.streaming.fan_out import FanOut
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
-
-
-class Clock:
-    """A clock that only sleeping advances."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 def read_video(path: Path) -> tuple[list[Fraction], list[Image]]:

@@ -6,24 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clock import Clock
 
 from livestyle.errors import DeviceError, InputError
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Mirrored, Paced, Pausable
-
-
-class Clock:
-    """A clock that only sleeping advances."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 def test_url_without_a_server_is_an_input_error() -> None:
