@@ -14,8 +14,8 @@ def forward(ops: Ops[X], photo: X) -> X:
     m = 10  # margin: reflected here and cropped at the end, so that the borders are painted like the inside
     x = ops.reflect(ops.scale(ops.centre(photo), 2), m, m, m, m)  # (N, 3, H + 20, W + 20)
     x = ops.relu(ops.norm(ops.conv("down1", x, 32, 9)))  # (N, 32, H + 20, W + 20)
-    x = ops.relu(ops.norm(ops.conv("down2", x, 64, 3, stride=2)))  # (N, 64, half)
-    x = ops.relu(ops.norm(ops.conv("down3", x, 128, 3, stride=2)))  # (N, 128, quarter)
+    x = ops.relu(ops.norm(ops.conv("down2", ops.blur(x), 64, 3, stride=2)))  # (N, 64, half)
+    x = ops.relu(ops.norm(ops.conv("down3", ops.blur(x), 128, 3, stride=2)))  # (N, 128, quarter)
     for number in range(5):
         x = residual_block(ops, f"blocks.{number}", x, 128, "reflect")
     x = ops.relu(ops.norm(ops.conv("up1", ops.upsample(x), 64, 3)))  # (N, 64, half)

@@ -54,8 +54,15 @@ class Ops(Protocol[X]):
 
     def add(self, x: X, y: X) -> X: ...
 
+    def blur(self, x: X) -> X:
+        """Filter with the binomial kernel [1 2 1] / 4 in both directions, with repeated edge pixels; the size stays the same.
+
+        In front of a strided convolution it removes the frequencies that would alias (Zhang, "Making Convolutional Networks
+        Shift-Invariant Again", 2019).
+        """
+
     def upsample(self, x: X) -> X:
-        """Upsample by 2 with nearest neighbours."""
+        """Upsample by 2, bilinear, with repeated edge pixels: output pixels are 3/4 and 1/4 of the nearest input pixels."""
 
     def painted(self, x: X) -> X:
         """Mark values as final, in [0, 1]: a backend may quantise them to uint8. Only `shuffle` and `crop` may follow."""

@@ -46,7 +46,7 @@ class Plan:
     def _same(self, x: FeatureMapSize, *_: Any) -> FeatureMapSize:
         return x
 
-    centre = scale = relu = tanh = sigmoid = add = painted = _same
+    centre = scale = relu = tanh = sigmoid = add = blur = painted = _same
 
     def reflect(self, x: FeatureMapSize, left: int, right: int, top: int, bottom: int) -> FeatureMapSize:
         return FeatureMapSize(x.channels, x.height + top + bottom, x.width + left + right)

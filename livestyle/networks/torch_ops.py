@@ -196,8 +196,14 @@ class TorchOps:
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         return x.add_(y)
 
+    def blur(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        kernel = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device) / 4
+        weight = (kernel[:, None] * kernel).expand(channels, 1, 3, 3)
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, groups=channels)
+
     def upsample(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=2)
+        return F.interpolate(x, scale_factor=2, mode="bilinear")
 
     def painted(self, x: Tensor) -> Tensor:
         return x

@@ -14,7 +14,10 @@ from torch import Tensor
 FLOW_SIGMA = 8.0  # pixels, of the coarse flow
 FLOW_CELL = 100  # pixels per cell of the coarse flow
 SHIFT = 10.0  # pixels, at most, of the whole picture
+WHOLE_SHIFT = 8  # pixels, at most
+SHARE_SHIFTED, SHARE_WARPED = 0.5, 0.25  # of the pictures; the others stay still
 NOISE_SIGMA = 0.015  # at most, for values in [0, 1]: as the noise of a camera in a dim room
+SHIFTED_WEIGHT = 4.0
 STILL_WEIGHT = 8.0  # of the loss of pictures that are not warped, which is much smaller than that of the others
 
 
@@ -31,11 +34,15 @@ class RandomWarp:
         coarse = torch.randn(count, 2, cells, cells, **self._random) * FLOW_SIGMA
         flow = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)  # (N, 2, H, W) in pixels
         flow = flow + (torch.rand(count, 2, 1, 1, **self._random) * 2 - 1) * SHIFT
-        moving = (torch.rand(count, 1, 1, 1, **self._random) < 0.5).float()
+        kind = torch.rand(count, 1, 1, 1, **self._random)
+        moving = (kind < SHARE_SHIFTED + SHARE_WARPED).float()
+        shift = torch.randint(-WHOLE_SHIFT, WHOLE_SHIFT + 1, (count, 2, 1, 1), **self._random).float()
+        flow = torch.where(kind < SHARE_SHIFTED, shift, flow)
         line = torch.arange(size, dtype=torch.float32, device=device)
         positions = torch.stack([line.expand(size, size), line[:, None].expand(size, size)]) + flow * moving  # x, y
         self.grid = (positions * 2 / (size - 1) - 1).permute(0, 2, 3, 1)  # (N, H, W, 2) in [-1, 1], as grid_sample takes it
-        self.weights = moving[:, 0, 0, 0] + STILL_WEIGHT * (1 - moving[:, 0, 0, 0])  # (N,)
+        weights = torch.where(kind < SHARE_SHIFTED, SHIFTED_WEIGHT, torch.where(kind < SHARE_SHIFTED + SHARE_WARPED, 1.0, STILL_WEIGHT))
+        self.weights = weights[:, 0, 0, 0]  # (N,)
         self.inside = (self.grid.abs() <= 1).all(3)[:, None].float()  # (N, 1, H, W): 1 for pixels from inside the picture
 
     def warp(self, pictures: Tensor) -> Tensor:
