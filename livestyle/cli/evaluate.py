@@ -83,10 +83,10 @@ def evaluate(
     debug: bool,
     **weights: float | None,
 ) -> int:
-    """Paint PHOTOS, which are files or folders, in each style, and print how much style and content is lost.
+    """Paint PHOTOS, which are files or folders, in each style, and measure the paintings; 0 is the best value of each figure.
 
-    Style loss, content loss and CFSD compare with the style picture and the photo. The shift error says how strokes change when
-    the photo moves by whole pixels, the lattice how unevenly edges are spread; --steady measures this on moving clips.
+    Style loss: how much of the style is missing. Content loss, CFSD: how much of the photo is lost. Shift error: how much strokes
+    change when the photo moves by whole pixels. Lattice: how strong hatching and grids are.
 
     The total loss for --iterations uses the weights that a style was trained with, unless options set others.
     After Ctrl-C or an error, the tables cover the photos that are done.

@@ -1,20 +1,19 @@
 """CFSD, the content feature structural distance: a second measure of content, of which parts of a picture are alike.
 
-From the evaluation of StyleID (Chung et al. 2024, "Style Injection in Diffusion", CVPR; evaluation/image_metrics.py, PatchSimi):
-the activations at conv3_1 after ReLU are divided by their number of channels; the products of each position's activations with
-those of all positions (the self-similarity) go through a softmax; CFSD is the KL divergence of the painting's softmax from the
-photo's, summed over positions. 0 is the best value.
+From the evaluation of StyleID (Chung et al. 2024, "Style Injection in Diffusion", CVPR; class PatchSimi of its
+evaluation/image_metrics.py). The activations at conv3_1 after ReLU are divided by their number of channels C, (n, C) for n
+positions. Their self-similarity, (n, n), is the product of each position's activations with those of each other position. With
+P and Q the softmax of its rows for the photo and for the painting, CFSD is the sum over rows of KL(P || Q). 0 is the best value.
 
 What differs from StyleID's evaluation:
 
 - The loss network: livestyle's (`own` by default), not torchvision's VGG-19.
 - The scale of activations, which differs between loss networks and which changes the divergence with about its fourth power:
-  they are divided by the root mean square of the photo's. The sharpness of the softmax depends on it: with the activations of
-  `own` or of Caffe's VGG-19, which are about 250, it would only compare which position is the most similar one.
-- The size: StyleID's pictures all have 512x512 pixels. These are scaled down to an area of 256x256, with their aspect ratio kept.
-  The matrix of self-similarities grows with the square of the area: at 512x512 a painting takes 14 s on two cores, at 256x256
-  0.7 s.
-- The sum over positions is taken relative to the 16,384 of 512x512 pixels, so that pictures of all sizes can be compared.
+  they are also divided by the root mean square of the photo's. Those of `own` and of Caffe's VGG-19 have one of about 250, and
+  without the division the softmax of a row would be 1 at the most similar position and 0 elsewhere.
+- The size: StyleID's pictures all have 512x512 pixels. Here larger ones are scaled down to the area of 256x256, aspect ratio kept.
+  The cost grows with the square of the area: on two busy cores 0.8 s a painting, and 14 s at the area of 512x512.
+- The mean over rows is multiplied by 16,384, the number of rows at 512x512, so that pictures of all sizes can be compared.
 
 So compare the figures with each other, not with published ones.
 """
