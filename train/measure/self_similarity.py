@@ -10,8 +10,8 @@ What differs from StyleID's evaluation:
 - The loss network: livestyle's (`own` by default), not torchvision's VGG-19.
 - The scale of activations, which differs between loss networks and which changes the divergence with about its fourth power:
   they are also divided by the root mean square of the photo's. Those of `own` and of Caffe's VGG-19 have one of about 250, and
-  without the division the softmax of a row would be 1 at the most similar position and 0 elsewhere.
-- The size: StyleID's pictures all have 512x512 pixels. Here larger ones are scaled down to the area of 256x256, aspect ratio kept.
+  without the division the softmax of a row would be about 1 at the most similar position and 0 elsewhere.
+- The size: StyleID compares pictures of 512x512 pixels. Larger ones are scaled down here to the area of 256x256, aspect kept.
   The cost grows with the square of the area: on two busy cores 0.8 s a painting, and 14 s at the area of 512x512.
 - The mean over rows is multiplied by 16,384, the number of rows at 512x512, so that pictures of all sizes can be compared.
 
