@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from livestyle.train.measure.evaluate import Reading
     from livestyle.train.measure.steadiness import Clip, Steadiness
 
-CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # number of frames, and pixels; of the clips for --steady
+CLIP_FRAMES, CLIP_HEIGHT = 12, 360  # of the clips for --steady; two pairs of frames are 10 apart (LONG_RANGE)
 SHEET_PHOTOS = 10  # maximum on a contact sheet; pictures are not scaled down there, so that strokes are visible
 
 
@@ -55,7 +55,7 @@ SHEET_PHOTOS = 10  # maximum on a contact sheet; pictures are not scaled down th
 @loss_options
 @click.option("--iterations", is_flag=True, help="Also count the L-BFGS iterations that reach the same total loss.")
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Maximum number of these iterations.")
-@click.option("--steady", is_flag=True, help="Also measure warping error and flicker.")
+@click.option("--steady", is_flag=True, help="Also measure warping errors and flicker.")
 @click.option(
     "--clip", "clips", multiple=True, type=click.Path(path_type=Path), help="As --steady, on this video too; may be repeated."
 )
@@ -83,7 +83,10 @@ def evaluate(
     debug: bool,
     **weights: float | None,
 ) -> int:
-    """Paint PHOTOS, which are files or folders, in each style, and print the style and content loss.
+    """Paint PHOTOS, which are files or folders, in each style, and measure the paintings; 0 is the best value of each figure.
+
+    Style loss: how much of the style is missing. Content loss, CFSD: how much of the photo is lost. Shift error: how much strokes
+    change when the photo moves by whole pixels. Lattice: how strong hatching and grids are.
 
     The total loss for --iterations uses the weights that a style was trained with, unless options set others.
     After Ctrl-C or an error, the tables cover the photos that are done.
@@ -104,7 +107,7 @@ def evaluate(
         trained_weights,
         usable_photos,
     )
-    from livestyle.train.measure.report import iterations_table, losses_table, make_paintings_sheet, report, steadiness_table
+    from livestyle.train.measure.report import iterations_table, losses_table, make_paintings_sheet, report, steadiness_tables
     from livestyle.train.measure.steadiness import measure_steadiness
     from livestyle.train.measure.yardstick import DEFAULT_LOSS_MODEL, open_yardstick
 
@@ -143,7 +146,7 @@ def evaluate(
                     bar.update(len(found))
                 if moving:
                     for style in styles:
-                        steadiness[style.name] = [measure_steadiness(style.paint, clip) for clip in moving]
+                        steadiness[style.name] = [each for clip in moving for each in measure_steadiness(style.paint, clip)]
             except KeyboardInterrupt:
                 if not readings:
                     raise
@@ -157,7 +160,7 @@ def evaluate(
     if iterations:
         tables.append(iterations_table(readings, {style.name: style.weights for style in styles}, limit))
     if steadiness:
-        tables.append(steadiness_table(steadiness))
+        tables += steadiness_tables(steadiness)
     text = "\n\n".join(map(str, tables))
     summary = report(tables, readings, skipped)
     if as_json:

@@ -24,6 +24,8 @@ from livestyle.train.content.crops import to_tensor
 from livestyle.train.measure.evaluate import Descent, Reading, override_weights, trained_weights
 from livestyle.train.measure.optimize import Weights, iterations_to_reach, total_loss
 from livestyle.train.measure.report import iterations_table, losses_table
+from livestyle.train.measure.self_similarity import structural_distance
+from livestyle.train.measure.shift_error import lattice, shift_error
 from livestyle.train.measure.table import Table
 from livestyle.train.measure.yardstick import Measure, open_yardstick, style_tensor
 
@@ -70,6 +72,31 @@ def test_table_has_mean_and_worst_of_the_yardstick(evaluate: Evaluate) -> None:
     assert row["content loss"] == pytest.approx((measures[0].content + measures[1].content) / 2)
     assert row["worst style"] == pytest.approx(max(m.style for m in measures))
     assert row["worst content"] == pytest.approx(max(m.content for m in measures))
+
+
+def test_table_has_the_means_of_cfsd_shift_error_and_lattice(evaluate: Evaluate) -> None:
+    rng = np.random.default_rng(0)
+    for name, width in (("a", 87), ("b", 86)):  # the first is just large enough for the shifts
+        write_picture(Path(f"photos/{name}.png"), rng.integers(0, 256, (86, width, 3)).astype(np.uint8))
+    report = json.loads(evaluate("photos", "-s", "wave", "--json", "--quiet"))
+    network = open_yardstick("random", None, torch.device("cpu")).network
+    cfsds, lattices = [], []
+    with Stylizer("wave", device="cpu") as stylizer:
+        for name in ("a", "b"):
+            photo = read_picture(Path(f"photos/{name}.png")).image
+            painted = stylizer(photo)
+            cfsds.append(structural_distance(network, photo, painted))
+            lattices.append(lattice(painted))
+            if name == "a":
+                error = shift_error(stylizer, photo, painted)
+    assert [reading["cfsd"] for reading in report["readings"]] == pytest.approx(cfsds)
+    assert [reading["lattice"] for reading in report["readings"]] == pytest.approx(lattices)
+    assert [reading["shift_error"] for reading in report["readings"]] == [pytest.approx(error), None]
+    (row,) = report["tables"][0]["rows"]
+    assert row["CFSD x 1000"] == pytest.approx(500 * sum(cfsds))
+    assert row["shift error"] == pytest.approx(error)  # of the only photo that has one
+    assert row["lattice"] == pytest.approx(sum(lattices) / 2)
+    assert report["tables"][0]["notes"][-1] == "no shift error of 1 photo: less than 87x86 pixels"
 
 
 def test_all_styles_at_several_sizes_with_one_sheet_per_size(evaluate: Evaluate) -> None:
@@ -172,15 +199,17 @@ def test_photo_that_cannot_be_measured_is_skipped(
 
 
 def reading(style: str, style_loss: float, content_loss: float, iterations: int | None = None, photo: str = "a") -> Reading:
-    return Reading(style, photo, "own", Measure(style_loss, content_loss, {}), Descent(8.0, 2.0, iterations))
+    measure = Measure(style_loss, content_loss, {})
+    return Reading(style, photo, "own", measure, cfsd=0.004, shift_error=7.0, lattice=0.1, descent=Descent(8.0, 2.0, iterations))
 
 
 def test_ratios_to_the_original_are_given_for_vgg_19_only() -> None:
     readings = [reading("wave", 0.64, 2.018), reading("ash", 1.0, 1.0)]
     table = losses_table(readings, "vgg_19")
     assert [row[-2:] for row in table.rows] == [pytest.approx([2.0, 2.0]), [None, None]]  # the original's wave has .320 and 1.009
-    assert "test5.jpg at 712x476" in table.notes[0]
-    assert losses_table(readings, "random").notes == ()
+    assert "test5.jpg at 712x476" in table.notes[-1]
+    assert "content/original" not in losses_table(readings, "random").columns
+    assert "test5.jpg" not in "".join(losses_table(readings, "random").notes)
 
 
 def test_iterations_above_the_limit_are_counted_separately() -> None:
@@ -214,7 +243,7 @@ def test_table_as_text_and_as_dict() -> None:
     assert table.as_dict()["rows"][1] == {"name": "long name", "loss": None, "count": 12}
 
 
-def test_steadiness_table_has_a_column_per_clip_and_a_line_for_the_clips_themselves(evaluate: Evaluate) -> None:
+def test_steadiness_tables_have_a_column_per_clip_and_a_row_for_the_unpainted_clips(evaluate: Evaluate) -> None:
     Path("photos/a.png").rename("photos/pan.png")  # the name of a drawn clip
     report = json.loads(evaluate("photos/pan.png", "-s", "wave", "--steady", "--json", "--quiet"))
     painted, clip = report["tables"][1]["rows"]
@@ -222,3 +251,7 @@ def test_steadiness_table_has_a_column_per_clip_and_a_line_for_the_clips_themsel
     assert clip["style"] == "(the clip)"
     assert all(0 < clip[name] < 0.2 < painted[name] for name in ("pan", "zoom", "rotation", "passing"))  # x 1000
     assert clip["pan 2"] == pytest.approx(2, abs=0.1)  # the sensor noise that was added
+    far, far_clip = report["tables"][2]["rows"]
+    assert list(far) == ["style", "pan", "zoom", "rotation", "passing"]
+    assert all(painted[name] < far[name] for name in ("pan", "zoom", "rotation", "passing"))
+    assert all(0 <= far_clip[name] < 0.1 for name in ("pan", "zoom", "rotation", "passing"))  # ten pans move by whole pixels

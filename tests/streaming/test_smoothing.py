@@ -245,7 +245,7 @@ def test_smoothing_steadies_strokes_on_moving_objects() -> None:
     clip = drawn_clips(frames=6, width=WIDTH, height=HEIGHT)[0]
     paintings = [strokes(seed) for seed in range(6)]
     shown = {strength: run(strength, zip(clip.frames, paintings, strict=True)) for strength in (0, 0.5, 1)}
-    errors = [clip.unsteadiness(pictures) for pictures in shown.values()]
+    errors = [clip.warping_error(pictures) for pictures in shown.values()]
     assert errors[1] < 0.7 * errors[0]
     assert errors[2] < 0.3 * errors[0]
 

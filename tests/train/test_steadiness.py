@@ -1,5 +1,6 @@
 """Warping error and flicker: values worked out by hand, drawn clips, and real clips."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,10 @@ import pytest
 from livestyle.errors import InputError
 from livestyle.frame import Image
 from livestyle.pictures.pixels import resize
-from livestyle.streaming.optical_flow import EXACT, FAST, find_flow, inside, seen_in_both, warped
+from livestyle.streaming.optical_flow import EXACT, FAST, Mask, find_flow, inside, seen_in_both, warped
 from livestyle.train.content.drawn import scenes
 from livestyle.train.measure.steadiness import (
+    Motion,
     MovingClip,
     Steadiness,
     StillClip,
@@ -109,10 +111,31 @@ def test_error_of_a_clip_is_the_mean_over_its_pairs() -> None:
     """Brightness 0, 51, 51 has errors of .04 and 0. A pair without pixels that are visible in both does not count."""
     frames = [np.full((4, 4, 3), value, np.uint8) for value in (0, 51, 51)]
     seen = np.ones((4, 4), bool)
-    flows = [constant(4, 4, 0, 0)] * 2
-    assert MovingClip("steps", frames, flows, [seen, seen]).unsteadiness(frames) == pytest.approx(0.02, abs=1e-7)
-    assert MovingClip("steps", frames, flows, [seen, ~seen]).unsteadiness(frames) == pytest.approx(0.04, abs=1e-7)
-    assert MovingClip("steps", frames, flows, [~seen, ~seen]).unsteadiness(frames) == 0
+
+
+    def clip(first: Mask, second: Mask) -> MovingClip:
+        flow = constant(4, 4, 0, 0)
+        return MovingClip("steps", frames, [Motion(0, 1, flow, first), Motion(1, 2, flow, second)])
+
+    assert clip(seen, seen).warping_error(frames) == pytest.approx(0.02, abs=1e-7)
+    assert clip(seen, ~seen).warping_error(frames) == pytest.approx(0.04, abs=1e-7)
+    assert clip(~seen, ~seen).warping_error(frames) is None
+
+
+def test_long_range_error_compares_frames_that_are_ten_apart() -> None:
+    """Brightness rises by 5.1 of 255 per frame: .02^2 from frame to frame, .2^2 over ten frames."""
+    frames = [np.full((4, 4, 3), value / 50, np.float32) for value in range(12)]
+    flow, seen = constant(4, 4, 0, 0), np.ones((4, 4), bool)
+    pairs = [(first, first + apart) for apart in (1, 10) for first in range(12 - apart)]
+    clip = MovingClip("rising", [], [Motion(*pair, flow, seen) for pair in pairs])
+    assert clip.measure(frames) == {
+        "warping error": pytest.approx(0.0004, abs=1e-8),
+        "long-range warping error": pytest.approx(0.04, abs=1e-7),
+    }
+
+
+def test_clip_shorter_than_the_long_range_has_no_long_range_error(drawn: list[MovingClip]) -> None:
+    assert drawn[0].measure(drawn[0].frames)["long-range warping error"] is None
 
 
 # flicker
@@ -138,16 +161,27 @@ def test_noise_of_a_still_clip_has_the_declared_sigma() -> None:
 def test_drawn_motion_is_exact(drawn: list[MovingClip]) -> None:
     """Exact flow leaves only errors of linear interpolation and rounding; flow that is half a pixel off leaves larger ones."""
     for clip in drawn:
-        exact = clip.unsteadiness(clip.frames)
-        off = MovingClip(clip.name, clip.frames, [flow + np.float32(0.5) for flow in clip.flows], clip.seen)
-        rest = MovingClip(clip.name, clip.frames, [flow * 0 for flow in clip.flows], clip.seen)
-        assert 1.7 * exact < off.unsteadiness(clip.frames), clip.name
-        assert 3 * exact < rest.unsteadiness(clip.frames), clip.name
+        off, rest = (
+            replace(clip, motions=[replace(motion, flow=motion.flow * factor + np.float32(shift)) for motion in clip.motions])
+            for factor, shift in ((1, 0.5), (0, 0))
+        )
+        exact, shifted, unmoved = (each.warping_error(clip.frames) for each in (clip, off, rest))
+        assert 1.7 * exact < shifted, clip.name
+        assert 3 * exact < unmoved, clip.name
+
+
+def test_drawn_motion_is_exact_at_long_range() -> None:
+    """The errors of interpolation and rounding do not grow with the distance; without the flow, the error is far larger."""
+    for clip in drawn_clips(frames=11, width=160, height=90):
+        rest = replace(clip, motions=[replace(motion, flow=motion.flow * 0) for motion in clip.motions])
+        exact, far, unmoved = clip.warping_error(clip.frames), *(each.warping_error(clip.frames, 10) for each in (clip, rest))
+        assert far < 1.5 * exact, clip.name
+        assert 3 * far < unmoved, clip.name
 
 
 def test_drawn_flows_by_hand(drawn: list[MovingClip]) -> None:
     """The camera moves 1.7 pixels right and 0.6 up per frame, so the scene moves left and down; a zoom is about the centre."""
-    flows = {clip.name: clip.flows[0] for clip in drawn}
+    flows = {clip.name: clip.motions[0].flow for clip in drawn}
     np.testing.assert_allclose(flows["pan"], constant(90, 160, -1.7, 0.6), atol=1e-4)
     y, x = np.mgrid[:90, :160]
     from_middle = np.stack([x - 79.5, y - 44.5], -1)
@@ -161,7 +195,7 @@ def test_drawn_flows_by_hand(drawn: list[MovingClip]) -> None:
 
 def test_edge_of_the_disc_counts_as_not_visible(drawn: list[MovingClip]) -> None:
     passing = next(clip for clip in drawn if clip.name == "passing")
-    seen = passing.seen[0]
+    seen = passing.motions[0].seen
     assert seen[45, 80]  # the centre of the disc
     assert seen[45, 20]  # the scene
     assert not seen[45, 79 - 22 : 79 - 19].all()  # its radius is 22
@@ -170,9 +204,9 @@ def test_edge_of_the_disc_counts_as_not_visible(drawn: list[MovingClip]) -> None
 
 def test_dis_finds_the_drawn_motion(drawn: list[MovingClip]) -> None:
     for clip in drawn:
-        followed = track_motion(clip.name, clip.frames)
-        assert np.median(np.linalg.norm(followed.flows[0] - clip.flows[0], axis=-1)) < 0.3, clip.name
-        assert followed.seen[0].mean() > 0.8
+        followed, drawn_motion = track_motion(clip.name, clip.frames).motions[0], clip.motions[0]
+        assert np.median(np.linalg.norm(followed.flow - drawn_motion.flow, axis=-1)) < 0.3, clip.name
+        assert followed.seen.mean() > 0.8
 
 
 def test_drawn_clips_are_the_same_each_time(drawn: list[MovingClip]) -> None:
@@ -190,22 +224,25 @@ def test_steadiness_of_a_painted_clip_is_compared_with_the_clip_itself(drawn: li
     def halved(photo: Image) -> Image:
         return photo // 2
 
-    figures = measure_steadiness(halved, drawn[0])
-    assert (figures.clip, figures.measure, figures.frames) == ("pan", "warping error", 3)
-    assert figures.photos == drawn[0].unsteadiness(drawn[0].frames)
-    assert figures.ratio == pytest.approx(0.25, abs=0.05)
-    figures = measure_steadiness(halved, still("grey", np.full((20, 20, 3), 128, np.uint8), 5))
+    near, far = measure_steadiness(halved, drawn[0])
+    assert (near.clip, near.measure, near.frames) == ("pan", "warping error", 3)
+    assert near.photos == drawn[0].warping_error(drawn[0].frames)
+    assert near.painted == pytest.approx(near.photos / 4, rel=0.2)
+    assert far == Steadiness("pan", "long-range warping error", 3, None, None)
+    (figures,) = measure_steadiness(halved, still("grey", np.full((20, 20, 3), 128, np.uint8), 5))
     assert figures.measure == "flicker"
-    assert figures.ratio == pytest.approx(0.5, abs=0.03)
+    assert figures.painted == pytest.approx(figures.photos / 2, rel=0.06)
 
 
-def test_flickering_painter_has_a_high_ratio(drawn: list[MovingClip]) -> None:
+def test_flickering_painter_has_a_high_warping_error(drawn: list[MovingClip]) -> None:
     rng = np.random.default_rng(0)
 
     def add_noise(photo: Image) -> Image:
         return np.clip(photo + rng.normal(0, 20, photo.shape), 0, 255).astype(np.uint8)
 
-    assert all(measure_steadiness(add_noise, clip).ratio > 20 for clip in drawn)
+    for clip in drawn:
+        near, _ = measure_steadiness(add_noise, clip)
+        assert near.painted > 20 * near.photos, clip.name
 
 
 def test_painter_is_called_with_the_frames_in_order(drawn: list[MovingClip]) -> None:
@@ -214,17 +251,13 @@ def test_painter_is_called_with_the_frames_in_order(drawn: list[MovingClip]) -> 
     np.testing.assert_array_equal(given, drawn[1].frames)
 
 
-def test_ratio_is_infinite_if_the_clip_itself_is_perfectly_steady() -> None:
-    assert Steadiness("black", "flicker", 2, painted=0.5, photos=0.0).ratio == float("inf")
-
-
 # files
 
 
 def test_no_pixel_is_seen_in_both_frames_of_a_cut(drawn: list[MovingClip]) -> None:
     street = resize(scenes()[0], 160, 90)
     clip = track_motion("cut", [*drawn[0].frames[:2], street, street])
-    assert [bool(seen.any()) for seen in clip.seen] == [True, False, True]
+    assert [bool(motion.seen.any()) for motion in clip.motions] == [True, False, True]
 
 
 def test_clip_that_is_not_a_video_is_refused(tmp_path: Path) -> None:
@@ -245,7 +278,7 @@ def test_clip_without_trackable_motion_is_refused(tmp_path: Path) -> None:
 def test_real_clips_and_photos() -> None:
     clip = read_clip(SHARED / "videos" / "bigbuckbunny.mp4", frames=3, height=90)
     assert [frame.shape for frame in clip.frames] == [(90, 160, 3)] * 3
-    assert 0 < clip.unsteadiness(clip.frames) < 0.001
+    assert 0 < clip.warping_error(clip.frames) < 0.001
     small = read_clip(SHARED / "videos" / "carphone_pristine.mp4", frames=2, height=360)
     assert small.frames[0].shape == (144, 176, 3)  # never enlarged
     photo = read_still(next((SHARED / "photos" / "val").glob("*.jpg")), frames=4, height=90)

@@ -1,4 +1,4 @@
-"""Measure paintings of photos: style loss, content loss, and the iterations of L-BFGS that reach the same total loss."""
+"""Measure paintings of photos: style and content loss, CFSD, shift error, lattice, and iterations of L-BFGS to the same loss."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,8 @@ from livestyle.pictures.reading import read_picture
 from livestyle.size import Size, fit_size
 from livestyle.train.content.crops import to_tensor
 from livestyle.train.measure.optimize import Weights, check_memory, iterations_to_reach, total_loss
+from livestyle.train.measure.self_similarity import structural_distance
+from livestyle.train.measure.shift_error import lattice, shift_error
 from livestyle.train.measure.yardstick import LEAST_SIDE, Grams, Measure, Yardstick, check_picture, style_tensor
 
 
@@ -48,6 +50,12 @@ class Reading:
     photo: str
     size: str
     measure: Measure
+    cfsd: float
+    """The content feature structural distance (self_similarity.py)."""
+    shift_error: float | None
+    """In grey levels (shift_error.py); None if the photo is too small for it."""
+    lattice: float
+    """The unevenness of the painting's edges (shift_error.py)."""
     descent: Descent | None = None
 
 
@@ -81,12 +89,20 @@ def _measure(
 ) -> Reading:
     device = next(yardstick.network.parameters()).device
     before, after = (to_tensor(image)[None].to(device) for image in (photo, painted))  # (1, 3, H, W)
-    measure = yardstick.measure(after, before, style.grams)
+    reading = Reading(
+        style.name,
+        name,
+        size,
+        yardstick.measure(after, before, style.grams),
+        structural_distance(yardstick.network, photo, painted),
+        shift_error(style.paint, photo, painted),
+        lattice(painted),
+    )
     if limit is None:
-        return Reading(style.name, name, size, measure)
+        return reading
     photo_total, total = (total_loss(yardstick, x, before, style.grams, style.weights) for x in (before, after))
     iterations = iterations_to_reach(total, yardstick, before, style.grams, style.weights, limit)
-    return Reading(style.name, name, size, measure, Descent(photo_total, total, iterations))
+    return replace(reading, descent=Descent(photo_total, total, iterations))
 
 
 def painted_size(photo: Image, size: Size | None) -> tuple[int, int]:

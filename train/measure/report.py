@@ -15,7 +15,15 @@ from livestyle.pictures.pixels import resize
 from livestyle.size import fit_size
 from livestyle.train.measure.evaluate import Reading
 from livestyle.train.measure.optimize import Weights
-from livestyle.train.measure.steadiness import NOISE_SIGMA, Steadiness
+from livestyle.train.measure.shift_error import LEAST_HEIGHT, LEAST_WIDTH
+from livestyle.train.measure.steadiness import (
+    FLICKER,
+    LONG_RANGE,
+    LONG_RANGE_WARPING_ERROR,
+    NOISE_SIGMA,
+    WARPING_ERROR,
+    Steadiness,
+)
 from livestyle.train.measure.table import Cell, Table
 from livestyle.train.measure.yardstick import ORIGINAL, ORIGINAL_PHOTO
 
@@ -30,11 +38,14 @@ def report(tables: Sequence[Table], readings: Sequence[Reading], skipped: Sequen
 
 
 def losses_table(readings: Sequence[Reading], loss_model: str) -> Table:
-    """Make a table with a row for each style and size: mean and worst style and content loss over the photos.
+    """Make a table with a row for each style and size: style and content loss, CFSD, shift error and lattice.
 
-    For loss_model vgg_19 it also has the ratios of the means to the published figures of the original program, for its styles.
+    Figures are means over the photos; for the losses, the worst photo's follow. The mean shift error is that of the photos that
+    are large enough for it; None if there are none. For loss_model vgg_19 the table also has the ratios of the mean losses to
+    the published figures of the original program, for its styles.
     """
     columns = ["style", "size", "style loss", "worst style", "content loss", "worst content"]
+    columns += ["CFSD x 1000", "shift error", "lattice"]
     compared = loss_model == "vgg_19" and any(reading.style in ORIGINAL for reading in readings)
     groups = by_style_and_size(readings)
     rows: list[list[Cell]] = []
@@ -42,18 +53,31 @@ def losses_table(readings: Sequence[Reading], loss_model: str) -> Table:
         style_losses = [reading.measure.style for reading in group]
         content_losses = [reading.measure.content for reading in group]
         row: list[Cell] = [style, size, mean(style_losses), max(style_losses), mean(content_losses), max(content_losses)]
+        shift_errors = [reading.shift_error for reading in group if reading.shift_error is not None]
+        row += [1000 * mean(reading.cfsd for reading in group), mean(shift_errors) if shift_errors else None]
+        row.append(mean(reading.lattice for reading in group))
         if compared:
             known = ORIGINAL.get(style)
             row += [mean(style_losses) / known[0], mean(content_losses) / known[1]] if known else [None, None]
         rows.append(row)
+    notes = [
+        "CFSD: change of the photo's self-similarities, a second measure of lost content",
+        "shift error: grey levels by which the painting of a shifted photo differs from the shifted painting",
+        "lattice: unevenness of edges on columns and rows modulo 8",
+    ]
     if compared:
         columns += ["style/original", "content/original"]
+        notes.append(f"original: the TensorFlow program's published results, which are of {ORIGINAL_PHOTO} alone")
+    small = len({(reading.photo, reading.size) for reading in readings if reading.shift_error is None})
+    if small:
+        photos = f"{small} photo{'s' if small != 1 else ''}"
+        notes.append(f"no shift error of {photos}: less than {LEAST_WIDTH}x{LEAST_HEIGHT} pixels")
     count = max(len(group) for group in groups.values())
     return Table(
-        f"Style and content loss in {loss_model}: mean and worst of {count} photo{'s' if count != 1 else ''}",
+        f"Style and content loss in {loss_model}, CFSD, shift error: mean and worst of {count} photo{'s' if count != 1 else ''}",
         tuple(columns),
         rows,
-        (f"original: the TensorFlow program's published results, which are of {ORIGINAL_PHOTO} alone",) if compared else (),
+        tuple(notes),
     )
 
 
@@ -78,27 +102,43 @@ def iterations_table(readings: Sequence[Reading], weights: Mapping[str, Weights]
     )
 
 
-def steadiness_table(results: Mapping[str, Sequence[Steadiness]]) -> Table:
-    """Make a table with a row for each style: its warping error or flicker on each clip. The last row has the unpainted clips.
+def steadiness_tables(results: Mapping[str, Sequence[Steadiness]]) -> list[Table]:
+    """Make two tables with a row for each style: short-range warping errors and flicker, and long-range warping errors.
 
-    results: style -> its results, on the same clips in the same order for every style.
+    There is a column for each clip. The last row has the unpainted clips. results: style -> its results, on the same clips in
+    the same order for every style.
     """
-    clips = next(iter(results.values()))
-    moving, still = (sum(clip.measure == measure for clip in clips) for measure in ("warping error", "flicker"))
-    scales = [1000 if clip.measure == "warping error" else 1 for clip in clips]
-    rows: list[list[Cell]] = [
-        [style, *(scale * each.painted for scale, each in zip(scales, steadiness, strict=True))]
-        for style, steadiness in results.items()
+    some = next(iter(results.values()))
+    moving, still = (sum(each.measure == measure for each in some) for measure in (WARPING_ERROR, FLICKER))
+    return [
+        _steadiness_table(
+            f"Steadiness: warping error x 1000 on {moving} moving clips, flicker of {still} still scenes in grey levels",
+            {WARPING_ERROR: 1000, FLICKER: 1},
+            results,
+            f"flicker: with sensor noise of {NOISE_SIGMA:g} grey levels; a style that changes little is steady too",
+        ),
+        _steadiness_table(
+            f"Steadiness at long range: warping error x 1000 between frames that are {LONG_RANGE} apart",
+            {LONG_RANGE_WARPING_ERROR: 1000},
+            results,
+            f"-: no pixel can be followed over {LONG_RANGE} frames",
+        ),
     ]
+
+
+def _steadiness_table(title: str, scales: Mapping[str, int], results: Mapping[str, Sequence[Steadiness]], note: str) -> Table:
+    """Make a table of the results by these measures. scales: measure -> the factor of its figures."""
+    shown = {style: [each for each in steadiness if each.measure in scales] for style, steadiness in results.items()}
+
+    def row(name: str, figures: Iterable[tuple[float | None, str]]) -> list[Cell]:
+        return [name, *(None if figure is None else scales[measure] * figure for figure, measure in figures)]
+
+    rows = [row(style, ((each.painted, each.measure) for each in steadiness)) for style, steadiness in shown.items()]
+    clips = next(iter(shown.values()))
+    rows.append(row("(the clip)", ((each.photos, each.measure) for each in clips)))
     names = [clip.clip for clip in clips]  # the second of two clips with the same name gets a 2
     columns = [f"{name} {before + 1}" if (before := names[:index].count(name)) else name for index, name in enumerate(names)]
-    rows.append(["(the clip)", *(scale * clip.photos for scale, clip in zip(scales, clips, strict=True))])
-    return Table(
-        f"Steadiness: warping error x 1000 on {moving} moving clips, flicker of {still} still scenes in grey levels",
-        ("style", *columns),
-        rows,
-        (f"flicker: with sensor noise of {NOISE_SIGMA:g} grey levels; a style that changes little is steady too",),
-    )
+    return Table(title, ("style", *columns), rows, (note,))
 
 
 def by_style_and_size(readings: Iterable[Reading]) -> dict[tuple[str, str], list[Reading]]:

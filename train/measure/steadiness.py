@@ -1,11 +1,13 @@
-"""Temporal stability of painted video: the warping error, and the flicker of a still scene.
+"""Temporal stability of painted video: the warping error at short and long range, and the flicker of a still scene.
+
+Short range is from a frame to the next one, long range from a frame to the tenth after it: strokes that drift or dissolve slowly
+have a small error at short range only.
 
 Compare a style's figure with that of the unpainted clip. Consider its style loss too: a style that changes little is also steady.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +27,9 @@ from livestyle.train.content.drawn import tiles
 Paint = Callable[[Image], Image]
 """Paints a frame, (H, W, 3) uint8 RGB, and returns the same shape, as a Stylizer does. Called with a clip's frames in order."""
 
+LONG_RANGE = 10  # frames
+WARPING_ERROR, LONG_RANGE_WARPING_ERROR, FLICKER = "warping error", "long-range warping error", "flicker"
+
 NOISE_SIGMA = 2.0  # grey levels: as the noise of a camera in good light
 LEAST_SEEN = 0.25  # share of a frame that is visible in the next one: 0.4 or more in real clips, 0.11 or less at cuts
 SCENE_SCALE = 3  # a scene has three times the resolution of the frames that are sampled from it
@@ -33,58 +38,70 @@ SCENE_MARGIN = 0.25  # a scene is larger than a frame by this share of the frame
 
 @dataclass(frozen=True)
 class Steadiness:
-    """The temporal stability of a style on one clip."""
+    """The temporal stability of a style on one clip by one measure."""
 
     clip: str
     measure: str
-    """Either "warping error" or "flicker"; lower is steadier."""
+    """WARPING_ERROR, LONG_RANGE_WARPING_ERROR or FLICKER; lower is steadier."""
     frames: int
     """The number of frames."""
-    painted: float
-    """The clip's measure (warping error or flicker) of its paintings."""
-    photos: float
-    """The clip's measure (warping error or flicker) of its photos, the unpainted frames."""
-
-    @property
-    def ratio(self) -> float:
-        """The measure of the painted clip, divided by that of the unpainted clip; infinity if the latter is 0."""
-        return self.painted / self.photos if self.photos else float("inf")
+    painted: float | None
+    """The measure of the painted clip; None if it cannot be measured (see MovingClip.warping_error)."""
+    photos: float | None
+    """The measure of the clip's photos, the unpainted frames."""
 
 
 class Clip(Protocol):
-    """A short video, and the measure that applies to it."""
+    """A short video, and the measures that apply to it."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def measure(self) -> str: ...
-
-    @property
     def frames(self) -> Sequence[Image]: ...
 
-    def unsteadiness(self, pictures: Sequence[Image]) -> float:
-        """Measure pictures, one for each frame in order: paintings, or the frames themselves."""
+    def measure(self, pictures: Sequence[Image]) -> Mapping[str, float | None]:
+        """Measure pictures, one for each frame in order: paintings, or the frames themselves. Returns measure -> figure."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The optical flow between two frames of a clip."""
+
+    first: int
+    """The number of the earlier frame, from 0."""
+    second: int
+    """The number of the later frame."""
+    flow: FloatArray
+    """From the first to the second frame, (H, W, 2) in pixels."""
+    seen: Mask
+    """The pixels of the first frame that are visible in the second too, (H, W) bool."""
 
 
 @dataclass(frozen=True)
 class MovingClip:
-    """A clip with known optical flow. Its measure is the warping error."""
+    """A clip with known optical flow. Its measures are the warping errors at short and at long range."""
 
     name: str
     frames: list[Image]
     """The frames, (H, W, 3) uint8 RGB each."""
-    flows: list[FloatArray]
-    """The optical flow from each frame, except the last, to the next, (H, W, 2) in pixels."""
-    seen: list[Mask]
-    """For each frame, except the last, the pixels that are visible in the next frame too, (H, W) bool."""
-    measure: str = "warping error"
+    motions: list[Motion]
+    """Between all frames that are 1 or LONG_RANGE apart."""
 
-    def unsteadiness(self, pictures: Sequence[Image]) -> float:
-        """The mean warping error of consecutive pictures; 0 if no pixel is visible in two consecutive frames."""
-        known = zip(pairwise(pictures), self.flows, self.seen, strict=True)
-        errors = [warping_error(*pair, flow, seen) for pair, flow, seen in known if seen.any()]
-        return float(np.mean(errors)) if errors else 0.0
+    def measure(self, pictures: Sequence[Image]) -> dict[str, float | None]:
+        return {
+            WARPING_ERROR: self.warping_error(pictures),
+            LONG_RANGE_WARPING_ERROR: self.warping_error(pictures, LONG_RANGE),
+        }
+
+    def warping_error(self, pictures: Sequence[Image], apart: int = 1) -> float | None:
+        """The mean warping error of pictures that are `apart` frames apart; None if no pixel is visible in two such frames."""
+        errors = [
+            warping_error(pictures[motion.first], pictures[motion.second], motion.flow, motion.seen)
+            for motion in self.motions
+            if motion.second - motion.first == apart and motion.seen.any()
+        ]
+        return float(np.mean(errors)) if errors else None
 
 
 @dataclass(frozen=True)
@@ -93,16 +110,15 @@ class StillClip:
 
     name: str
     frames: list[Image]
-    measure: str = "flicker"
 
-    def unsteadiness(self, pictures: Sequence[Image]) -> float:
-        return flicker(pictures)
+    def measure(self, pictures: Sequence[Image]) -> dict[str, float | None]:
+        return {FLICKER: flicker(pictures)}
 
 
-def measure_steadiness(paint: Paint, clip: Clip) -> Steadiness:
-    """Paint a clip and measure the result, and the clip itself."""
-    painted = clip.unsteadiness([paint(frame) for frame in clip.frames])
-    return Steadiness(clip.name, clip.measure, len(clip.frames), painted, clip.unsteadiness(clip.frames))
+def measure_steadiness(paint: Paint, clip: Clip) -> list[Steadiness]:
+    """Paint a clip and measure the result, and the clip itself. Returns the results of each measure that applies to the clip."""
+    painted, photos = clip.measure([paint(frame) for frame in clip.frames]), clip.measure(clip.frames)
+    return [Steadiness(clip.name, measure, len(clip.frames), painted[measure], photos[measure]) for measure in painted]
 
 
 def warping_error(previous: NDArray[Any], current: NDArray[Any], flow: FloatArray, seen: Mask) -> float:
@@ -148,7 +164,7 @@ def read_clip(path: Path, frames: int, height: int) -> MovingClip:
     finally:
         source.close()
     clip = track_motion(path.stem, pictures)
-    if not any(seen.any() for seen in clip.seen):
+    if not any(motion.seen.any() for motion in clip.motions):
         raise InputError(f"no motion can be tracked in the first {frames} frames of {path}; name another clip")
     return clip
 
@@ -156,13 +172,18 @@ def read_clip(path: Path, frames: int, height: int) -> MovingClip:
 def track_motion(name: str, pictures: list[Image]) -> MovingClip:
     """Make a clip of frames, (H, W, 3) uint8 RGB each, and compute its optical flow with DIS."""
     grey = [np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8) for picture in pictures]
-    flows, seen = [], []
-    for previous, current in pairwise(grey):
-        flow = find_flow(previous, current, EXACT)
-        both = seen_in_both(flow, find_flow(current, previous, EXACT))
-        flows.append(flow)
-        seen.append(both if both.mean() >= LEAST_SEEN else np.zeros_like(both))
-    return MovingClip(name, pictures, flows, seen)
+    motions = []
+    for first, second in _compared(len(pictures)):
+        flow = find_flow(grey[first], grey[second], EXACT)
+        both = seen_in_both(flow, find_flow(grey[second], grey[first], EXACT))
+        motions.append(Motion(first, second, flow, both if both.mean() >= LEAST_SEEN else np.zeros_like(both)))
+    return MovingClip(name, pictures, motions)
+
+
+def _compared(frames: int) -> Iterator[tuple[int, int]]:
+    """The numbers of the frames that are compared: all that are 1 or LONG_RANGE apart."""
+    for apart in (1, LONG_RANGE):
+        yield from ((first, first + apart) for first in range(frames - apart))
 
 
 def read_still(path: Path, frames: int, height: int) -> StillClip:
@@ -229,10 +250,10 @@ def _sample(scene: FloatArray, view: FloatArray, size: tuple[int, int]) -> Float
     return np.asarray(cv2.warpAffine(scene, view, size, flags=flags, borderMode=cv2.BORDER_REFLECT))
 
 
-def _flow(views: tuple[FloatArray, FloatArray], size: tuple[int, int]) -> FloatArray:
-    """The optical flow from the first view of a scene to the second, (height, width, 2) in pixels of the frame."""
-    one, other = (np.vstack([view, (0, 0, 1)]).astype(np.float64) for view in views)
-    matrix = (np.linalg.inv(other) @ one - np.eye(3))[:2]
+def _flow(one: FloatArray, other: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """The optical flow from one view of a scene to another, (height, width, 2) in pixels of the frame."""
+    before, after = (np.vstack([view, (0, 0, 1)]).astype(np.float64) for view in (one, other))
+    matrix = (np.linalg.inv(after) @ before - np.eye(3))[:2]
     y, x = np.mgrid[: size[1], : size[0]]
     return np.asarray(np.stack([x, y, np.ones_like(x)], -1) @ matrix.T, np.float32)
 
@@ -242,8 +263,11 @@ def _to_uint8(picture: FloatArray) -> Image:
 
 
 def _camera_clip(name: str, scene: FloatArray, views: list[FloatArray], size: tuple[int, int]) -> MovingClip:
-    flows = [_flow(pair, size) for pair in pairwise(views)]
-    return MovingClip(name, [_to_uint8(_sample(scene, view, size)) for view in views], flows, [inside(flow) for flow in flows])
+    motions = []
+    for first, second in _compared(len(views)):
+        flow = _flow(views[first], views[second], size)
+        motions.append(Motion(first, second, flow, inside(flow)))
+    return MovingClip(name, [_to_uint8(_sample(scene, view, size)) for view in views], motions)
 
 
 def _disc_clip(scene: FloatArray, back: list[FloatArray], front: list[FloatArray], size: tuple[int, int]) -> MovingClip:
@@ -261,12 +285,11 @@ def _disc_clip(scene: FloatArray, back: list[FloatArray], front: list[FloatArray
         _to_uint8(_sample(scene, far, size) * (1 - cover[..., None]) + _sample(tiled, near, size) * cover[..., None])
         for far, near, cover in zip(back, front, covers, strict=True)
     ]
-    flows, seen = [], []
-    flows_back, flows_front = ([_flow(pair, size) for pair in pairwise(views)] for views in (back, front))
-    for (cover, after), far_flow, near_flow in zip(pairwise(covers), flows_back, flows_front, strict=True):
-        on_disc = cover > 0.5
+    motions = []
+    for first, second in _compared(len(frames)):
+        on_disc = covers[first] > 0.5
+        far_flow, near_flow = _flow(back[first], back[second], size), _flow(front[first], front[second], size)
         flow = np.where(on_disc[..., None], near_flow, far_flow)
-        unmixed = (np.abs(cover - on_disc) < 0.01) & (np.abs(warped(after, flow) - on_disc) < 0.01)
-        flows.append(flow)
-        seen.append(inside(flow) & unmixed)
-    return MovingClip("passing", frames, flows, seen)
+        unmixed = (np.abs(covers[first] - on_disc) < 0.01) & (np.abs(warped(covers[second], flow) - on_disc) < 0.01)
+        motions.append(Motion(first, second, flow, inside(flow) & unmixed))
+    return MovingClip("passing", frames, motions)
