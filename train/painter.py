@@ -1,4 +1,4 @@
-"""The painter: the model that is trained, with one body and rows for each style."""
+"""The painter: the model that is trained. It has one body, rows for each named style, and may have a predictor of rows."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from livestyle.networks.torch_ops import TorchOps, TransformerNetwork
 from livestyle.style_files.file_format import STYLE_SUFFIX, load_body, load_rows, read_header
 from livestyle.train.config import Config
 from livestyle.train.losses.perceptual import overshoot_loss
+from livestyle.train.predictor import Predictor, load_predictor
 
 
 class OvershootOps(TorchOps):
@@ -29,36 +30,50 @@ class OvershootOps(TorchOps):
 
 
 class Painter(nn.Module):
-    """A transformer network with one body, and the rows of S styles."""
+    """A transformer network with one body, the rows of S named styles, and a predictor or None."""
 
-    def __init__(self, network: TransformerNetwork, styles: int) -> None:
+    def __init__(self, network: TransformerNetwork, styles: int, predictor: Predictor | None = None) -> None:
         super().__init__()
         self.network = network
         self.rows = nn.Parameter(network.plain_rows().repeat(styles, 1, 1))  # (S, 2, K)
+        self.predictor = predictor
 
-    def forward(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, style: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Paint photos, (N, 3, H, W) in [0, 1], in the styles of these indices, (N,).
 
+        Index S + p is the style whose rows are predicted from statistics[p]. statistics: (P, 1920); P may be 0.
         Returns the paintings, (N, 3, H, W) in [0, 1], and the overshoot of each, (N,).
         """
-        rows = self.rows.index_select(0, style)  # (N, 2, K); unlike indexing, its gradient is summed in a fixed order
+        rows: Tensor = self.rows
+        if self.predictor is not None and statistics is not None:
+            with torch.autocast(x.device.type, enabled=False):
+                rows = torch.cat([rows, self.predictor(statistics)])  # (S + P, 2, K)
+        rows = rows.index_select(0, style)  # (N, 2, K); unlike indexing, its gradient is summed in a fixed order
         ops = OvershootOps(self.network.convolutions, rows)
         painted: Tensor = self.network.architecture.forward(ops, x)
         return painted, x.new_zeros(len(x)) if ops.overshoot is None else ops.overshoot
 
 
-def make_painter(config: Config) -> Painter:
-    """Make the painter for the first step. Its body is frozen if only rows are trained.
+def make_painter(config: Config, statistics: Tensor | None = None) -> Painter:
+    """Make the painter for the first step. What config.finetune does not train is frozen.
 
     Without config.start, the painter is initialised at random from the seed. With config.start, its body is read from that file;
     a style's rows are copied from the style of the same name in the file's folder, if there is one for this body, and otherwise
-    are the mean of all styles there for this body. Raises TrainingError if the file cannot be used.
+    are the mean of all styles there for this body. With config.style_pictures, the predictor for this body is read from that
+    folder too; without a file there, a new predictor predicts about the mean of these rows.
+    statistics: those of a sample of the style pictures, (N, 1920), for a new predictor.
+    Raises TrainingError if a file cannot be used.
     """
-    count = len(config.styles) + config.extra_styles
+    count = len(config.styles)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        fresh_network = TransformerNetwork(ARCHITECTURES[config.model])
+        fresh_predictor = None if statistics is None else Predictor(fresh_network.architecture.row_length)
     if config.start is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            return Painter(TransformerNetwork(ARCHITECTURES[config.model]), count)
+        painter = Painter(fresh_network, count, fresh_predictor)
+        if fresh_predictor is not None and statistics is not None:
+            fresh_predictor.initialise(fresh_network.plain_rows(), statistics)
+        return painter
     try:
         header = read_header(config.start)
         body = load_body(header)
@@ -67,14 +82,20 @@ def make_painter(config: Config) -> Painter:
         raise TrainingError(f"cannot start from {config.start}: {error}") from error
     if header.architecture != config.model:
         raise TrainingError(f"cannot start from {config.start}: it is of the network {header.architecture}, not {config.model}")
-    painter = Painter(TransformerNetwork.of(body), count)
+    network = TransformerNetwork.of(body)
+    mean = torch.stack(list(known_rows.values())).mean(0) if known_rows else network.plain_rows()  # (2, K)
+    predictor = None
+    if statistics is not None and fresh_predictor is not None:
+        predictor = load_predictor(body, config.start.parent)
+        if predictor is None:
+            predictor = fresh_predictor
+            predictor.initialise(mean, statistics)
+    painter = Painter(network, count, predictor)
     painter.network.train().requires_grad_(config.finetune == "all")
-    if known_rows:
-        mean = torch.stack(list(known_rows.values())).mean(0)  # (2, K)
-        with torch.no_grad():
-            painter.rows.copy_(mean)
-            for index, name in enumerate(config.styles):
-                painter.rows[index] = known_rows.get(name, mean)
+    painter.rows.requires_grad_(config.finetune != "predictor")
+    with torch.no_grad():
+        for index, name in enumerate(config.styles):
+            painter.rows[index] = known_rows.get(name, mean)
     return painter
 
 

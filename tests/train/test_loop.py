@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from livestyle.errors import OutputError, TrainingError
@@ -658,23 +659,71 @@ def test_rows_start_from_the_style_of_the_same_name_or_from_the_mean() -> None:
         make_painter(tiny(start="models/run.lite/log.txt"))
 
 
-def test_extra_styles_and_temporal_loss_train_and_resume() -> None:
-    keys = {"extra_styles": 5, "steady_weight": 20.0, "steps": 5}
+@pytest.fixture
+def style_pictures(folder: Path) -> None:
+    """A folder of four small paintings, style_pictures, with a subfolder and a file that cannot be read."""
+    (folder / "style_pictures/more").mkdir(parents=True)
+    for number in range(4):
+        picture = drawn.texture(np.random.default_rng(number))
+        cv2.imwrite(f"style_pictures/{'more/' if number % 2 else ''}{number}.png", picture[:80, : 60 + 40 * number])
+    Path("style_pictures/broken.jpg").write_text("no picture")
+
+
+def predictor_file(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+@pytest.mark.usefixtures("style_pictures")
+def test_joint_training_of_body_rows_and_predictor_resumes_bit_for_bit() -> None:
+    keys = {"style_pictures": "style_pictures", "steady_weight": 20.0, "steps": 5}
     losses = run(**keys, model_path="straight").losses
     assert losses["steady_weight"] == pytest.approx(20 * losses["steady"], rel=1e-4)
     with pytest.raises(KeyboardInterrupt):  # after the first step
         train(tiny(**keys, model_path="stopped"), CPU, quiet=True, warn=lambda message: signal.raise_signal(signal.SIGINT))
     run(**keys, model_path="stopped", resume=True)
     assert_equal(weights("straight", 5), weights("stopped", 5))
-    assert weights("straight", 5)["rows"].shape[0] == 7
-    assert len(list(Path("straight").glob("*.lite.safetensors"))) == 2  # extra styles are not written
+    names = {path.name for path in Path("straight").glob("*.safetensors")}
+    assert names == {f"{name}.safetensors" for name in ("one.lite", "two.lite", "run.lite-body", "run.lite-predictor")}
+    tensors, metadata = predictor_file("straight/run.lite-predictor.safetensors")
+    assert metadata["body"] == read_header(Path("straight/one.lite.safetensors")).body_hash
+    trained = weights("straight", 5)
+    assert all(torch.equal(value, trained[f"predictor.{name}"].half()) for name, value in tensors.items())
+    assert {name: tuple(value.shape) for name, value in tensors.items() if name.startswith("rows")} == {
+        "rows.weight": (trained["rows"][0].numel(), 256),
+        "rows.bias": (trained["rows"][0].numel(),),
+    }
+    assert set(Gallery([Path("straight")]).names) == {"one", "two"}
+    assert Path("straight/run.lite-predictor.safetensors").stat().st_size <= 4 * 2**20
 
 
-def test_every_third_crop_has_an_extra_style_in_the_first_half() -> None:
-    config = tiny(extra_styles=2)
-    assert [style_of_crop(number, config, 18) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
+@pytest.mark.usefixtures("style_pictures")
+def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
+    run()
+    before = {path: path.read_bytes() for path in Path("models").glob("*.safetensors")}
+    keys: dict[str, Any] = {"start": "models/run.lite-body.safetensors", "finetune": "predictor", "styles": None}
+    keys |= {"style_pictures": "style_pictures", "loss_model": "own", "style_layers": ["conv1_2", "conv4_3"]}
+    first = run(**keys, steps=1).losses
+    summary = run(**keys, steps=40, resume=True)
+    assert summary.losses["style_weight"] < 0.95 * first["style_weight"]
+    assert (summary.styles, summary.predictor) == ({}, Path("models/run.lite-predictor.safetensors"))
+    assert summary.folder == Path("models/run.lite-predictor")
+    assert all(path.read_bytes() == content for path, content in before.items())
+    _, metadata = predictor_file("models/run.lite-predictor.safetensors")
+    body = read_header(Path("models/run.lite-body.safetensors"))
+    assert metadata["body"] == body.body_hash
+    assert json.loads(metadata["training"])["steps"] == 40
+    again = run(**keys, steps=1, naming="more").losses  # starts from the predictor in the folder
+    assert again["style_weight"] < 0.95 * first["style_weight"]
+
+
+def test_rows_of_every_third_crop_are_predicted_in_the_first_half() -> None:
+    config = dataclasses.replace(tiny(), style_pictures=Path("paintings"))
+    assert [style_of_crop(number, config, 18) for number in range(9)] == [0, 1, None, 0, 1, None, 0, 1, None]
     assert [style_of_crop(number, config, 18) for number in range(9, 13)] == [1, 0, 1, 0]
     assert [style_of_crop(number, tiny(), 8) for number in range(4)] == [0, 1, 0, 1]
+    alone = dataclasses.replace(config, finetune="predictor")
+    assert [style_of_crop(number, alone, 4) for number in range(4)] == [None] * 4
 
 
 def test_training_ends_at_the_time_limit() -> None:
