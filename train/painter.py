@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from livestyle.errors import StyleError, TrainingError
 from livestyle.networks import ARCHITECTURES
+from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TorchOps, TransformerNetwork
 from livestyle.style_files.file_format import STYLE_SUFFIX, load_body, load_rows, read_header
 from livestyle.train.config import Config
@@ -54,49 +55,50 @@ class Painter(nn.Module):
         return painted, x.new_zeros(len(x)) if ops.overshoot is None else ops.overshoot
 
 
-def make_painter(config: Config, statistics: Tensor | None = None) -> Painter:
+def make_painter(config: Config) -> Painter:
     """Make the painter for the first step. What config.finetune does not train is frozen.
 
     Without config.start, the painter is initialised at random from the seed. With config.start, its body is read from that file;
     a style's rows are copied from the style of the same name in the file's folder, if there is one for this body, and otherwise
-    are the mean of all styles there for this body. With config.style_pictures, the predictor for this body is read from that
-    folder too; without a file there, a new predictor predicts about the mean of these rows.
-    statistics: those of a sample of the style pictures, (N, 1920), for a new predictor.
-    Raises TrainingError if a file cannot be used.
+    are the mean of all styles there for this body.
+
+    With config.style_pictures the painter has a predictor: the one for this body from the folder of config.start, or else a new
+    one, which predicts about that mean for every picture. Raises TrainingError if a file cannot be used.
     """
-    count = len(config.styles)
+    known_rows: dict[str, Tensor] = {}
+    predictor = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        fresh_network = TransformerNetwork(ARCHITECTURES[config.model])
-        fresh_predictor = None if statistics is None else Predictor(fresh_network.architecture.row_length)
-    if config.start is None:
-        painter = Painter(fresh_network, count, fresh_predictor)
-        if fresh_predictor is not None and statistics is not None:
-            fresh_predictor.initialise(fresh_network.plain_rows(), statistics)
-        return painter
-    try:
-        header = read_header(config.start)
-        body = load_body(header)
-        known_rows = _load_rows_for(header.body_hash, config.start.parent)
-    except StyleError as error:
-        raise TrainingError(f"cannot start from {config.start}: {error}") from error
-    if header.architecture != config.model:
-        raise TrainingError(f"cannot start from {config.start}: it is of the network {header.architecture}, not {config.model}")
-    network = TransformerNetwork.of(body)
-    mean = torch.stack(list(known_rows.values())).mean(0) if known_rows else network.plain_rows()  # (2, K)
-    predictor = None
-    if statistics is not None and fresh_predictor is not None:
-        predictor = load_predictor(body, config.start.parent)
-        if predictor is None:
-            predictor = fresh_predictor
-            predictor.initialise(mean, statistics)
-    painter = Painter(network, count, predictor)
-    painter.network.train().requires_grad_(config.finetune == "all")
+        if config.start is None:
+            network = TransformerNetwork(ARCHITECTURES[config.model])
+        else:
+            body, known_rows = _load_start(config.start, config.model)
+            network = TransformerNetwork.of(body).train()
+            predictor = None if config.style_pictures is None else load_predictor(body, config.start.parent)
+        mean = torch.stack(list(known_rows.values())).mean(0) if known_rows else network.plain_rows()  # (2, K)
+        if config.style_pictures is not None and predictor is None:
+            predictor = Predictor(mean)
+    painter = Painter(network, len(config.styles), predictor)
+    painter.network.requires_grad_(config.finetune == "all")
     painter.rows.requires_grad_(config.finetune != "predictor")
     with torch.no_grad():
         for index, name in enumerate(config.styles):
             painter.rows[index] = known_rows.get(name, mean)
     return painter
+
+
+def _load_start(path: Path, model: str) -> tuple[Body, dict[str, Tensor]]:
+    """Load a body, and the rows of every style in its file's folder that is for this body: name -> (2, K).
+
+    model: the architecture that the body must have. Raises TrainingError.
+    """
+    try:
+        header = read_header(path)
+        if header.architecture != model:
+            raise TrainingError(f"cannot start from {path}: it is of the network {header.architecture}, not {model}")
+        return load_body(header), _load_rows_for(header.body_hash, path.parent)
+    except StyleError as error:
+        raise TrainingError(f"cannot start from {path}: {error}") from error
 
 
 def _load_rows_for(body_hash: str, folder: Path) -> dict[str, Tensor]:

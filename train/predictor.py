@@ -28,18 +28,24 @@ LEAST_SCALE = 0.02  # of an input; a channel that is hardly ever active would ot
 
 
 class Predictor(nn.Module):
-    """Maps statistics of style pictures, (N, 1920), to rows, (N, 2, K). row_length: K."""
+    """Maps statistics of style pictures, (N, 1920), to rows, (N, 2, K).
+
+    rows: (2, K); a new predictor predicts about these rows for every picture.
+    """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, row_length: int) -> None:
+    def __init__(self, rows: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(STATISTICS))
         self.register_buffer("scale", torch.ones(STATISTICS))
         sizes = (STATISTICS, *HIDDEN)
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in itertools.pairwise(sizes))
-        self.rows = nn.Linear(HIDDEN[-1], 2 * row_length)
+        self.rows = nn.Linear(HIDDEN[-1], rows.numel())
+        with torch.no_grad():
+            self.rows.weight.mul_(SMALL)
+            self.rows.bias.copy_(rows.flatten())
 
     def forward(self, statistics: Tensor) -> Tensor:
         x = (statistics - self.mean) / self.scale  # (N, 1920)
@@ -48,14 +54,13 @@ class Predictor(nn.Module):
         rows: Tensor = self.rows(x)  # (N, 2 K)
         return rows.reshape(len(rows), 2, self.rows.out_features // 2)
 
-    @torch.no_grad()
-    def initialise(self, rows: Tensor, statistics: Tensor) -> None:
-        """Initialise a new predictor: it predicts about these rows, (2, K), for every picture.
+    @property
+    def is_normalised(self) -> bool:
+        """Whether `normalise` has been called on this predictor, or on the one that it was loaded from."""
+        return bool((self.scale != 1).any())
 
-        statistics: those of a sample of style pictures, (N, 1920), by which the inputs are normalised.
-        """
-        self.rows.weight.mul_(SMALL)
-        self.rows.bias.copy_(rows.flatten())
+    def normalise(self, statistics: Tensor) -> None:
+        """Set the mean and scale of the inputs from those of a sample of style pictures, (N, 1920), N > 1."""
         self.mean.copy_(statistics.mean(0))
         self.scale.copy_(statistics.std(0).clamp_min(LEAST_SCALE))
 
@@ -89,7 +94,7 @@ def load_predictor(body: Body, folder: Path) -> Predictor | None:
     Raises TrainingError if the file is damaged.
     """
     wanted = body_hash(body.parameters)
-    predictor = Predictor(body.architecture.row_length)
+    predictor = Predictor(torch.zeros(2, body.architecture.row_length))
     shapes = {name: list(value.shape) for name, value in predictor.state_dict().items()}
     for path in sorted(folder.glob(f"*{PREDICTOR_SUFFIX}")):
         try:

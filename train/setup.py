@@ -24,7 +24,7 @@ from livestyle.train.predictor import LAYERS
 from livestyle.train.processes import Processes
 from livestyle.train.schedule import Batches, style_of_crop
 
-PREDICTOR_SAMPLE = 64  # at most so many style pictures are read to normalise the input of a new predictor
+PREDICTOR_SAMPLE = 64  # style pictures that a new predictor's inputs are normalised with
 BATCH_TIMEOUT_SECONDS = 300  # a worker process that runs out of shared memory sends neither a batch nor an error
 
 
@@ -105,17 +105,16 @@ def prepare(config: Config, processes: Processes, resume: bool) -> Setup:
     named = (read_style_picture(source, config) for source in config.styles.values())
     objective = Objective(config, network, named, device, statistics_network)
 
-    statistics = None
-    if style_pictures is not None:
-        pictures = (style_pictures.variation(number) for number in range(min(PREDICTOR_SAMPLE, len(style_pictures.paths))))
-        each = [objective.read_style_pictures(picture[None].to(device))[1] for picture in pictures]
-        statistics = torch.cat(each).cpu()  # (64, 1920)
-    painter = make_painter(config, statistics).to(device).to(memory_format=torch.channels_last)
+    painter = make_painter(config).to(device).to(memory_format=torch.channels_last)
     optimizers = make_optimizers(painter, config.learning_rate, config.rows_learning_rate, config.predictor_learning_rate)
     folder = run_folder(config)
     saved_steps = steps_in(folder) if resume else []
     if saved_steps:
         load_checkpoint(folder, saved_steps[-1], painter, optimizers, config.styles)
+    elif painter.predictor is not None and style_pictures is not None and not painter.predictor.is_normalised:
+        pictures = (style_pictures.variation(number) for number in range(PREDICTOR_SAMPLE))
+        each = [objective.read_style_pictures(picture[None].to(device))[1] for picture in pictures]
+        painter.predictor.normalise(torch.cat(each))  # (64, 1920)
     first_step = saved_steps[-1] if saved_steps else 0
     return Setup(
         config=config,
