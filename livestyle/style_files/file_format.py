@@ -32,7 +32,8 @@ from livestyle.networks.body import Body
 from livestyle.output_file import write_whole
 from livestyle.prediction.predictor import Predictor, tensor_shapes
 
-FORMAT = "livestyle-1"
+FORMAT = "livestyle-2"  # increase it when a network changes so that older weights would paint differently
+EARLIER_FORMATS = ("livestyle-1",)
 STYLE_SUFFIX = ".safetensors"
 SIZE_CAP_BYTES = 64 * 2**20
 HEADER_CAP_BYTES = 2 * 2**20  # the header is JSON, and parsing it takes many times its size in memory
@@ -112,6 +113,8 @@ def read_header(path: Path) -> StyleHeader:
             shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise StyleError(f"{path} is not a style file (safetensors); pickles and other formats are not supported") from error
+    if metadata.get("format") in EARLIER_FORMATS:
+        raise StyleError(f"{path} is for the networks of an earlier version of livestyle; train the style again (livestyle train)")
     if metadata.get("format") != FORMAT:
         raise StyleError(f"{path} is safetensors, but not a livestyle style: the format in its metadata is not {FORMAT}")
     architecture = metadata.get("architecture", "")
