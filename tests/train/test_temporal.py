@@ -41,7 +41,7 @@ def test_shifts_by_whole_pixels_reproduce_pixels(size: int) -> None:
     shifted = (motion.weights == SHIFTED_WEIGHT).nonzero().flatten().tolist()
     assert len(shifted) >= 2
     for number in shifted:
-        right, down = ((motion.grid[number, 0, 0] + 1) * (size - 1) / 2).tolist()  # the position of the pixel that moves to (0, 0)
+        right, down = ((motion.grid[number, 0, 0] + 1) * (size - 1) / 2).tolist()  # of the pixel that moves to (0, 0)
         dx, dy = round(right), round(down)
         assert (right, down) == pytest.approx((dx, dy), abs=1e-4)
         assert max(abs(dx), abs(dy)) <= WHOLE_SHIFT
