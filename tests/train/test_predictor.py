@@ -86,5 +86,5 @@ def test_folder_without_usable_style_pictures_is_an_error(paintings: Path) -> No
         StylePictures(paintings / "none", 0)
     for name in ("a.png", "more/b.JPG"):
         (paintings / name).unlink()
-    with pytest.raises(TrainingError, match="none of the 3 style pictures in .* can be read and has several colours"):
+    with pytest.raises(TrainingError, match=r"none of the 3 style pictures in .* can be read and has several colours"):
         StylePictures(paintings, 0).variation(0)
