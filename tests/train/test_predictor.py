@@ -80,6 +80,15 @@ def test_style_pictures_are_varied_and_depend_on_seed_and_number_only(paintings:
     assert not torch.equal(StylePictures(paintings, seed=1).variation(5), first[5])
 
 
+def test_subfolders_of_style_pictures_are_drawn_equally_often(paintings: Path) -> None:
+    for number in range(20):
+        (paintings / f"more/{number}.png").touch()
+    pictures, rng = StylePictures(paintings, 0), np.random.default_rng(0)
+    orders = [pictures.order(rng) for _ in range(200)]
+    assert 70 < sum(order[0].parent == paintings for order in orders) < 130
+    assert all(sorted(order[1:]) == pictures.paths for order in orders)
+
+
 def test_folder_without_usable_style_pictures_is_an_error(paintings: Path) -> None:
     (paintings / "none").mkdir()
     with pytest.raises(TrainingError, match=r"no style pictures in .*none \(\.jpg"):
