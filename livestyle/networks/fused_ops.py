@@ -122,7 +122,7 @@ def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim,
 
 @dataclass(frozen=True)
 class PendingMap:
-    """A convolution's output, and the operations still to be applied to it: norm, ReLU, and a blur or upsampling, in this order."""
+    """A convolution's output, and the operations still to be applied: norm, ReLU, and a blur or an upsampling, in this order."""
 
     raw: Tensor
     """The convolution's output, (N, C, H, W), channels-last."""
@@ -144,7 +144,7 @@ class PendingMap:
 
     @property
     def unfiltered(self) -> "PendingMap":
-        """The same map without a pending blur or upsampling, which is applied if there is one: other operations come before it."""
+        """The map with a pending blur or upsampling applied, as other pending operations would come before it."""
         return self if self.filter is None else PendingMap(self.written())
 
     def written(self, rim: int = 0, border: Border = "none", plus: Tensor | None = None) -> Tensor:
