@@ -17,11 +17,12 @@ from livestyle.look import Look
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
 from livestyle.style_files.blend import parse_blend
-from livestyle.style_files.file_format import StyleHeader, load_body, load_rows
+from livestyle.style_files.file_format import PredictedStyle, StyleHeader, load_body, load_rows
 from livestyle.style_files.gallery import Gallery
 
 Blend = str | PathLike[str] | Mapping[str, float]
-"""A style's name, the path of a style file, or a blend: "wave:.7,udnie:.3" or {"wave": .7, "udnie": .3}."""
+"""A style's name, the path of a style file, the path of a picture of a painting, or a blend of these: "wave:.7,udnie:.3" or
+{"wave": .7, "painting.jpg": .3}. The rows of a picture are predicted, which takes about half a second for a new picture."""
 
 MANY_FRAMES = 32  # for fewer frames, measuring the best batch size takes longer than it saves
 
@@ -215,22 +216,39 @@ class Stylizer:
     def _find(self, style: Blend, strength: float, keep_colors: bool) -> Look:
         """Return the look of a style or blend. Loads rows and body from disk if they are not loaded yet. Raises StyleError."""
         strength, blend = _checked_strength(strength), parse_blend(style)
-        available = {name: self.gallery.models(name) for name in blend}
-        shared = [model for model in self._models if all(model in models for models in available.values())]
-        if not shared:
-            have = "; ".join(f"{name} has {', '.join(models)}" for name, models in available.items())
-            raise StyleError(f"the model {' or '.join(self._models)} is not available: {have}")
-        headers = {name: available[name][shared[0]] for name in blend}
-        if len({header.body_hash for header in headers.values()}) > 1:
-            raise StyleError(f"{' and '.join(headers)} cannot be blended: their bodies differ; blend styles trained together")
+        headers = self._choose({name: self.gallery.files_of(name) for name in blend})
         weights = np.array(list(blend.values()), np.float32)
         with self._loading:
-            rows = np.tensordot(weights, np.stack([self._load_rows(headers[name]) for name in blend]), 1)
-            body = self._body(next(iter(headers.values())))
-        as_text = style if isinstance(style, str) else ",".join(f"{name}:{share:.2g}" for name, share in blend.items())
-        return Look(body, rows, strength, bool(keep_colors), name=as_text if len(blend) > 1 else next(iter(blend)))
+            rows = np.tensordot(weights, np.stack([self._load_rows(header) for header in headers]), 1)
+            body = self._body(headers[0])
+        names = [
+            header.name if isinstance(header, PredictedStyle) else name for name, header in zip(blend, headers, strict=True)
+        ]
+        as_text = ",".join(f"{name}:{share:.2g}" for name, share in zip(names, blend.values(), strict=True))
+        if isinstance(style, str) and names == list(blend):
+            as_text = style
+        return Look(body, rows, strength, bool(keep_colors), name=as_text if len(names) > 1 else names[0])
+
+    def _choose(self, available: Mapping[str, Sequence[StyleHeader]]) -> list[StyleHeader]:
+        """Choose a file for each style, so that all files are for one body of the preferred model. Raises StyleError if none are.
+
+        available: style -> its files.
+        """
+        models = {name: {header.architecture for header in files} for name, files in available.items()}
+        shared = [model for model in self._models if all(model in found for found in models.values())]
+        if not shared:
+            have = "; ".join(f"{name} has {', '.join(sorted(found))}" for name, found in models.items())
+            raise StyleError(f"the model {' or '.join(self._models)} is not available: {have}")
+        for model in shared:
+            for first in next(iter(available.values())):
+                same_body = [[file for file in files if file.body_hash == first.body_hash] for files in available.values()]
+                if first.architecture == model and all(same_body):
+                    return [files[0] for files in same_body]
+        raise StyleError(f"{' and '.join(available)} cannot be blended: their bodies differ; blend styles trained together")
 
     def _load_rows(self, header: StyleHeader) -> FloatArray:
+        if isinstance(header, PredictedStyle):  # the picture may have changed since
+            return header.rows
         if header not in self._rows:
             self._rows[header] = load_rows(header)
         return self._rows[header]

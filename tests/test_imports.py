@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "look": {"frame", "networks"},
     "networks": {"frame"},
     "pictures": {"errors", "frame", "memory", "opencv", "output_file"},
-    "style_files": {"errors", "frame", "networks", "output_file", "pictures"},
+    "prediction": {"errors", "frame", "output_file", "pictures"},
+    "style_files": {"errors", "frame", "networks", "output_file", "pictures", "prediction"},
     "engines": {"errors", "frame", "look", "machine", "memory", "networks"},
     "stylizer": {"engines", "errors", "frame", "look", "networks", "style_files"},
     "streaming": {"engines", "errors", "frame", "look"},
@@ -41,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "train": {
         *("errors", "frame", "interrupt", "memory", "networks", "output_file", "pictures", "size", "sources", "streaming"),
-        "style_files",
+        *("prediction", "style_files"),
     },
     "conf": set(),
     "models": set(),

@@ -77,9 +77,10 @@ def load_checkpoint(folder: Path, step: int, model: nn.Module, optimizers: Seque
     Raises TrainingError if they belong to another network or to other styles, or are damaged.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
-    weights = _read(folder / WEIGHTS.format(step), {name: tuple(value.shape) for value, name in names.items()}, list(styles))
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    weights = _read(folder / WEIGHTS.format(step), shapes, list(styles))
     slots: dict[str, tuple[Optimizer, Tensor, str]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes = {}
     for optimizer in optimizers if step else ():
         for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
             for key in (*ADAM_STATE, "step") if isinstance(optimizer, Adam) else MUON_STATE:

@@ -46,9 +46,10 @@ class Config:
     style_size: int  # short side of the style pictures, pixels
     content: Path
     start: Path | None = None  # a body file or style file to start from; {model} is replaced by `model`
-    finetune: str = "all"  # "all" trains the body and the styles' rows; "rows" trains the rows only, with a frozen body
-    extra_styles: int = 0  # their number; trained in the first half only, on pictures from content/variations.py
-    extra_weight: float = 4.0  # style weight of the extra styles
+    finetune: str = "all"  # what is trained: body, rows and predictor; or, with a frozen body, the "rows" or the "predictor" only
+    style_pictures: Path | None = None  # a folder of paintings to train a predictor of rows on: see train/predictor.py
+    extra_weight: float = 4.0  # style weight of predicted styles
+    predictor_learning_rate: float = 1e-3
     model: str = "lite"
     model_path: Path = dataclasses.field(default_factory=user_folder)
     weighting: str = "relative"  # losses relative to the style's Gram norm and the photo's variance; or "absolute", as originally
@@ -81,20 +82,22 @@ CHOICES: dict[str, Collection[str]] = {
     "learning_rate_decay": ("none", "cosine"),
     "precision": ("auto", "fp32", "bf16"),
     "loss_model": LOSS_MODELS,
-    "finetune": ("all", "rows"),
+    "finetune": ("all", "rows", "predictor"),
 }
 WHOLE_NUMBERS = {  # key: minimum and maximum
     "image_size": (32, 4096), "style_size": (32, 4096), "batch_size": (1, 1024), "epoch": (1, 10**6), "steps": (1, 10**8),
-    "seed": (0, 2**62), "extra_styles": (0, 2000),
+    "seed": (0, 2**62),
 }  # fmt: skip
 WEIGHTS = ("content_weight", "tv_weight", "grid_weight", "overshoot_weight", "steady_weight", "extra_weight")
 NUMBERS = dict.fromkeys(WEIGHTS, (0.0, 1e12))
-NUMBERS |= dict.fromkeys(("learning_rate", "rows_learning_rate"), (1e-12, 1e12))
+NUMBERS |= dict.fromkeys(("learning_rate", "rows_learning_rate", "predictor_learning_rate"), (1e-12, 1e12))
 NUMBERS |= {"zoom": (1.0, 16.0), "seconds": (1.0, 1e12), "least_share": (0.0, 1.0)}
-PATHS = ("content", "loss_model_file", "model_path", "start")
+PATHS = ("content", "style_pictures", "loss_model_file", "model_path", "start")
 STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # parsed into Config.styles
 OPTIONS = {"naming": "--name"}  # on the command line; other options have the name of their key
 MAX_NAME_BYTES = 180  # leaves room for the suffixes, and for temporary names, in the 255 bytes of a file name
+STYLE_PICTURES_ADVICE = "name a folder of a hundred or more paintings with --style-pictures"
+REPLACED = {"extra_styles": "replaced by style_pictures, a folder of paintings; delete this line, or name a folder"}
 CONTENT_ADVICE = "name a folder of photos or a video with --content; ten photos are enough"
 
 
@@ -179,6 +182,8 @@ def _absolute(value: Any) -> Path:
 def _build(raw: dict[str, Any], locations: _Locations, base: Path) -> Config:
     """Validate every key and build a Config. base: the first folder in which relative paths are looked up."""
     known = {field.name for field in dataclasses.fields(Config)} | set(STYLE_KEYS)
+    for key in REPLACED.keys() & raw.keys():
+        raise TrainingError(f"{locations.at(key)}: {REPLACED[key]}")
     for key in (key for key in raw if key not in known):
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
         advice = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
@@ -200,13 +205,18 @@ def _build(raw: dict[str, Any], locations: _Locations, base: Path) -> Config:
     if "model_path" in raw:
         values["model_path"] = _path(locations, raw["model_path"], "model_path")
     values["content"] = _find_existing(locations, raw.get("content", "train2014"), base, CONTENT_ADVICE, "content")
+    if "style_pictures" in raw:
+        folder = _find_existing(locations, raw["style_pictures"], base, STYLE_PICTURES_ADVICE, "style_pictures")
+        values["style_pictures"] = folder
     if "start" in raw:
         start = str(_path(locations, raw["start"], "start")).replace("{model}", raw.get("model", Config.model))
         first = bundled_folder().parent if locations.is_bundled else base
         bundled = bundled_folder() / Path(start).name  # makes a copy of a bundled conf file work in any folder
         values["start"] = _find_existing(locations, start, first, "name a style file or a body file", "start", last=bundled)
-    if values.get("finetune") == "rows" and "start" not in values:
-        raise TrainingError(f"{locations.at('finetune')}: to train rows only, name a body's file as start in the conf file")
+    if (part := values.get("finetune", "all")) != "all" and "start" not in values:
+        raise TrainingError(f"{locations.at('finetune')}: to train {part} only, name a body's file as start in the conf file")
+    if part == "predictor" and "style_pictures" not in values:
+        raise TrainingError(f"{locations.at('finetune')}: to train a predictor, name a folder of paintings as style_pictures")
     if "loss_model_file" in raw:  # if it does not exist, torchvision's download may replace it
         file = _path(locations, raw["loss_model_file"], "loss_model_file")
         values["loss_model_file"] = next((path for path in _candidates(file, base) if _exists(path)), file)
@@ -218,6 +228,8 @@ def _styles(locations: _Locations, raw: dict[str, Any], naming: str, base: Path)
 
     A style_weight is a number, or a mapping from networks to numbers, {lite: 3, full: 4}.
     """
+    if raw.get("finetune") == "predictor" and "styles" not in raw and "style_image" not in raw:
+        return {}
     if "styles" not in raw:
         keys: Keys = ("style_image",)
         entries: Any = {naming: {"picture": raw.get("style_image")}}

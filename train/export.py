@@ -14,11 +14,13 @@ from livestyle.train.config import Config, StyleSource
 from livestyle.train.content.crops import to_image
 from livestyle.train.objective import read_style_picture
 from livestyle.train.painter import Painter
+from livestyle.train.predictor import PREDICTOR_SUFFIX, write_predictor
 
 SETTINGS = (
     "weighting", "finetune", "content_weight", "tv_weight", "grid_weight", "overshoot_weight", "steady_weight",
-    "extra_styles", "extra_weight", "content_layers", "style_layers", "loss_model", "image_size", "style_size", "batch_size",
-    "learning_rate", "rows_learning_rate", "learning_rate_decay", "seconds", "zoom", "precision", "seed",
+    "extra_weight", "content_layers", "style_layers", "loss_model", "image_size", "style_size", "batch_size",
+    "learning_rate", "rows_learning_rate", "predictor_learning_rate", "learning_rate_decay", "seconds", "zoom", "precision",
+    "seed",
 )  # fmt: skip
 
 
@@ -31,13 +33,24 @@ def body_path(config: Config) -> Path | None:
     return config.model_path / f"{config.naming}.{config.model}-body.safetensors" if shared else None
 
 
+def predictor_path(config: Config) -> Path | None:
+    """The path of the predictor's file; None without style pictures."""
+    path = config.model_path / f"{config.naming}.{config.model}{PREDICTOR_SUFFIX}"
+    return None if config.style_pictures is None else path
+
+
 def style_paths(config: Config) -> dict[str, Path]:
-    """The paths of the style files: style name -> path."""
+    """The paths of the style files: style name -> path. None are written if only the predictor is trained."""
+    if config.finetune == "predictor":
+        return {}
     return {name: config.model_path / f"{name}.{config.model}.safetensors" for name in config.styles}
 
 
 def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Path]:
-    """Write each style's file, and the body file if the body is shared. Returns style name -> path. steps: the number done."""
+    """Write each style's file, the body file if the body is shared, and the predictor's file if there is a predictor.
+
+    Returns style name -> path. steps: the number of steps done.
+    """
     values = dataclasses.asdict(config)
     settings = {key: values[key] for key in SETTINGS if values[key] not in (None, math.inf)}
     body_file, body = body_path(config), painter.network.body()
@@ -45,9 +58,12 @@ def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Pat
         body = with_rescaled_weights(body)
     if body_file is not None:
         write_body_file(body_file, body, {"training": settings | {"steps": steps}})
+    if (predictor_file := predictor_path(config)) is not None and painter.predictor is not None:
+        write_predictor(predictor_file, painter.predictor, body, settings | {"steps": steps})
     paths = style_paths(config)
-    all_rows = painter.rows.detach().cpu().numpy()  # (S, 2, K); the extra styles' rows, last, are not written
-    for (name, source), rows in zip(config.styles.items(), all_rows, strict=False):
+    all_rows = dict(zip(config.styles, painter.rows.detach().cpu().numpy(), strict=True))  # (2, K) each
+    for name in paths:
+        source, rows = config.styles[name], all_rows[name]
         info = {
             "picture": source.picture.name,
             "origin": source.origin,

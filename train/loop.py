@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from livestyle.errors import OutputError, TrainingError, printable
 from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
 from livestyle.train.checkpoint import BestParameters, describe_checkpoint, is_finite, remove_checkpoints, save_checkpoint
 from livestyle.train.config import Config
-from livestyle.train.export import export_styles
+from livestyle.train.export import export_styles, predictor_path
 from livestyle.train.log import Log, NoLog, open_log
 from livestyle.train.processes import Processes, join_processes
 from livestyle.train.schedule import learning_rate_factor
@@ -32,6 +33,8 @@ class Summary:
 
     styles: dict[str, Path]
     """The style files: style name -> path."""
+    predictor: Path | None
+    """The predictor's file; None without style pictures."""
     model: str
     """The name of the network's architecture."""
     folder: Path
@@ -116,6 +119,7 @@ def _train(
         return None
     return Summary(
         styles=training.export(),
+        predictor=predictor_path(config),
         model=config.model,
         folder=run_folder(config),
         steps=training.step,
@@ -174,11 +178,11 @@ class Training:
         )
         started = time.monotonic()
         try:
-            for first_crop, (photo, skipped) in zip(setup.batch_starts, bar, strict=True):
+            for first_crop, batch in zip(setup.batch_starts, bar, strict=True):
                 factor = learning_rate_factor(setup.config, self._progress())
-                step_losses = training_step(setup, model, photo, first_crop, factor)
+                step_losses = training_step(setup, model, batch, first_crop, factor)
                 self.step += 1
-                self.skipped |= skipped
+                self.skipped |= batch.skipped
                 self._recent.append(torch.stack(list(step_losses.values())).detach())
                 # the same on all processes, or their learning rates would differ
                 self._elapsed_seconds = setup.processes.largest(time.monotonic() - started)
@@ -210,7 +214,7 @@ class Training:
         time_is_up = self._elapsed_seconds >= self.setup.config.seconds and self._steps_of_call() >= self._least_steps
         return self.step == self.setup.total_steps or time_is_up
 
-    def _report(self, names: list[str], bar: "tqdm[tuple[Tensor, set[int]]]", log: Log, is_last: bool, stop: bool) -> None:
+    def _report(self, names: list[str], bar: "tqdm[Any]", log: Log, is_last: bool, stop: bool) -> None:
         """Update the progress bar, the best parameters and the log. Raises TrainingError if the losses are not finite."""
         if self.step % BAR_EVERY == 0 or self._steps_of_call() == 1 or stop or is_last:
             before = self.losses
@@ -239,13 +243,14 @@ class Training:
             except OutputError as error:  # a full disk: the training continues without this checkpoint
                 self.warn(f"{error}; {describe_checkpoint(self.folder)}")
         if self.step % self.sample_every == 0 or stop or is_last:
-            pictures = paint_sample(painter, setup.sample, len(setup.config.styles), setup.bf16)
+            pictures = paint_sample(setup)
             log.sample(self.step, pictures, setup.objective.yardstick_by_style(pictures.to(setup.device)))
 
     def _stop(self) -> None:
         """Write the styles with the best parameters so far, and raise KeyboardInterrupt."""
         self._best.restore()
-        file, *others = self.export().values() if self.setup.processes.is_first else [self.folder]
+        files = list(self.export().values()) if self.setup.processes.is_first else [self.folder]
+        file, *others = files or [self.folder]
         raise KeyboardInterrupt(
             f"stopped after step {self.step} of {self.setup.total_steps}: the best so far is in {file}"
             f"{f' and {len(others)} more' if others else ''}; continue with --resume"

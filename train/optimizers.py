@@ -17,21 +17,34 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of Jordan's quintic: brings singular
 ITERATIONS = 5
 
 
-def make_optimizers(model: nn.Module, learning_rate: float, rows_learning_rate: float | None = None) -> list[Optimizer]:
+def make_optimizers(
+    model: nn.Module,
+    learning_rate: float,
+    rows_learning_rate: float | None = None,
+    predictor_learning_rate: float | None = None,
+) -> list[Optimizer]:
     """Adam and Muon for the model's parameters that are not frozen. Each group has an initial_lr.
 
-    rows_learning_rate: for the styles' rows, (S, 2, K); None for learning_rate.
+    rows_learning_rate: for the styles' rows, (S, 2, K). predictor_learning_rate: for the submodule `predictor`, by Adam. None:
+    learning_rate.
     """
     by_dimensions: dict[int, list[nn.Parameter]] = {1: [], 3: [], 4: []}  # biases, rows, weights
-    for parameter in model.parameters():
+    predictor: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            by_dimensions[parameter.dim()].append(parameter)
+            (predictor if name.startswith("predictor.") else by_dimensions[parameter.dim()]).append(parameter)
     biases, rows, weights = by_dimensions.values()
 
     def group(parameters: list[nn.Parameter], rate: float) -> dict[str, Any]:
         return {"params": parameters, "lr": rate, "initial_lr": rate}
 
-    adam = Adam([group(biases, learning_rate), group(rows, rows_learning_rate or learning_rate)])
+    adam = Adam(
+        [
+            group(biases, learning_rate),
+            group(rows, rows_learning_rate or learning_rate),
+            group(predictor, predictor_learning_rate or learning_rate),
+        ]
+    )
     return [adam, Muon([group(weights, learning_rate)])]
 
 

@@ -19,17 +19,18 @@ class Batches:
         return (list(range(start, start + self.size)) for start in self.starts)
 
 
-def style_of_crop(number: int, config: Config, total_crops: int) -> int:
-    """The index of the style that a crop is painted in.
+def style_of_crop(number: int, config: Config, total_crops: int) -> int | None:
+    """The index of the named style that a crop is painted in, or None if its rows are predicted from a style picture.
 
-    The named styles take turns. If there are extra styles, every third crop of the first half of the training has one of them.
-    The second half has named styles only: they reach a lower loss without extra styles at the end.
+    The named styles take turns. With style pictures, the rows of every third crop of the first half of the training are
+    predicted. The second half has named styles only: they reach a lower loss without other styles at the end. If only the
+    predictor is trained, all rows are predicted.
     """
-    if not config.extra_styles or number >= total_crops // 2:
+    if config.finetune == "predictor":
+        return None
+    if config.style_pictures is None or number >= total_crops // 2:
         return number % len(config.styles)
-    if number % 3 == 2:
-        return len(config.styles) + number // 3 % config.extra_styles
-    return (number - number // 3) % len(config.styles)
+    return None if number % 3 == 2 else (number - number // 3) % len(config.styles)
 
 
 def learning_rate_factor(config: Config, progress: float) -> float:

@@ -98,11 +98,15 @@ class GraphOps:
     def add(self, x: Node, y: Node) -> Node:
         return op.add(x, y)
 
+    def blur(self, x: Node) -> Node:
+        channels = x.get_output_shape(0)[1]
+        line = np.array([1, 2, 1], np.float32) / 4
+        weights = np.tile(np.outer(line, line), (channels, 1, 1, 1, 1))  # (groups, 1, 1, 3, 3)
+        return op.group_convolution(op.pad(x, [0, 0, 1, 1], [0, 0, 1, 1], "edge"), weights, [1, 1], [0, 0], [0, 0], [1, 1])
+
     def upsample(self, x: Node) -> Node:
         size = np.array(self.size(x), np.int64) * 2
-        return op.interpolate(
-            x, size, "nearest", "sizes", axes=[2, 3], coordinate_transformation_mode="asymmetric", nearest_mode="floor"
-        )
+        return op.interpolate(x, size, "linear_onnx", "sizes", axes=[2, 3], coordinate_transformation_mode="half_pixel")
 
     def painted(self, x: Node) -> Node:
         """Quantise to uint8, so that `shuffle` and `crop` move a quarter of the bytes."""

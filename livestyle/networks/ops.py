@@ -15,7 +15,8 @@ Border = Literal["reflect", "repeat", "none"]
 class Ops(Protocol[X]):
     """Interpreter of networks: one implementation of every operation.
 
-    Every operation except `conv`, `blur` and `upsample` may overwrite its first feature map: a network must not use that map afterwards.
+    Every operation except `conv`, `blur` and `upsample` may overwrite its first feature map: a network must not use that map
+    afterwards.
     """
 
     def size(self, x: X) -> tuple[int, int]:

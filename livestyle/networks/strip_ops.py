@@ -166,10 +166,19 @@ class StripOps:
         # stored, as otherwise every residual block would compute all blocks before it again
         return self._stored(x, lambda first, last: x.read(first, last).add_(y.read(first, last)))
 
+    def blur(self, x: Strips) -> Strips:
+        def read(first: int, last: int) -> Tensor:
+            low = max(0, first - 1)
+            block = self._torch.blur(x.read(low, min(last + 1, x.height)))
+            return block[:, :, first - low : last - low]
+
+        return replace(x, read=read)
+
     def upsample(self, x: Strips) -> Strips:
         def read(first: int, last: int) -> Tensor:
-            block = self._torch.upsample(x.read(first // 2, (last + 1) // 2))
-            return block[:, :, first % 2 : first % 2 + last - first]
+            low = max(0, (first - 1) // 2)
+            block = self._torch.upsample(x.read(low, min(last // 2 + 1, x.height)))
+            return block[:, :, first - 2 * low : last - 2 * low]
 
         return Strips(x.channels, 2 * x.height, 2 * x.width, read)
 

@@ -1,12 +1,14 @@
-"""Read and write style files and body files.
+"""Read and write style files and body files; read predictor files.
 
-Both are safetensors files, which contain tensors and text but no code. A style file contains the style's `rows`, (2, K), and
-may contain the body as `body.NAME`, one tensor per parameter. A body file contains the `body.NAME` tensors only. The metadata
-has the name of the architecture and the hash of the body that the rows were trained on, by which that body is found in other
-files. A style file may also contain `thumbnail`, a small JPEG of the style picture, as bytes (see thumbnail.py).
+All are safetensors files, which contain tensors and text but no code. A style file contains the style's `rows`, (2, K), and
+may contain the body as `body.NAME`, one tensor per parameter. A body file contains the `body.NAME` tensors only. A predictor
+file contains the tensors that `livestyle.prediction.predictor.tensor_shapes` lists, and nothing else. The metadata has the name
+of the architecture and the hash of the body that rows or predictor were trained on, by which that body is found in other files.
+A style file may also contain `thumbnail`, a small JPEG of the style picture, as bytes (see thumbnail.py).
 
-Reading takes two steps: `read_header` validates a file without reading its tensors; then `load_rows`, `load_body` and
-`load_thumbnail_jpeg` read them. An importer of other programs' weights calls `write_style_file(path, body, rows, info)`.
+Reading takes two steps: `read_header` validates a file without reading its tensors; then `load_rows`, `load_body`,
+`load_predictor` and `load_thumbnail_jpeg` read them. An importer of other programs' weights calls
+`write_style_file(path, body, rows, info)`.
 """
 
 import hashlib
@@ -28,8 +30,10 @@ from livestyle.networks import ARCHITECTURES
 from livestyle.networks.architecture import Architecture
 from livestyle.networks.body import Body
 from livestyle.output_file import write_whole
+from livestyle.prediction.predictor import Predictor, tensor_shapes
 
-FORMAT = "livestyle-1"
+FORMAT = "livestyle-2"  # increase it when a network changes so that older weights would paint differently
+EARLIER_FORMATS = ("livestyle-1",)
 STYLE_SUFFIX = ".safetensors"
 SIZE_CAP_BYTES = 64 * 2**20
 HEADER_CAP_BYTES = 2 * 2**20  # the header is JSON, and parsing it takes many times its size in memory
@@ -40,24 +44,35 @@ RESERVED_KEYS = ("format", "architecture", "body")  # of the metadata; all other
 
 @dataclass(frozen=True)
 class StyleHeader:
-    """The validated header of a style file or body file. No tensor has been read yet."""
+    """The validated header of a style file, body file or predictor file. No tensor has been read yet."""
 
     path: Path
     architecture: str
     body_hash: str
     """The hash of the body, as in the metadata; `load_body` compares it with the parameters."""
     has_rows: bool
-    """True for a style file, False for a body file."""
+    """True for a style file, False for a body file or predictor file."""
     has_body: bool
     """True for a body file, and for a style file that includes its body."""
     info: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Metadata for people: picture, origin, licence, training settings as JSON. Not validated."""
     has_thumbnail: bool = False
+    is_predictor: bool = False
 
     @property
     def name(self) -> str:
         """The style's name: the file name up to the first dot, so renaming the file renames the style."""
         return self.path.name.split(".")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedStyle(StyleHeader):
+    """A style that was predicted from a picture, for one body; `path` is the picture. It takes the place of a style file."""
+
+    name: str
+    """The stem of the picture's path, or the path if another style has that name."""
+    rows: FloatArray = field(compare=False, repr=False)
+    """(2, K) fp32."""
 
 
 def check_name(name: str) -> None:
@@ -98,14 +113,19 @@ def read_header(path: Path) -> StyleHeader:
             shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise StyleError(f"{path} is not a style file (safetensors); pickles and other formats are not supported") from error
+    if metadata.get("format") in EARLIER_FORMATS:
+        raise StyleError(f"{path} is for the networks of an earlier version of livestyle; train the style again (livestyle train)")
     if metadata.get("format") != FORMAT:
         raise StyleError(f"{path} is safetensors, but not a livestyle style: the format in its metadata is not {FORMAT}")
     architecture = metadata.get("architecture", "")
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise StyleError(f"{path} is for the network {architecture!r:.40}; this version of livestyle has {known}")
-    has_rows, has_body, has_thumbnail = _check_shapes(path, ARCHITECTURES[architecture], shapes)
     info = {key: value for key, value in metadata.items() if key not in RESERVED_KEYS}
+    if "hidden.0.weight" in shapes:
+        _check_expected(path, tensor_shapes(ARCHITECTURES[architecture].row_length), shapes, architecture)
+        return StyleHeader(path, architecture, metadata.get("body", ""), False, False, info, is_predictor=True)
+    has_rows, has_body, has_thumbnail = _check_shapes(path, ARCHITECTURES[architecture], shapes)
     return StyleHeader(path, architecture, metadata.get("body", ""), has_rows, has_body, info, has_thumbnail)
 
 
@@ -144,23 +164,36 @@ def _check_shapes(
     if len(shape) != 1 or not 0 < shape[0] <= THUMBNAIL_CAP_BYTES or dtype != "U8":
         raise StyleError(f"{path}: thumbnail is {shape} {dtype}, not (1 to {THUMBNAIL_CAP_BYTES},) U8")
     found = {name: shape_and_type for name, shape_and_type in shapes.items() if name != "thumbnail"}
-    for name, (shape, dtype) in found.items():
-        if name not in expected:
-            raise StyleError(f"{path} contains {name!r:.60}, which {architecture.name} does not have")
-        if shape != expected[name] or dtype not in ("F16", "F32"):
-            raise StyleError(f"{path}: {name} is {shape} {dtype}, not {expected[name]} F16 or F32")
     has_rows = "rows" in found
     has_body = len(found) - has_rows > 0
-    missing = [name for name in expected if has_body and name != "rows" and name not in found]
-    if missing or not (has_rows or has_body):
-        raise StyleError(f"{path} lacks {(missing or ['rows'])[0]}")
+    needed = {name: shape for name, shape in expected.items() if name in found or (has_body and name != "rows")}
+    _check_expected(path, needed or {"rows": expected["rows"]}, found, architecture.name)
     return has_rows, has_body, has_thumbnail
 
 
+def _check_expected(
+    path: Path, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[tuple[int, ...], str]], architecture: str
+) -> None:
+    """Raise StyleError if a tensor is missing, unknown, or of a wrong shape or type. found: name -> (shape, type)."""
+    for name, (shape, dtype) in found.items():
+        if name not in expected:
+            raise StyleError(f"{path} contains {name!r:.60}, which {architecture} does not have")
+        if shape != expected[name] or dtype not in ("F16", "F32"):
+            raise StyleError(f"{path}: {name} is {shape} {dtype}, not {expected[name]} F16 or F32")
+    for name in expected:
+        if name not in found:
+            raise StyleError(f"{path} lacks {name}")
+
+
 def load_rows(header: StyleHeader) -> FloatArray:
-    """Read a style's rows, (2, K) fp32. Raises StyleError if the file is a body file, or a value is not finite."""
+    """Read a style's rows, (2, K) fp32; those of a predicted style are there already.
+
+    Raises StyleError if the file is a body file or predictor file, or a value is not finite.
+    """
+    if isinstance(header, PredictedStyle):
+        return header.rows
     if not header.has_rows:
-        raise StyleError(f"{header.path} is a body without a style")
+        raise StyleError(f"{header.path} is {'a predictor' if header.is_predictor else 'a body'} without a style")
     return _load_floats(header, ["rows"])["rows"]
 
 
@@ -172,6 +205,14 @@ def load_body(header: StyleHeader) -> Body:
     if body_hash(parameters) != header.body_hash:
         raise StyleError(f"{header.path}: the body does not match its hash; the file is damaged")
     return Body(architecture, parameters)
+
+
+def load_predictor(header: StyleHeader) -> Predictor:
+    """Read a predictor. Raises StyleError if a value is not finite, or a scale is not above 0."""
+    tensors = _load_floats(header, list(tensor_shapes(ARCHITECTURES[header.architecture].row_length)))
+    if not (tensors["scale"] > 0).all():
+        raise StyleError(f"{header.path}: scale contains values that are not above 0; the file is damaged")
+    return Predictor(tensors)
 
 
 def load_thumbnail_jpeg(header: StyleHeader) -> bytes | None:

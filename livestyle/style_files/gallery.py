@@ -1,4 +1,4 @@
-"""Find style files and body files on disk."""
+"""Find style files, body files and predictor files on disk, and resolve the names of styles."""
 
 import difflib
 import filecmp
@@ -12,7 +12,8 @@ import platformdirs
 
 from livestyle.errors import StyleError
 from livestyle.output_file import is_partial
-from livestyle.style_files.file_format import STYLE_SUFFIX, StyleHeader, read_header
+from livestyle.style_files.blend import has_suffix
+from livestyle.style_files.file_format import STYLE_SUFFIX, PredictedStyle, StyleHeader, read_header
 
 
 def bundled_folder() -> Path:
@@ -40,10 +41,12 @@ def default_folders() -> list[Path]:
 
 
 class Gallery:
-    """Every style and body in the given folders, by default `default_folders()`.
+    """Every style, body and predictor in the given folders, by default `default_folders()`.
 
     A style may exist for several networks, with one file for each. Of two files with the same name and network, the one in the
     earlier folder is used; the other one is shadowed. Files that cannot be read are skipped, with a line in `notes`.
+
+    If there is a predictor, the picture of a painting is a style too: see `files_of`.
     """
 
     def __init__(self, folders: list[Path] | None = None) -> None:
@@ -54,6 +57,8 @@ class Gallery:
         """All readable files, including shadowed ones."""
         self._styles: dict[str, dict[str, StyleHeader]] = {}  # name -> architecture -> header
         self._bodies: dict[str, StyleHeader] = {}  # hash -> header
+        self._predictors: dict[str, StyleHeader] = {}  # hash of the body -> header
+        self._pictures: dict[str, Path] = {}  # name -> picture that a style was predicted from
         seen: set[str] = set()
         for folder in self.folders:
             for path in self._list(folder):
@@ -79,8 +84,10 @@ class Gallery:
         return [path for path in named if not is_partial(path)]
 
     def add(self, header: StyleHeader) -> None:
-        """Add a style or body. If there is one of the same name and network already, the new one is shadowed."""
+        """Add a style, body or predictor. If there is a style of the same name and network already, the new one is shadowed."""
         self.files.append(header)
+        if header.is_predictor:
+            self._predictors.setdefault(header.body_hash, header)
         if header.has_body:
             self._bodies.setdefault(header.body_hash, header)
         if header.has_rows:
@@ -111,21 +118,47 @@ class Gallery:
         return sorted(self._styles)
 
     def models(self, name: str) -> dict[str, StyleHeader]:
-        """Return the files of a style: architecture -> header.
+        """Return the files of a style: architecture -> header. See `files_of`."""
+        return {header.architecture: header for header in reversed(self.files_of(name))}
 
-        name: a style's name, or the path of a style file. Raises StyleError, with similar names, if there is no such style.
+    def files_of(self, name: str) -> list[StyleHeader]:
+        """Return the files of a style: at most one per network; of a picture, a PredictedStyle for each body with a predictor.
+
+        name: a style's name, the path of a style file, or the path of a picture of a painting. A predicted style can also be
+        named by its own name, afterwards.
+        Raises StyleError, with similar names, if there is no such style; also if the picture cannot be used.
         """
         if name in self._styles:
-            return self._styles[name]
-        if path := _as_path(name):
+            return list(self._styles[name].values())
+        path = self._pictures.get(name) or _as_path(name)
+        if path is not None and _is_picture(path):
+            return [*self._predict(path)]
+        if path is not None:
             header = read_header(path)
             if not header.has_body and header.body_hash not in self._bodies:
                 same_folder = Gallery([path.parent])
                 self._bodies = same_folder._bodies | self._bodies
-            return {header.architecture: header}
+            return [header]
         near = difflib.get_close_matches(name, self._styles, n=3, cutoff=0.6)
         known = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names) or 'none'}"
         raise StyleError(f"no style named {name!r}; {known}")
+
+    def _predict(self, path: Path) -> list[PredictedStyle]:
+        """Predict a style from a picture for each body that has a predictor. Raises StyleError."""
+        from livestyle.style_files.from_picture import predict_styles  # imports OpenCV
+
+        predictors = [header for header in self._predictors.values() if header.body_hash in self._bodies]
+        if not predictors:
+            folders = ", ".join(str(folder) for folder in self.folders)
+            raise StyleError(
+                f"cannot predict a style from {path}: no network in {folders} has a predictor; train a style from the picture "
+                "instead: livestyle train"
+            )
+        is_free = path.stem not in self._styles and self._pictures.get(path.stem, path) == path
+        name = path.stem if is_free else str(path)
+        found = predict_styles(path, name, predictors)
+        self._pictures[name] = path
+        return found
 
     def body(self, header: StyleHeader) -> StyleHeader:
         """Return the header of the file that contains a style's body. Raises StyleError if there is none."""
@@ -142,9 +175,23 @@ def _as_path(name: str) -> Path | None:
     """Interpret a user's name for a style as a path, with ~ expanded; None if it is not a path."""
     try:
         path = Path(name).expanduser()
-        return path if path.suffix == STYLE_SUFFIX or len(path.parts) > 1 or path.is_file() else None
+        return path if has_suffix(name) or len(path.parts) > 1 or path.is_file() else None
     except (OSError, RuntimeError, ValueError):  # too long for a file name, or in the home directory of an unknown user
         return None
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a path is that of a picture: by its suffix, else by the file's first bytes."""
+    if has_suffix(path.name):
+        return path.suffix != STYLE_SUFFIX
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            start = file.read(9)
+    except (OSError, ValueError):
+        return False
+    return len(start) == 9 and start[8:] != b"{"  # safetensors: the length of the header, 8 bytes, and then JSON
 
 
 def _key(header: StyleHeader) -> tuple[str, str]:

@@ -76,10 +76,10 @@ def look(style_folder: Path) -> Look:
 
 @pytest.fixture
 def frames() -> list[Image]:
-    """Six frames of different brightness; smooth, so that half precision is comparable."""
+    """Six frames of different brightness, every second one mirrored; smooth, so that half precision is comparable."""
     y, x = np.mgrid[0:12, 0:19]
     scene = np.stack([x * 12, y * 20, 200 - x * 4 - y * 6], axis=-1)
-    return [(scene * (0.4 + 0.1 * number)).astype(np.uint8) for number in range(6)]
+    return [(scene[:, :: (-1) ** number] * (0.4 + 0.1 * number)).astype(np.uint8) for number in range(6)]
 
 
 def apart(one: Image, other: Image) -> float:

@@ -18,6 +18,7 @@ from livestyle.frame import FloatArray
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
 from livestyle.style_files.file_format import (
+    FORMAT,
     body_hash,
     check_name,
     load_body,
@@ -52,7 +53,7 @@ def good(body: Body, tmp_path: Path) -> Path:
 def change(path: Path, how: Change) -> Path:
     """Rewrite the file with other tensors and metadata."""
     tensors = load_file(path)
-    metadata = {"format": "livestyle-1", "architecture": "lite", "body": read_header(path).body_hash}
+    metadata = {"format": FORMAT, "architecture": "lite", "body": read_header(path).body_hash}
     how(tensors, metadata)
     save_file(tensors, path, metadata)
     return path
@@ -126,7 +127,7 @@ def tag(key: str, value: str) -> Change:
 
 BYTES = torch.ones(9, dtype=torch.uint8)
 BAD: dict[str, tuple[Change, str]] = {
-    "body changed": (lambda tensors, _: tensors["body.stem.bias"].add_(1), "hash"),
+    "body changed": (lambda tensors, _: tensors["body.stem1.bias"].add_(1), "hash"),
     "another hash": (tag("body", "0" * 64), "hash"),
     "nan in the rows": (lambda tensors, _: tensors["rows"][0, 5].fill_(torch.nan), "rows contains values that are not finite"),
     "infinity in the body": (lambda tensors, _: tensors["body.up.weight"].view(-1)[7].fill_(torch.inf), "body.up.weight.*finite"),
@@ -147,6 +148,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "thumbnail of floats": (put("thumbnail", torch.zeros(64)), "thumbnail is .64,. F32"),
     "a thumbnail alone": (lambda tensors, _: (tensors.clear(), tensors.update(thumbnail=BYTES)), "lacks rows"),
     "no format": (lambda _, metadata: metadata.pop("format"), "not a livestyle style"),
+    "an earlier format": (tag("format", "livestyle-1"), "earlier version of livestyle; train the style again"),
     "a later format": (tag("format", "livestyle-9"), "not a livestyle style"),
 }
 

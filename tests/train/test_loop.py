@@ -33,6 +33,7 @@ from livestyle.train.log import FolderLog, NoLog
 from livestyle.train.loop import Summary, train
 from livestyle.train.losses.loss_network import LossNetwork
 from livestyle.train.painter import Painter, make_painter
+from livestyle.train.predictor import load_predictor
 from livestyle.train.schedule import learning_rate_factor, style_of_crop
 from livestyle.train.setup import uses_bf16
 
@@ -658,23 +659,62 @@ def test_rows_start_from_the_style_of_the_same_name_or_from_the_mean() -> None:
         make_painter(tiny(start="models/run.lite/log.txt"))
 
 
-def test_extra_styles_and_temporal_loss_train_and_resume() -> None:
-    keys = {"extra_styles": 5, "steady_weight": 20.0, "steps": 5}
+@pytest.fixture
+def style_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of two small paintings, style_pictures, with a subfolder and a file that cannot be read."""
+    monkeypatch.setattr("livestyle.train.setup.PREDICTOR_SAMPLE", 2)
+    (folder / "style_pictures/more").mkdir(parents=True)
+    cv2.imwrite("style_pictures/stripes.png", drawn.stripes()[:80])
+    cv2.imwrite("style_pictures/more/tiles.png", drawn.tiles()[:, :60])
+    Path("style_pictures/broken.jpg").write_text("no picture")
+
+
+@pytest.mark.usefixtures("style_pictures")
+def test_joint_training_of_body_rows_and_predictor_resumes_bit_for_bit() -> None:
+    keys = {"style_pictures": "style_pictures", "steady_weight": 20.0, "steps": 6}  # the rows of crops 2 and 5 are predicted
     losses = run(**keys, model_path="straight").losses
     assert losses["steady_weight"] == pytest.approx(20 * losses["steady"], rel=1e-4)
     with pytest.raises(KeyboardInterrupt):  # after the first step
         train(tiny(**keys, model_path="stopped"), CPU, quiet=True, warn=lambda message: signal.raise_signal(signal.SIGINT))
+    before = weights("stopped", 1)
     run(**keys, model_path="stopped", resume=True)
-    assert_equal(weights("straight", 5), weights("stopped", 5))
-    assert weights("straight", 5)["rows"].shape[0] == 7
-    assert len(list(Path("straight").glob("*.lite.safetensors"))) == 2  # extra styles are not written
+    trained = weights("straight", 6)
+    assert_equal(trained, weights("stopped", 6))
+    assert torch.equal(trained["predictor.scale"], before["predictor.scale"])
+    assert not torch.equal(trained["predictor.hidden.0.weight"], before["predictor.hidden.0.weight"])
+    names = {path.name for path in Path("straight").glob("*.safetensors")}
+    assert names == {f"{name}.safetensors" for name in ("one.lite", "two.lite", "run.lite-body", "run.lite-predictor")}
+    assert set(Gallery([Path("straight")]).names) == {"one", "two"}
+    path = Path("straight/run.lite-predictor.safetensors")
+    assert path.stat().st_size <= 4 * 2**20
+    body = load_body(read_header(Path("straight/run.lite-body.safetensors")))
+    predictor = load_predictor(body, Path("straight"))
+    assert predictor is not None
+    assert all(torch.equal(value, trained[f"predictor.{name}"].half()) for name, value in predictor.half().state_dict().items())
 
 
-def test_every_third_crop_has_an_extra_style_in_the_first_half() -> None:
-    config = tiny(extra_styles=2)
-    assert [style_of_crop(number, config, 18) for number in range(9)] == [0, 1, 2, 0, 1, 3, 0, 1, 2]
+@pytest.mark.usefixtures("style_pictures")
+def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
+    run()
+    before = {path: path.read_bytes() for path in Path("models").glob("*.safetensors")}
+    keys: dict[str, Any] = {"start": "models/run.lite-body.safetensors", "finetune": "predictor", "styles": None}
+    keys |= {"style_pictures": "style_pictures", "predictor_learning_rate": 0.01}
+    first = run(**keys, steps=1).losses
+    summary = run(**keys, steps=6, resume=True)
+    assert (summary.styles, summary.predictor) == ({}, Path("models/run.lite-predictor.safetensors"))
+    assert summary.folder == Path("models/run.lite-predictor")
+    assert all(path.read_bytes() == content for path, content in before.items())
+    again = run(**keys, steps=1, naming="more").losses  # the same crops, from the predictor in the folder
+    assert again["style_weight"] < 0.98 * first["style_weight"]
+
+
+def test_rows_of_every_third_crop_are_predicted_in_the_first_half() -> None:
+    config = dataclasses.replace(tiny(), style_pictures=Path("paintings"))
+    assert [style_of_crop(number, config, 18) for number in range(9)] == [0, 1, None, 0, 1, None, 0, 1, None]
     assert [style_of_crop(number, config, 18) for number in range(9, 13)] == [1, 0, 1, 0]
     assert [style_of_crop(number, tiny(), 8) for number in range(4)] == [0, 1, 0, 1]
+    alone = dataclasses.replace(config, finetune="predictor")
+    assert [style_of_crop(number, alone, 4) for number in range(4)] == [None] * 4
 
 
 def test_training_ends_at_the_time_limit() -> None:

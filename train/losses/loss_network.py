@@ -100,7 +100,7 @@ def load_loss_network(model: str, file: Path | None, layers: Iterable[str]) -> L
     """
     network = LossNetwork(model, layers)
     if model == "own" and file is None:
-        file = Path(str(importlib.resources.files("livestyle.train.losses"))) / "loss_network.safetensors"
+        file = Path(str(importlib.resources.files("livestyle.prediction"))) / "loss_network.safetensors"
     if model == "random":
         state = _random_state(network)
     elif file is not None and file.exists():
