@@ -97,7 +97,7 @@ STYLE_KEYS = ("style_image", "style_weight", "origin", "licence", "styles")  # p
 OPTIONS = {"naming": "--name"}  # on the command line; other options have the name of their key
 MAX_NAME_BYTES = 180  # leaves room for the suffixes, and for temporary names, in the 255 bytes of a file name
 STYLE_PICTURES_ADVICE = "name a folder of a hundred or more paintings with --style-pictures"
-REPLACED = {"extra_styles": "replaced by style_pictures, a folder of paintings; delete this line, or name a folder"}
+REPLACED = {"extra_styles": "replaced by style_pictures, a folder of paintings; delete this line, and name such a folder"}
 CONTENT_ADVICE = "name a folder of photos or a video with --content; ten photos are enough"
 
 
@@ -216,7 +216,9 @@ def _build(raw: dict[str, Any], locations: _Locations, base: Path) -> Config:
     if (part := values.get("finetune", "all")) != "all" and "start" not in values:
         raise TrainingError(f"{locations.at('finetune')}: to train {part} only, name a body's file as start in the conf file")
     if part == "predictor" and "style_pictures" not in values:
-        raise TrainingError(f"{locations.at('finetune')}: to train a predictor, name a folder of paintings as style_pictures")
+        raise TrainingError(f"{locations.at('finetune')}: to train a predictor, {STYLE_PICTURES_ADVICE}")
+    if part == "rows" and "style_pictures" in values:
+        raise TrainingError(f"{locations.at('style_pictures')}: trains a predictor, and finetune: rows does not; leave out one")
     if "loss_model_file" in raw:  # if it does not exist, torchvision's download may replace it
         file = _path(locations, raw["loss_model_file"], "loss_model_file")
         values["loss_model_file"] = next((path for path in _candidates(file, base) if _exists(path)), file)

@@ -8,13 +8,12 @@ import numpy as np
 
 from livestyle.errors import TrainingError
 from livestyle.networks.body import Body
-from livestyle.style_files.file_format import write_body_file, write_style_file
+from livestyle.style_files.file_format import STYLE_SUFFIX, write_body_file, write_predictor_file, write_style_file
 from livestyle.style_files.thumbnail import make_thumbnail
 from livestyle.train.config import Config, StyleSource
 from livestyle.train.content.crops import to_image
 from livestyle.train.objective import read_style_picture
 from livestyle.train.painter import Painter
-from livestyle.train.predictor import PREDICTOR_SUFFIX, write_predictor
 
 SETTINGS = (
     "weighting", "finetune", "content_weight", "tv_weight", "grid_weight", "overshoot_weight", "steady_weight",
@@ -35,7 +34,7 @@ def body_path(config: Config) -> Path | None:
 
 def predictor_path(config: Config) -> Path | None:
     """The path of the predictor's file; None without style pictures."""
-    path = config.model_path / f"{config.naming}.{config.model}{PREDICTOR_SUFFIX}"
+    path = config.model_path / f"{config.naming}.{config.model}-predictor{STYLE_SUFFIX}"
     return None if config.style_pictures is None else path
 
 
@@ -59,7 +58,7 @@ def export_styles(config: Config, painter: Painter, steps: int) -> dict[str, Pat
     if body_file is not None:
         write_body_file(body_file, body, {"training": settings | {"steps": steps}})
     if (predictor_file := predictor_path(config)) is not None and painter.predictor is not None:
-        write_predictor(predictor_file, painter.predictor, body, settings | {"steps": steps})
+        write_predictor_file(predictor_file, body, painter.predictor.tensors(), {"training": settings | {"steps": steps}})
     paths = style_paths(config)
     all_rows = dict(zip(config.styles, painter.rows.detach().cpu().numpy(), strict=True))  # (2, K) each
     for name in paths:

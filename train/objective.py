@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from livestyle.errors import InputError, TooLargeError, TrainingError
+from livestyle.frame import Image
 from livestyle.pictures.reading import read_picture
+from livestyle.prediction.statistics import LAYERS, STATISTICS
 from livestyle.train.config import Config, StyleSource
 from livestyle.train.content import drawn
 from livestyle.train.content.crops import crop_centre, resize_short_side, to_tensor
@@ -14,7 +16,7 @@ from livestyle.train.losses import perceptual as losses
 from livestyle.train.losses.loss_network import LossNetwork
 from livestyle.train.losses.temporal import RandomWarp
 from livestyle.train.measure.yardstick import Yardstick, check_picture
-from livestyle.train.predictor import LAYERS, STATISTICS, picture_statistics
+from livestyle.train.predictor import picture_statistics
 
 
 class Objective:
@@ -129,9 +131,16 @@ class Objective:
 
 
 def read_style_picture(source: StyleSource, config: Config) -> Tensor:
-    """Read a style picture -> (3, h, w) in [0, 1], with a short side of style_size pixels.
+    """Read a style picture -> (3, h, w) in [0, 1], with a short side of style_size pixels. Raises as `read_style_image` does.
 
     With absolute weighting, only its centre square is used, as in the original program.
+    """
+    picture = resize_short_side(read_style_image(source), config.style_size)
+    return to_tensor(crop_centre(picture, config.style_size) if config.weighting == "absolute" else picture)
+
+
+def read_style_image(source: StyleSource) -> Image:
+    """Read or draw a style picture -> (H, W, 3) uint8 RGB.
 
     Raises TrainingError if it cannot be read, or is too small, of one colour, or too narrow.
     """
@@ -140,5 +149,4 @@ def read_style_picture(source: StyleSource, config: Config) -> Tensor:
     except (InputError, TooLargeError) as error:
         raise TrainingError(f"cannot read the style picture: {error}") from error
     check_picture(picture, f"the style picture {source.picture}")
-    picture = resize_short_side(picture, config.style_size)
-    return to_tensor(crop_centre(picture, config.style_size) if config.weighting == "absolute" else picture)
+    return picture

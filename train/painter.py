@@ -1,5 +1,6 @@
 """The painter: the model that is trained. It has one body, rows for each named style, and may have a predictor of rows."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,10 +10,13 @@ from livestyle.errors import StyleError, TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TorchOps, TransformerNetwork
-from livestyle.style_files.file_format import STYLE_SUFFIX, load_body, load_rows, read_header
+from livestyle.prediction import predictor as prediction
+from livestyle.prediction.statistics import style_statistics
+from livestyle.style_files.file_format import STYLE_SUFFIX, StyleHeader, load_body, load_predictor, load_rows, read_header
 from livestyle.train.config import Config
 from livestyle.train.losses.perceptual import overshoot_loss
-from livestyle.train.predictor import Predictor, load_predictor
+from livestyle.train.objective import read_style_image
+from livestyle.train.predictor import Predictor
 
 
 class OvershootOps(TorchOps):
@@ -58,59 +62,65 @@ class Painter(nn.Module):
 def make_painter(config: Config) -> Painter:
     """Make the painter for the first step. What config.finetune does not train is frozen.
 
-    Without config.start, the painter is initialised at random from the seed. With config.start, its body is read from that file;
-    a style's rows are copied from the style of the same name in the file's folder, if there is one for this body, and otherwise
-    are the mean of all styles there for this body.
+    Without config.start, the painter is initialised at random from the seed. With config.start, its body is read from that file.
+    From the files for this body in its folder, a style's rows are those of the style of the same name, or else those that the
+    predictor predicts from its picture, or else the mean of all styles.
 
-    With config.style_pictures the painter has a predictor: the one for this body from the folder of config.start, or else a new
-    one, which predicts about that mean for every picture. Raises TrainingError if a file cannot be used.
+    With config.style_pictures the painter has a predictor: the one for this body from that folder, or else a new one, which
+    predicts about the mean of all styles for every picture. Raises TrainingError if a file cannot be used.
     """
-    known_rows: dict[str, Tensor] = {}
-    predictor = None
+    start = None if config.start is None else _load_start(config.start, config.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        if config.start is None:
-            network = TransformerNetwork(ARCHITECTURES[config.model])
-        else:
-            body, known_rows = _load_start(config.start, config.model)
-            network = TransformerNetwork.of(body).train()
-            predictor = None if config.style_pictures is None else load_predictor(body, config.start.parent)
+        network = TransformerNetwork(ARCHITECTURES[config.model]) if start is None else TransformerNetwork.of(start.body).train()
+        known_rows = {} if start is None else start.rows
         mean = torch.stack(list(known_rows.values())).mean(0) if known_rows else network.plain_rows()  # (2, K)
-        if config.style_pictures is not None and predictor is None:
-            predictor = Predictor(mean)
+        predictor = None
+        if config.style_pictures is not None:
+            predictor = Predictor(mean) if start is None or start.predictor is None else Predictor.of(start.predictor.tensors)
     painter = Painter(network, len(config.styles), predictor)
     painter.network.requires_grad_(config.finetune == "all")
     painter.rows.requires_grad_(config.finetune != "predictor")
     with torch.no_grad():
-        for index, name in enumerate(config.styles):
-            painter.rows[index] = known_rows.get(name, mean)
+        for index, (name, source) in enumerate(config.styles.items()):
+            rows = known_rows.get(name)
+            if rows is None and start is not None and start.predictor is not None:
+                statistics = style_statistics(read_style_image(source), str(source.picture))
+                rows = torch.from_numpy(start.predictor(statistics))  # (2, K)
+            painter.rows[index] = mean if rows is None else rows
     return painter
 
 
-def _load_start(path: Path, model: str) -> tuple[Body, dict[str, Tensor]]:
-    """Load a body, and the rows of every style in its file's folder that is for this body: name -> (2, K).
+@dataclass(frozen=True)
+class _Start:
+    """What a training starts from: a body, and what its file's folder has for this body."""
 
-    model: the architecture that the body must have. Raises TrainingError.
-    """
+    body: Body
+    rows: dict[str, Tensor]
+    """The rows of each style: name -> (2, K)."""
+    predictor: prediction.Predictor | None
+
+
+def _load_start(path: Path, model: str) -> _Start:
+    """Load the body in a file. model: the architecture that it must have. Raises TrainingError."""
     try:
         header = read_header(path)
         if header.architecture != model:
             raise TrainingError(f"cannot start from {path}: it is of the network {header.architecture}, not {model}")
-        return load_body(header), _load_rows_for(header.body_hash, path.parent)
+        headers = _headers_for(header.body_hash, path.parent)
+        rows = {each.name: torch.from_numpy(load_rows(each)) for each in headers if each.has_rows}
+        predictor = next((load_predictor(each) for each in headers if each.is_predictor), None)
+        return _Start(load_body(header), rows, predictor)
     except StyleError as error:
         raise TrainingError(f"cannot start from {path}: {error}") from error
 
 
-def _load_rows_for(body_hash: str, folder: Path) -> dict[str, Tensor]:
-    """Read the rows of every style in the folder that is for this body: name -> (2, K)."""
+def _headers_for(body_hash: str, folder: Path) -> list[StyleHeader]:
+    """Read the headers of all style and predictor files in the folder that are for this body."""
     headers = []
     for path in sorted(folder.glob(f"*{STYLE_SUFFIX}")):
         try:
             headers.append(read_header(path))
         except StyleError:
             continue  # not a style file
-    return {
-        header.name: torch.from_numpy(load_rows(header))
-        for header in headers
-        if header.has_rows and header.body_hash == body_hash
-    }
+    return [header for header in headers if header.body_hash == body_hash]

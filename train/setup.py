@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from livestyle.errors import OutputError
+from livestyle.prediction.statistics import LAYERS
 from livestyle.train.batches import Item, TrainingItems, collate
 from livestyle.train.checkpoint import load_checkpoint, steps_in
 from livestyle.train.config import Config
@@ -20,7 +21,6 @@ from livestyle.train.losses.loss_network import LossNetwork, load_loss_network
 from livestyle.train.objective import Objective, read_style_picture
 from livestyle.train.optimizers import make_optimizers
 from livestyle.train.painter import Painter, make_painter
-from livestyle.train.predictor import LAYERS
 from livestyle.train.processes import Processes
 from livestyle.train.schedule import Batches, style_of_crop
 

@@ -32,7 +32,7 @@ MAX_NAMED_FILES = 3  # the number of skipped content pictures that the summary n
 @click.option("-c", "--conf", type=click.Path(path_type=Path), help="A conf file, or the name of a bundled one.")
 @click.option("--name", "--naming", "naming", help="The style's name; default: that of the picture.")
 @click.option("--content", type=click.Path(path_type=Path), help="A folder of photos, or a video.")
-@click.option("--style-pictures", type=click.Path(path_type=Path), help="A folder of paintings, to train a predictor of styles.")
+@click.option("--style-pictures", type=click.Path(path_type=Path), help="A folder of paintings; trains a predictor of styles.")
 @click.option("--finetune", type=click.Choice(["rows", "predictor", "all"]), help="Train only this part; all: also the body.")
 @click.option("--style-weight", type=click.FloatRange(0), help="Higher: more of the painting, less of the photo.")
 @click.option("--loss-model", help="own (bundled), vgg_16, vgg_19, vgg_19_sixteenth or random.")
@@ -79,8 +79,9 @@ def train(
     """Train new styles, from PICTURES in a minute, or with a conf file.
 
     With PICTURES only, one style is trained from each, on the bundled body and with the bundled loss network: no conf
-    file, photos or download needed. Options replace the keys of the conf file. Conf files of the original TensorFlow
-    program work unchanged. Ctrl-C writes the best result so far; --resume continues.
+    file, photos or download needed. It starts from the style that `--style PICTURE` paints. Options replace the keys of
+    the conf file. Conf files of the original TensorFlow program work unchanged. Ctrl-C writes the best result so far;
+    --resume continues.
 
     The loss curves go to log.txt in the folder that the command prints, and to TensorBoard if that is installed
     (pip install 'livestyle[tensorboard]'): tensorboard --logdir FOLDER
@@ -109,6 +110,7 @@ def train(
         add_to_summary(
             {
                 "styles": {name: str(path) for name, path in summary.styles.items()},
+                "predictor": str(summary.predictor) if summary.predictor else None,
                 "model": summary.model,
                 "folder": str(summary.folder),
                 "steps": summary.steps,
@@ -133,6 +135,8 @@ def resume_command() -> str:
 def describe_result(summary: "Summary") -> list[str]:
     """Describe the result of a training in lines for the terminal."""
     lines = [f"{name}: {path}" for name, path in summary.styles.items()]
+    if summary.predictor is not None:
+        lines.append(f"predictor: {summary.predictor}")
     time = f"{summary.seconds:.0f} s" if summary.seconds < 100 else f"{summary.seconds / 60:.1f} minutes"
     if summary.steps < summary.planned_steps:
         lines.append(f"{summary.steps} of {counted(summary.planned_steps, 'step')}, {time}; unfinished, time limit reached")
@@ -152,6 +156,8 @@ def next_steps(summary: "Summary") -> list[str]:
     """Explain in lines how to paint with the new styles, and which other files have the same names."""
     from livestyle.style_files.gallery import Gallery, user_folder
 
+    if not summary.styles:  # only a predictor was trained
+        return [f"try it: livestyle image photo.jpg --style painting.jpg --model {summary.model}"]
     gallery, model = Gallery(), summary.model
     lines: list[str] = []
     commands: list[str] = []

@@ -21,11 +21,11 @@ class Predictor:
     """
 
     def __init__(self, tensors: Mapping[str, FloatArray]) -> None:
-        self._tensors = tensors
+        self.tensors = tensors
 
     def __call__(self, statistics: FloatArray) -> FloatArray:
         """Predict rows, (2, K) fp32, from statistics as `style_statistics` returns them, (1920,)."""
-        tensors = self._tensors
+        tensors = self.tensors
         x = (statistics - tensors["mean"]) / tensors["scale"]
         for layer in ("hidden.0", "hidden.1"):
             x = np.maximum(tensors[f"{layer}.weight"] @ x + tensors[f"{layer}.bias"], 0)

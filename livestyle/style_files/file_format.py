@@ -1,4 +1,4 @@
-"""Read and write style files and body files; read predictor files.
+"""Read and write style files, body files and predictor files.
 
 All are safetensors files, which contain tensors and text but no code. A style file contains the style's `rows`, (2, K), and
 may contain the body as `body.NAME`, one tensor per parameter. A body file contains the `body.NAME` tensors only. A predictor
@@ -270,6 +270,17 @@ def write_style_file(
 def write_body_file(path: Path, body: Body, info: Mapping[str, object]) -> None:
     """Write a body file, in half precision, for style files without a body. info and errors are as for `write_style_file`."""
     write_safetensors(path, _body_tensors(path, body), _metadata(body, info))
+
+
+def write_predictor_file(path: Path, body: Body, tensors: Mapping[str, FloatArray], info: Mapping[str, object]) -> None:
+    """Write a predictor file for a body, in half precision. tensors: as `tensor_shapes` of livestyle.prediction lists them.
+
+    info and errors are as for `write_style_file`.
+    """
+    with np.errstate(over="ignore"):  # reported by _check_values
+        halves = {name: value.astype(np.float16) for name, value in tensors.items()}
+    _check_values(path, halves, tensor_shapes(body.architecture.row_length))
+    write_safetensors(path, halves, _metadata(body, info))
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:

@@ -132,6 +132,7 @@ def test_bundled_confs_name_the_missing_picture(name: str, tmp_path: Path, monke
         read_config(Path(name))
     (tmp_path / "img").mkdir()
     (tmp_path / "train2014").mkdir()
+    (tmp_path / "style_pictures").mkdir()
     for style in ("wave", "cubist", "denoised_starry", "feathers", "mosaic", "scream", "udnie"):
         (tmp_path / f"img/{style}.jpg").touch()
     assert read_config(Path(name)).naming == name
@@ -147,6 +148,10 @@ def test_bundled_confs_name_the_missing_picture(name: str, tmp_path: Path, monke
         ({"styles": {"a": {"picture": "img/wave.jpg", "wieght": 1}}}, "unknown key 'wieght'"),
         ({"image_sise": 256}, r"conf/mine\.yml, line 2: image_sise: unknown key 'image_sise'; did you mean image_size"),
         ({"colour": 1}, "unknown key 'colour'; known keys: batch_size"),
+        ({"extra_styles": 63}, r"conf/mine\.yml, line 2: extra_styles: replaced by style_pictures, a folder of paintings"),
+        ({"style_pictures": "none"}, "style_pictures: there is no .*none; name a folder of a hundred or more paintings"),
+        ({"style_pictures": 3.5}, "style_pictures: expected a path, found 3.5"),
+        ({"predictor_learning_rate": 0}, "predictor_learning_rate: expected a number"),
         ({"image_size": 16}, "image_size: expected a whole number, 32 or more, found 16"),
         ({"steps": 0}, "steps: expected a whole number, 1 or more, found 0"),
         ({"batch_size": 1.5}, "batch_size: expected a whole number"),
@@ -296,6 +301,8 @@ def test_errors_in_overrides_name_the_option(project: Path, monkeypatch: pytest.
         ({"steps": 10**12}, "^--steps: expected a whole number, 1 or more, at most"),
         ({"loss_model": "vgg"}, "^--loss-model: 'vgg' is not one of own"),
         ({"finetune": "rows"}, "^--finetune: to train rows only, name a body"),
+        ({"finetune": "predictor"}, "^--finetune: to train predictor only, name a body"),
+        ({"style_pictures": "none"}, "^--style-pictures: there is no /.*/none; name a folder"),
         ({"styles": {"a": {"picture": "/none.jpg"}}}, "^there is no picture /none.jpg$"),
     ]
     for overrides, message in cases:
@@ -329,6 +336,21 @@ def test_copy_of_minute_yml_finds_the_bundled_body(tmp_path: Path, monkeypatch: 
         assert config.start.samefile(bundled_folder() / f"seven.{model}-body.safetensors")
     with pytest.raises(TrainingError, match=r"start: there is no .*other\.safetensors"):
         read_config(Path("mine.yml"), {"styles": {"autumn": "drawn:tiles"}, "start": "other.safetensors"})
+
+
+def test_predictor_conf_needs_no_styles_but_style_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrainingError, match=r"style_pictures: there is no .*; name a folder of a hundred or more paintings with"):
+        read_config(Path("predictor"), {"content": "drawn:world"})
+    config = read_config(Path("predictor"), {"content": "drawn:world", "style_pictures": ".", "model": "full"})
+    assert (config.styles, config.finetune, config.style_pictures) == ({}, "predictor", tmp_path)
+    assert config.start is not None
+    assert config.start.name == "seven.full-body.safetensors"
+    (tmp_path / "mine.yml").write_text("content: drawn:world\nstart: seven.lite-body.safetensors\nfinetune: predictor\n")
+    with pytest.raises(TrainingError, match=r"mine\.yml, line 3: finetune: to train a predictor, name a folder of a hundred"):
+        read_config(Path("mine.yml"))
+    with pytest.raises(TrainingError, match=r"^--style-pictures: trains a predictor, and finetune: rows does not"):
+        read_config(Path("minute"), {"styles": {"a": "drawn:tiles"}, "style_pictures": "."})
 
 
 def test_training_rows_only_needs_a_start(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ from livestyle.networks import ARCHITECTURES
 from livestyle.networks.architecture import Architecture
 from livestyle.networks.body import Body
 from livestyle.networks.torch_ops import TransformerNetwork
-from livestyle.style_files.file_format import load_body, load_rows, read_header
+from livestyle.prediction.predictor import tensor_shapes
+from livestyle.prediction.statistics import style_statistics
+from livestyle.style_files.file_format import body_hash, load_body, load_predictor, load_rows, read_header, write_predictor_file
 from livestyle.style_files.gallery import Gallery
 from livestyle.style_files.thumbnail import load_thumbnail
 from livestyle.train.checkpoint import BestParameters, is_finite
@@ -33,7 +35,6 @@ from livestyle.train.log import FolderLog, NoLog
 from livestyle.train.loop import Summary, train
 from livestyle.train.losses.loss_network import LossNetwork
 from livestyle.train.painter import Painter, make_painter
-from livestyle.train.predictor import load_predictor
 from livestyle.train.schedule import learning_rate_factor, style_of_crop
 from livestyle.train.setup import uses_bf16
 
@@ -647,12 +648,28 @@ def test_training_rows_only_leaves_the_body_unchanged() -> None:
     assert_equal(weights("straight", 60, "new"), weights("stopped", 60, "new"))
 
 
-def test_rows_start_from_the_style_of_the_same_name_or_from_the_mean() -> None:
+def predictor_of_brightness() -> dict[str, np.ndarray]:
+    """The tensors of a predictor for `lite` that predicts the first of the statistics for every value of the rows."""
+    shapes = tensor_shapes(ARCHITECTURES["lite"].row_length)
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    for name in ("hidden.0.weight", "hidden.1.weight"):
+        tensors[name][0, 0] = 1
+    tensors["rows.weight"][:, 0] = 1
+    return tensors | {"scale": np.ones(shapes["scale"], np.float32)}
+
+
+def test_rows_start_from_the_style_of_the_same_name_or_from_a_prediction_or_from_the_mean() -> None:
     run()
     painter = make_painter(tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"}))
     one, two = (load_rows(Gallery().models(name)["lite"]) for name in ("one", "two"))
     assert np.array_equal(painter.rows[0].detach(), two)
     assert np.allclose(painter.rows[1].detach(), (one + two) / 2)
+    write_predictor_file(Path("models/any name.safetensors"), painter.network.body(), predictor_of_brightness(), {})
+    config = tiny(start="models/run.lite-body.safetensors", styles={"two": "drawn:tiles", "new": "drawn:stripes"})
+    predicted = make_painter(config).rows.detach()
+    assert np.array_equal(predicted[0], two)
+    statistics = style_statistics(drawn.stripes(), "stripes")
+    assert torch.allclose(predicted[1], torch.tensor(statistics[0]).half().float(), rtol=1e-3)
     with pytest.raises(TrainingError, match="it is of the network lite, not full"):
         make_painter(tiny(start="models/run.lite-body.safetensors", model="full"))
     with pytest.raises(TrainingError, match=r"cannot start from .*log\.txt: .*is not a style file"):
@@ -662,7 +679,7 @@ def test_rows_start_from_the_style_of_the_same_name_or_from_the_mean() -> None:
 @pytest.fixture
 def style_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of two small paintings, style_pictures, with a subfolder and a file that cannot be read."""
-    monkeypatch.setattr("livestyle.train.setup.PREDICTOR_SAMPLE", 2)
+    monkeypatch.setattr("livestyle.train.setup.PREDICTOR_SAMPLE", 4)
     (folder / "style_pictures/more").mkdir(parents=True)
     cv2.imwrite("style_pictures/stripes.png", drawn.stripes()[:80])
     cv2.imwrite("style_pictures/more/tiles.png", drawn.tiles()[:, :60])
@@ -688,9 +705,10 @@ def test_joint_training_of_body_rows_and_predictor_resumes_bit_for_bit() -> None
     path = Path("straight/run.lite-predictor.safetensors")
     assert path.stat().st_size <= 4 * 2**20
     body = load_body(read_header(Path("straight/run.lite-body.safetensors")))
-    predictor = load_predictor(body, Path("straight"))
-    assert predictor is not None
-    assert all(torch.equal(value, trained[f"predictor.{name}"].half()) for name, value in predictor.half().state_dict().items())
+    header = read_header(path)
+    assert header.body_hash == body_hash(body.parameters)
+    predictor = load_predictor(header).tensors
+    assert all(np.array_equal(value, trained[f"predictor.{name}"].half().float()) for name, value in predictor.items())
 
 
 @pytest.mark.usefixtures("style_pictures")
@@ -698,7 +716,7 @@ def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
     run()
     before = {path: path.read_bytes() for path in Path("models").glob("*.safetensors")}
     keys: dict[str, Any] = {"start": "models/run.lite-body.safetensors", "finetune": "predictor", "styles": None}
-    keys |= {"style_pictures": "style_pictures", "predictor_learning_rate": 0.01}
+    keys |= {"style_pictures": "style_pictures"}
     first = run(**keys, steps=1).losses
     summary = run(**keys, steps=6, resume=True)
     assert (summary.styles, summary.predictor) == ({}, Path("models/run.lite-predictor.safetensors"))

@@ -25,7 +25,8 @@ class StylePictures:
     """An unlimited sequence of variations of a folder's pictures, which is searched recursively.
 
     Variation number i is a random picture's centre square or, less often, a random part of it, recoloured or not. It depends on
-    the seed and on i only. Raises TrainingError if the folder has no pictures.
+    the seed and on i only. All subfolders are drawn equally often, so that many pictures of one kind, in a folder of their own,
+    do not outweigh the others. Raises TrainingError if the folder has no pictures.
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
@@ -35,6 +36,15 @@ class StylePictures:
             raise TrainingError(
                 f"no style pictures in {folder} ({', '.join(READ_SUFFIXES)}); name a folder with a hundred or more paintings"
             )
+        by_folder: dict[Path, list[Path]] = {}
+        for path in self.paths:
+            by_folder.setdefault(path.parent, []).append(path)
+        self._folders = list(by_folder.values())
+
+    def order(self, rng: np.random.Generator) -> list[Path]:
+        """Draw a picture, from a random one of the subfolders, followed by all pictures in random order."""
+        folder = self._folders[int(rng.integers(len(self._folders)))]
+        return [folder[int(rng.integers(len(folder)))], *(self.paths[index] for index in rng.permutation(len(self.paths)))]
 
     def variation(self, number: int) -> Tensor:
         """Make variation `number`, (3, 256, 256) in [0, 1]. Raises TrainingError if no picture of the folder can be used.
@@ -42,8 +52,8 @@ class StylePictures:
         A picture that cannot be read, is of one colour or is a strip is replaced by the next one of a random order.
         """
         rng = np.random.default_rng((self.seed, number, 2))
-        for index in rng.permutation(len(self.paths)).tolist():
-            picture = try_read_picture(self.paths[index])
+        for path in self.order(rng):
+            picture = try_read_picture(path)
             if picture is None or max(picture.shape[:2]) > MAX_ASPECT * min(picture.shape[:2]):
                 continue
             varied = _varied(picture, rng)
