@@ -69,10 +69,14 @@ class StyleHeader:
 class PredictedStyle(StyleHeader):
     """A style that was predicted from a picture, for one body; `path` is the picture. It takes the place of a style file."""
 
-    name: str
+    style_name: str
     """The stem of the picture's path, or the path if another style has that name."""
     rows: FloatArray = field(compare=False, repr=False)
     """(2, K) fp32."""
+
+    @property
+    def name(self) -> str:
+        return self.style_name
 
 
 def check_name(name: str) -> None:
