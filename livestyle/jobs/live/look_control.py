@@ -1,10 +1,14 @@
 """Change the look while frames are painted."""
 
 from dataclasses import replace
+from fractions import Fraction
 
+from livestyle.frame import FloatArray
 from livestyle.look import Look
 from livestyle.streaming.looks import SwitchedLook
 from livestyle.stylizer import Stylizer
+
+REFINED_FADE_SECONDS = Fraction(1)
 
 
 class LookControl(SwitchedLook):
@@ -18,10 +22,18 @@ class LookControl(SwitchedLook):
         super().__init__(look)
         self.styles = styles
         self._stylizer = stylizer
+        self._refined: dict[str, FloatArray] = {}  # style -> rows that replace its own
 
     def select(self, style: str) -> None:
         """Change the style, and keep strength and colours. Raises StyleError if its file is gone or broken."""
-        self.look = self._stylizer.look(style, strength=self.look.strength, keep_colors=self.look.keep_colors)
+        look = self._stylizer.look(style, strength=self.look.strength, keep_colors=self.look.keep_colors)
+        self.look = replace(look, rows=self._refined.get(style, look.rows))
+
+    def refine(self, style: str, rows: FloatArray) -> None:
+        """Replace the rows, (2, K), of a style from now on. If it is shown, crossfade to the new rows."""
+        self._refined[style] = rows
+        if self.look.name == style:
+            self.fade_to(replace(self.look, rows=rows), REFINED_FADE_SECONDS)
 
     def step(self, steps: int) -> None:
         """Select the style that is `steps` places after the current one, wrapping around at the ends; -1 is the previous one.
