@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from livestyle.frame import FloatArray
 from livestyle.machine import cores
 
 CONF = Path("minute.yml")
-NICENESS = 10  # a process gets a tenth of the share of one of niceness 0
 AVERAGED_STEPS = 10
 """A step may change the rows by 5 %, in varying directions; the moving average changes by a tenth of that, and its loss falls."""
 
@@ -56,14 +54,13 @@ def refine(settings: dict[str, object], rows: FloatArray) -> Iterator[tuple[floa
         losses = training_step(setup, setup.painter, batch[0], first_crop, factor)
         if not math.isfinite(float(losses["total"].detach())):
             raise TrainingError(f"the losses are no longer finite at step {done + 1}")
-        mean = mean + (trained[0].detach().numpy() - mean) / AVERAGED_STEPS
+        mean = mean + (trained[0].detach().numpy() - mean) / np.float32(AVERAGED_STEPS)
         yield (done + 1) / setup.total_steps, mean
 
 
 def main() -> int:
     """Run the program that the module's docstring describes. Returns the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all of its processes; the parent decides when to end
-    _lower_priority()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all of its processes; the parent handles it
     records = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what libraries print must not get among the records
     try:
@@ -79,20 +76,6 @@ def main() -> int:
         print(printable(str(error) if isinstance(error, TrainingError) else repr(error)), file=sys.stderr)
         return 1
     return 0
-
-
-def _lower_priority() -> None:
-    """Give the CPU to other processes first.
-
-    The parent must not start this process in a session of its own: Linux (autogroup) compares niceness within a session only.
-    """
-    if sys.platform == "win32":
-        import psutil
-
-        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
-    else:
-        with suppress(OSError):
-            os.nice(NICENESS)
 
 
 def _limit_threads() -> None:

@@ -1,23 +1,23 @@
 """Refined styles: the training in a process of its own, its rows in a live run, and the file that they are saved to."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from clock import Clock
 
 from livestyle.errors import InputError, TrainingError
-from livestyle.frame import Frame
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.loop import LiveLoop
-from livestyle.jobs.live.refined_style import PICTURE_HASH, RefinedStyle
-from livestyle.jobs.live.refinement import Refinement
+from livestyle.jobs.live.refined_style import RefinedStyle
+from livestyle.jobs.live.refinement import lower_priority
 from livestyle.pictures.writing import write_picture
 from livestyle.sinks.window import NoWindow
 from livestyle.sources.demo import DemoScene
@@ -32,6 +32,12 @@ from livestyle.train.refine import refine
 PATIENCE_SECONDS = 300  # a longer wait counts as a hang; the process has low priority
 TINY = {"content": "drawn:scenes", "image_size": 32, "batch_size": 1, "steps": 3, "loss_model": "random"}
 ENDLESS = TINY | {"steps": 10**6}
+
+
+@pytest.fixture(autouse=True)
+def normal_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, a training at low priority would take minutes."""
+    monkeypatch.setattr("livestyle.jobs.live.refinement.lower_priority", lambda pid: None)
 
 
 @pytest.fixture
@@ -116,6 +122,18 @@ def test_training_process_reports_an_error_in_one_line() -> None:
     assert done.stdout == b""
     assert done.stderr.startswith(b"JSONDecodeError(")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_lower_priority_gives_a_process_only_idle_time() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    usual = psutil.Process(process.pid).nice()
+    lower_priority(process.pid)
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+    else:
+        assert psutil.Process(process.pid).nice() != usual
+    process.communicate(b"\n")
+    lower_priority(process.pid)  # it has ended
 
 
 # the live run
