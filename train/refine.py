@@ -51,7 +51,7 @@ def refine(settings: dict[str, object], rows: FloatArray) -> Iterator[tuple[floa
     mean = rows
     for done, (first_crop, batch) in enumerate(zip(setup.batch_starts, setup.load_batches(workers=0), strict=True)):
         factor = learning_rate_factor(config, done / setup.total_steps)
-        losses = training_step(setup, setup.painter, batch[0], first_crop, factor)
+        losses = training_step(setup, setup.painter, batch, first_crop, factor)
         if not math.isfinite(float(losses["total"].detach())):
             raise TrainingError(f"the losses are no longer finite at step {done + 1}")
         mean = mean + (trained[0].detach().numpy() - mean) / np.float32(AVERAGED_STEPS)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,16 +15,22 @@ import psutil
 import pytest
 from clock import Clock
 
-from livestyle.errors import InputError, TrainingError
+from livestyle.errors import InputError, StyleError, TrainingError
+from livestyle.frame import Frame
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.loop import LiveLoop
 from livestyle.jobs.live.refined_style import RefinedStyle
-from livestyle.jobs.live.refinement import lower_priority
+from livestyle.jobs.live.refinement import Progress, lower_priority
+from livestyle.jobs.live.session import LiveJob, LiveSession
+from livestyle.networks import ARCHITECTURES
 from livestyle.pictures.writing import write_picture
+from livestyle.prediction.predictor import tensor_shapes
+from livestyle.sinks.overlay import Overlay
 from livestyle.sinks.window import NoWindow
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Paced, Pausable
-from livestyle.style_files.file_format import load_rows, read_header
+from livestyle.style_files.description import training_settings
+from livestyle.style_files.file_format import FORMAT, load_rows, read_header, write_safetensors
 from livestyle.style_files.gallery import Gallery
 from livestyle.style_files.thumbnail import load_thumbnail
 from livestyle.stylizer import Stylizer
@@ -48,8 +56,17 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def stylizer(style_folder: Path) -> Iterator[Stylizer]:
-    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder])) as stylizer:
+def stylizer(style_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stylizer]:
+    """A stylizer with the untrained styles, and an untrained predictor for the body of ash and birch."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    header = read_header(style_folder / "ash.lite.safetensors")
+    rng = np.random.default_rng(0)
+    shapes = tensor_shapes(ARCHITECTURES["lite"].row_length)
+    tensors = {name: (rng.normal(size=shape) * 0.01).astype(np.float32) for name, shape in shapes.items()}
+    tensors["scale"] = np.ones_like(tensors["scale"])
+    metadata = {"format": FORMAT, "architecture": "lite", "body": header.body_hash}
+    write_safetensors(tmp_path / "predictor/trees.lite-predictor.safetensors", tensors, metadata)
+    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder, tmp_path / "predictor"])) as stylizer:
         yield stylizer
 
 
@@ -139,19 +156,61 @@ def test_lower_priority_gives_a_process_only_idle_time() -> None:
 # the live run
 
 
-def test_refined_rows_are_shown_and_saved(show: Show, style: RefinedStyle) -> None:
-    show.loop.refine(style, TINY)
-    shares: set[float | None] = set()
-    show.see_until(lambda: shares.add(show.loop.controls.refined_share) or show.loop.refined)
-    assert 1.0 in shares
-    assert show.printed == []
-    show.see()
-    assert show.screen.overlay.message == "refined; saved as my painting"
-    header = read_header(style.path)
+class Screen(NoWindow):
+    """Presses n when the training has begun, and closes when it has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.titles: list[str] = []
+        self.overlays: list[Overlay] = []
+
+    @property
+    def is_open(self) -> bool:  # type: ignore[override]
+        return not self.overlays or not self.overlays[-1].message.startswith("refined")
+
+    def write(self, frame: Frame) -> None:
+        self.overlays.append(self.overlay)
+        self.titles += [self.title] if self.title not in self.titles else []
+
+    def key(self) -> str:
+        return "n" if len(self.titles) == 2 else ""  # after "loading" and the picture
+
+
+def test_session_shows_and_saves_refined_rows(stylizer: Stylizer, picture: Path, user_data: Path) -> None:
+    job = LiveJob("demo", picture, (None, 36), refine=TINY)
+    predicted = stylizer.look(picture)
+    screen = Screen()
+    result = LiveSession(job, screen).run(lambda: nullcontext(stylizer))
+    assert result.errors == ()
+    assert result.refined == user_data / "my painting.lite.safetensors"
+    assert result.notes[-1] == f"my painting is refined; its style is my painting ({result.refined})"
+    assert screen.titles == ["livestyle: loading", "livestyle: my painting", "livestyle: ash"]
+    assert any("refining" in overlay.status for overlay in screen.overlays)
+    assert screen.overlays[-1].message == "refined; saved as my painting"
+    header = read_header(result.refined)
+    assert 0 < np.abs(load_rows(header) - predicted.rows).max() < 0.1
+    assert training_settings(header)["refined"] == 1
+
+
+def test_only_the_style_of_a_picture_can_be_refined(stylizer: Stylizer, picture: Path) -> None:
+    for style in ("ash", {"ash": 0.5, str(picture): 0.5}):
+        with pytest.raises(StyleError, match="not a picture"):
+            LiveSession(LiveJob("demo", style, (None, 36), refine=TINY), NoWindow()).run(lambda: nullcontext(stylizer))
+
+
+def test_refined_rows_are_shown_with_a_crossfade_and_saved_at_the_end(show: Show, style: RefinedStyle) -> None:
+    show.loop.refine(style, ENDLESS)
     show.see(12)  # the crossfade takes 1 s
-    assert np.array_equal(load_rows(header), show.looks.at(Fraction(1000)).rows)
-    assert not np.array_equal(load_rows(header), style.look.rows)
-    assert show.loop.notes == [f"ash is refined; its style is my painting ({style.path})"]
+    rows = style.look.rows + 1
+    show.loop._refinement.newest = Progress(0.5, rows)  # as if it had been received
+    show.looks.refine(replace(style.look, rows=rows))
+    time = Fraction(100)
+    shown = [show.looks.at(time + Fraction(tenth, 10)).rows[0, 0] - style.look.rows[0, 0] for tenth in range(12)]
+    assert shown == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1], abs=1e-5)
+    show.loop.close()
+    header = read_header(style.path)
+    assert np.array_equal(load_rows(header), rows)
+    assert training_settings(header)["refined"] == 0.5
 
 
 def test_quitting_ends_the_training_and_saves_what_was_shown(show: Show, style: RefinedStyle) -> None:
@@ -192,11 +251,11 @@ def test_process_that_cannot_start_is_reported(show: Show, style: RefinedStyle, 
     show.see()
 
 
-def test_style_that_is_not_shown_is_refined_too(show: Show) -> None:
+def test_style_that_is_not_shown_is_refined_too(show: Show, stylizer: Stylizer) -> None:
     rows = show.looks.look.rows + 1
     show.looks.select("birch")
     birch = show.looks.look
-    show.looks.refine("ash", rows)
+    show.looks.refine(replace(stylizer.look("ash"), rows=rows))
     assert show.looks.look is birch
     show.looks.add_strength(-0.2)
     show.looks.select("ash")

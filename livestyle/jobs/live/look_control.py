@@ -3,7 +3,6 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from livestyle.frame import FloatArray
 from livestyle.look import Look
 from livestyle.streaming.looks import SwitchedLook
 from livestyle.stylizer import Stylizer
@@ -22,18 +21,18 @@ class LookControl(SwitchedLook):
         super().__init__(look)
         self.styles = styles
         self._stylizer = stylizer
-        self._refined: dict[str, FloatArray] = {}  # style -> rows that replace its own
+        self._refined: dict[str, Look] = {}  # by name
 
     def select(self, style: str) -> None:
         """Change the style, and keep strength and colours. Raises StyleError if its file is gone or broken."""
-        look = self._stylizer.look(style, strength=self.look.strength, keep_colors=self.look.keep_colors)
-        self.look = replace(look, rows=self._refined.get(style, look.rows))
+        look = self._refined.get(style) or self._stylizer.look(style)
+        self.look = replace(look, strength=self.look.strength, keep_colors=self.look.keep_colors)
 
-    def refine(self, style: str, rows: FloatArray) -> None:
-        """Replace the rows, (2, K), of a style from now on. If it is shown, crossfade to the new rows."""
-        self._refined[style] = rows
-        if self.look.name == style:
-            self.fade_to(replace(self.look, rows=rows), REFINED_FADE_SECONDS)
+    def refine(self, look: Look) -> None:
+        """From now on, use this look's rows for the style of its name. If that style is shown, crossfade to them."""
+        self._refined[look.name] = look
+        if self.look.name == look.name:
+            self.fade_to(replace(self.look, rows=look.rows), REFINED_FADE_SECONDS)
 
     def step(self, steps: int) -> None:
         """Select the style that is `steps` places after the current one, wrapping around at the ends; -1 is the previous one.

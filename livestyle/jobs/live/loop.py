@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,7 +101,7 @@ class LiveLoop:
 
         settings: conf file keys for the training, which replace those of the style.
         """
-        self._looks.refine(style.look.name, style.look.rows)
+        self._looks.refine(style.look)
         if style.is_complete:
             self.notes.append(f"{style.look.name} is refined already; its style is {style.name} ({style.path})")
             return
@@ -124,7 +125,7 @@ class LiveLoop:
             self.controls.fail(error)
         else:
             if progress is not None:
-                self._looks.refine(self._refinement.style.look.name, progress.rows)
+                self._looks.refine(replace(self._refinement.style.look, rows=progress.rows))
                 self.controls.refined_share = progress.share
 
     def end_refinement(self) -> None:

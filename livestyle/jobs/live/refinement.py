@@ -94,8 +94,8 @@ def lower_priority(pid: int) -> None:
     """Let a process use only the time that others leave. Call it before the process starts threads.
 
     On Linux niceness is not enough: a process that runs, however nice, delays one that wakes up by up to 3 ms. The threads that
-    paint wait for each other between layers, many times per frame; with niceness 10 the frame rate fell by a quarter. A process of
-    the policy SCHED_IDLE is interrupted at once.
+    paint wait for each other between layers, many times per frame; with niceness 10 the frame rate fell by a quarter. A process
+    of the policy SCHED_IDLE is interrupted at once.
     """
     with suppress(OSError, psutil.Error):  # it has ended already, or is not permitted
         if sys.platform == "linux":

@@ -19,22 +19,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
-from livestyle.errors import DeviceError, OutputError, StyleError, hide_passwords
+from livestyle.errors import DeviceError, OutputError, hide_passwords
 from livestyle.interrupt import ctrl_c_noted
 from livestyle.jobs.live.controls import QUIT_KEYS
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
-from livestyle.jobs.live.refined_style import RefinedStyle
+from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
 from livestyle.jobs.live.source import open_live_source, refuse_source
 from livestyle.look import Look
-from livestyle.pictures.formats import READ_SUFFIXES
 from livestyle.sinks.overlay import Overlay
 from livestyle.size import Size
 from livestyle.sources.live import Mirrored, Pausable
 from livestyle.streaming.channel import Channel
 from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS, LIVE, Pipeline
 from livestyle.streaming.smoothing import smoothing
-from livestyle.style_files.blend import parse_blend
 from livestyle.stylizer import Blend, Stylizer
 
 
@@ -180,7 +178,7 @@ class LiveSession:
             stylizer = resources.enter_context(open_stylizer())
             look = stylizer.look(job.style, strength=job.strength, keep_colors=job.keep_colors)
             styles = stylizer.load_all()
-            refined = None if job.refine is None else RefinedStyle(_picture_of(job.style), look, stylizer.gallery)
+            refined = None if job.refine is None else RefinedStyle(picture_of(stylizer.gallery, job.style), look, stylizer.gallery)
             if refined is not None:
                 look, styles = refined.look, [refined.look.name, *styles]
             width, height = source.info.width, source.info.height
@@ -233,14 +231,6 @@ def _check_record(job: LiveJob) -> None:
     refuse_source(job.camera, job.record)
     if job.record.exists() and not job.overwrite:
         raise OutputError(f"{job.record} exists; to replace it, pass overwrite=True")
-
-
-def _picture_of(style: Blend) -> Path:
-    """The picture that a style is predicted from. Raises StyleError if the style is not a single picture."""
-    name, *others = parse_blend(style)
-    if others or Path(name).suffix.lower() not in READ_SUFFIXES:
-        raise StyleError(f"only the style of a picture can be refined; {style} is none; name a picture as the style")
-    return Path(name).expanduser()
 
 
 @dataclass(frozen=True)
