@@ -43,8 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "sources": {"errors", "frame", "media", "opencv", "timeline"},
     "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "train": {
-        *("errors", "frame", "interrupt", "memory", "networks", "output_file", "pictures", "size", "sources", "streaming"),
-        *("prediction", "style_files"),
+        *("errors", "frame", "interrupt", "machine", "memory", "networks", "output_file", "pictures", "size", "sources"),
+        *("prediction", "streaming", "style_files"),
     },
     "conf": set(),
     "models": set(),
@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "jobs": {
         *("errors", "frame", "interrupt", "look", "opencv", "output_file", "pictures", "sinks", "size", "sources", "streaming"),
-        "stylizer",
+        *("style_files", "stylizer", "train"),  # train: runs in a process of its own
     },
     "__init__": {"errors", "frame", "jobs", "look", "stylizer"},
     "__main__": {"cli", "streaming"},

@@ -92,6 +92,11 @@ def check_name(name: str) -> None:
         )
 
 
+def name_of_picture(picture: Path) -> str:
+    """The name of a style that is made from a picture: that of its file, without characters that a name cannot have."""
+    return re.sub(r"[^\w()+~ -]+", "_", picture.stem).strip("-_ ")[:100].strip() or "style"
+
+
 def body_hash(parameters: Mapping[str, FloatArray]) -> str:
     """SHA-256 of the names and the half-precision values of a body's parameters, in alphabetical order of the names."""
     digest = hashlib.sha256()
