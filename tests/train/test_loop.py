@@ -152,7 +152,7 @@ def test_painter_measures_the_overshoot_of_each_picture(architecture: str, divis
     if architecture == "full":  # a bias would be cancelled by its last norm
         painter.rows[1, 1, -3:] = 20
     else:
-        painter.network.convolutions["out"].bias += 20 * torch.ones(48)
+        painter.network.convolutions["out"].bias += 20
     after = painter(photo, torch.tensor([0, 1]))[1]
     assert after[1].item() == pytest.approx((20 / divisor - 3) ** 2, rel=0.2)
 
@@ -233,8 +233,8 @@ def test_rescaled_weights_paint_the_same(model: str) -> None:
     torch.manual_seed(0)
     network = TransformerNetwork(ARCHITECTURES[model])
     first = network.body()
-    grown = {name: value * np.float32(16) for name, value in first.parameters.items()}
-    grown |= {name: first.parameters[name] for name in first.parameters if name.startswith(("widen", "out")) and model == "lite"}
+    normed = {name for name in first.parameters if name.rpartition(".")[0] in first.architecture.normed}
+    grown = {name: value * np.float32(16 if name in normed else 1) for name, value in first.parameters.items()}
     small = with_rescaled_weights(Body(first.architecture, grown))
     photo = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -253,7 +253,7 @@ def test_fixed_seed_gives_the_same_run() -> None:
     run(model_path="b")
     run(model_path="c", seed=1)
     assert_equal(weights("a", 4), weights("b", 4))
-    assert not torch.equal(weights("a", 4)["network.stem.weight"], weights("c", 4)["network.stem.weight"])
+    assert not torch.equal(weights("a", 4)["network.stem2.weight"], weights("c", 4)["network.stem2.weight"])
     torch.random.set_rng_state(state)
 
 
@@ -627,8 +627,8 @@ def test_rows_may_have_their_own_learning_rate() -> None:
     fast = weights("fast", 1)
     assert (slow[:, 0] - 1).abs().max() < 1e-4
     assert (fast["rows"][:, 0] - 1).abs().max() == pytest.approx(0.1, rel=0.01)
-    stem = weights("models", 1)["network.stem.weight"]
-    assert torch.allclose(fast["network.stem.weight"], stem, atol=1e-5)
+    stem = weights("models", 1)["network.stem2.weight"]
+    assert torch.allclose(fast["network.stem2.weight"], stem, atol=1e-5)
 
 
 def test_training_rows_only_leaves_the_body_unchanged() -> None:
