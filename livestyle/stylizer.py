@@ -88,10 +88,12 @@ class Stylizer:
     def load_all(self) -> list[str]:
         """Load every style of the gallery that has this stylizer's model, so that switching is immediate. Returns their names.
 
+        The last ones are those that were predicted from pictures so far.
+
         For each style that cannot be loaded, a note is added to `gallery.notes`.
         """
         loaded = []
-        for name in self.gallery.names:
+        for name in [*self.gallery.names, *self.gallery.predicted]:
             try:
                 self.look(name)
             except StyleError as error:

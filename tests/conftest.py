@@ -150,8 +150,9 @@ class Result:
 
 @pytest.fixture(autouse=True)
 def user_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder for the user's own styles, which does not exist yet; child processes use it too."""
+    """Folder for the user's own styles, which does not exist yet; child processes use it too. The cache is empty as well."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
     return tmp_path / "user-data/livestyle/models"
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from predictors import painting, write_predictor
 
 from livestyle.pictures.writing import write_picture
+from livestyle.style_files.gallery import Gallery
 
 ROOT = Path(__file__).parent.parent
 ALLOWED: dict[str, set[str]] = {
@@ -41,8 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "sources": {"errors", "frame", "media", "opencv", "timeline"},
     "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "train": {
-        *("errors", "frame", "interrupt", "memory", "networks", "output_file", "pictures", "size", "sources", "streaming"),
-        *("prediction", "style_files"),
+        *("errors", "frame", "interrupt", "machine", "memory", "networks", "output_file", "pictures", "size", "sources"),
+        *("prediction", "streaming", "style_files"),
     },
     "conf": set(),
     "models": set(),
@@ -52,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "jobs": {
         *("errors", "frame", "interrupt", "look", "opencv", "output_file", "pictures", "sinks", "size", "sources", "streaming"),
-        "stylizer",
+        *("style_files", "stylizer", "train"),  # train: runs in a process of its own
     },
     "__init__": {"errors", "frame", "jobs", "look", "stylizer"},
     "__main__": {"cli", "streaming"},
@@ -202,9 +204,12 @@ def test_openvino_paints_without_torch(tmp_path: Path) -> None:
     """Run all commands that paint, with torch hidden."""
     pytest.importorskip("openvino")
     write_picture(tmp_path / "photo.png", np.full((24, 32, 3), 90, np.uint8))
+    write_picture(tmp_path / "painting.png", painting())
+    write_predictor(tmp_path / "models/seven.lite-predictor.safetensors", Gallery().models("wave")["lite"])
     commands = [
         ["image", "photo.png", "-o", "painted.png"],
         ["image", "photo.png", "-o", "painted.png", "-y", "--strength", ".5", "--device", "openvino"],
+        ["image", "photo.png", "-o", "painted.png", "-y", "--style", "painting.png:.5,wave:.5"],
         ["image", "photo.png", "-o", "sheet.jpg", "--all-styles", "--device", "openvino"],
         ["webcam", "--camera", "demo", "--size", "64x36", "--seconds", ".2", "--record", "live.mp4", "--device", "openvino"],
         ["video", "live.mp4", "painted.mp4", "--device", "openvino", "--smooth", ".5"],

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from predictors import copy_with_predictors, painting, write_predictor
 
 import livestyle
 from livestyle import errors
 from livestyle.errors import DeviceError, LivestyleError, StyleError
 from livestyle.frame import Frame, Image
+from livestyle.pictures.writing import write_picture
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import MANY_FRAMES, Stylizer
 
@@ -153,6 +155,54 @@ def test_load_all_skips_unusable_styles_with_a_note(style_folder: Path, tmp_path
         assert stylizer.load_all() == ["coal"]
     assert len(gallery.notes) == 1
     assert "birch.lite.safetensors needs a body" in gallery.notes[0]
+
+
+@pytest.fixture
+def predicting(style_folder: Path, tmp_path: Path) -> Iterator[Stylizer]:
+    """A stylizer for the pictures tmp_path/sea.png and tmp_path/more/sea.png; coal's body has no predictor."""
+    folder = copy_with_predictors(style_folder, tmp_path / "styles")
+    write_picture(tmp_path / "sea.png", painting())
+    (tmp_path / "more").mkdir()
+    write_picture(tmp_path / "more/sea.png", painting(1))
+    with Stylizer(tmp_path / "sea.png", device="cpu", gallery=Gallery([folder])) as opened:
+        yield opened
+
+
+def test_picture_is_a_style(predicting: Stylizer, tmp_path: Path, photo: Image) -> None:
+    assert (predicting.default_look.name, predicting.model) == ("sea", "lite")
+    other = predicting.look(str(tmp_path / "more/sea.png"))
+    assert not np.array_equal(predicting(photo), predicting(photo, other))
+    assert predicting.load_all() == ["ash", "birch", "coal", "sea", str(tmp_path / "more/sea.png")]
+    assert predicting.look("sea") == predicting.default_look  # by name
+    assert predicting.look(str(tmp_path / "more/sea.png")) == other
+
+
+def test_pictures_are_blended_with_styles_of_the_same_body(predicting: Stylizer, tmp_path: Path) -> None:
+    path = tmp_path / "sea.png"
+    blend = predicting.look(f"{path}:1,birch:3")
+    parts = 0.25 * predicting.look(path).rows + 0.75 * predicting.look("birch").rows
+    assert np.allclose(blend.rows, parts, atol=1e-5)
+    assert blend.name == "sea:0.25,birch:0.75"
+    assert predicting.look({str(path): 1, "birch": 3}) == blend
+    with pytest.raises(StyleError, match="and coal cannot be blended: their bodies differ"):
+        predicting.look(f"{path}:.5,coal:.5")
+
+
+def test_blend_with_a_picture_uses_the_body_of_the_style(style_folder: Path, tmp_path: Path) -> None:
+    """Both lite bodies have predictors; a picture alone is painted with the first one."""
+    folder = copy_with_predictors(style_folder, tmp_path / "styles")
+    write_predictor(folder / "z.lite-predictor.safetensors", Gallery([folder]).models("coal")["lite"])
+    write_picture(tmp_path / "sea.png", painting())
+    gallery = Gallery([folder])
+    with Stylizer(tmp_path / "sea.png", "lite", "cpu", gallery=gallery) as stylizer:
+        assert stylizer.default_look.body == stylizer.look("ash").body != stylizer.look("coal").body
+        assert stylizer.look(f"{tmp_path / 'sea.png'},coal").body == stylizer.look("coal").body
+
+
+def test_a_picture_that_changed_is_read_again(predicting: Stylizer, tmp_path: Path) -> None:
+    write_picture(tmp_path / "sea.png", painting(1))
+    assert predicting.look(tmp_path / "sea.png") == predicting.look(tmp_path / "more/sea.png")
+    assert predicting.look(tmp_path / "sea.png") != predicting.default_look
 
 
 def test_strength_goes_from_photo_to_painting(stylizer: Stylizer, photo: Image) -> None:

@@ -76,17 +76,21 @@ class Setup:
         """The index of the named style that a crop is painted in, or None if its rows are predicted."""
         return style_of_crop(number, self.config, self.total_crops)
 
-    def load_batches(self) -> "DataLoader[Item]":
-        """Load this process's batches in order."""
-        on_cpu = self.device.type == "cpu"
+    def load_batches(self, workers: int | None = None) -> "DataLoader[Item]":
+        """Load this process's batches in order.
+
+        workers: the number of processes that read the content; 0 for none besides this one; None for the device's default.
+        """
+        if workers is None:
+            workers = 1 if self.device.type == "cpu" else min(8, os.cpu_count() or 1)
         items = TrainingItems(self.crops, self.style_pictures, self.style_of_crop)
         return DataLoader(
             items,
             batch_sampler=Batches(self.batch_starts, self.config.batch_size),
             collate_fn=collate,
-            num_workers=1 if on_cpu else min(8, os.cpu_count() or 1),
+            num_workers=workers,
             worker_init_fn=init_worker,
-            timeout=BATCH_TIMEOUT_SECONDS,
+            timeout=BATCH_TIMEOUT_SECONDS if workers else 0,
             pin_memory=self.device.type == "cuda",
         )
 

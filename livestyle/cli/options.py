@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from livestyle.errors import LivestyleError, OutputError, TooLargeError, printable
 from livestyle.networks import ARCHITECTURES
@@ -82,11 +83,12 @@ def _seconds(text: str) -> Fraction | None:
     return sum((Fraction(part) * size for part, size in zip(parts.groups(), UNITS.values(), strict=True) if part), Fraction(0))
 
 
-def complete_style(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Names of styles, for shell completion."""
+def complete_style(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of styles, for shell completion; files if no name fits."""
     from livestyle.style_files.gallery import Gallery
 
-    return [name for name in Gallery().names if name.startswith(incomplete)]
+    names = [CompletionItem(name) for name in Gallery().names if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
 
 
 def combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -106,7 +108,7 @@ style_option = click.option(
     default="wave",
     show_default=True,
     shell_complete=complete_style,
-    help="Name or file of a style, or a blend: wave:.7,udnie:.3. `livestyle styles` lists them.",
+    help="Name or file of a style, a picture of a painting, or a blend: wave:.7,painting.jpg:.3. `livestyle styles` lists them.",
 )
 look_options = combine_options(
     click.option(

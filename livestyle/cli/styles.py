@@ -79,7 +79,7 @@ def styles(context: click.Context, as_json: bool, debug: bool) -> None:
 def show(style: str, output: Path | None, overwrite: bool | None, as_json: bool, debug: bool) -> None:
     """Show the details of a style.
 
-    Networks, files, picture, licence, and how it was trained. STYLE is a name or a file.
+    Networks, files, picture, licence, and how it was trained. STYLE is a name, a style file, or a picture of a painting.
     """
     from livestyle.style_files.description import describe_file
     from livestyle.style_files.gallery import Gallery
@@ -177,7 +177,8 @@ def remove(style: str, yes: bool, as_json: bool, debug: bool) -> None:
 def export(style: str, output: str | None, model: str, overwrite: bool | None, as_json: bool, debug: bool) -> None:
     """Write a style to a single file, for sharing or backup.
 
-    STYLE is a name or a file. The file includes the body and needs no other file.
+    STYLE is a name, a style file, or a picture of a painting, whose style is predicted. The file includes the body and
+    needs no other file.
     """
     from livestyle.style_files.file_format import STYLE_SUFFIX, check_name
     from livestyle.style_files.gallery import Gallery
@@ -187,7 +188,7 @@ def export(style: str, output: str | None, model: str, overwrite: bool | None, a
     header = choose_file(gallery, style, None if model == "auto" else model)
     target = Path(os.path.expanduser(output or ""))  # noqa: PTH111 (Path.expanduser raises if there is no such user)
     if target.is_dir() or (output or "").endswith("/"):
-        target = target / f"{header.name}.{header.architecture}{STYLE_SUFFIX}"
+        target = target / f"{header.path.name.split('.')[0]}.{header.architecture}{STYLE_SUFFIX}"
     if target.suffix != STYLE_SUFFIX:
         raise OutputError(f"cannot write {target}: the name of a style file ends in {STYLE_SUFFIX}")
     check_name(target.name.split(".")[0])  # the style's name in the new file

@@ -1,6 +1,5 @@
 """The command `livestyle train`."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -184,9 +183,11 @@ def styles_from_pictures(pictures: tuple[Path, ...], name: str | None) -> dict[s
 
     Raises UsageError or TrainingError for invalid pictures or names.
     """
+    from livestyle.style_files.file_format import name_of_picture
+
     if name is not None and len(pictures) > 1:
         raise click.UsageError("--name is for one picture; without it, each style has the name of its picture")
-    names = [name or re.sub(r"[^\w()+~ -]+", "_", picture.stem).strip("-_ ") or "style" for picture in pictures]
+    names = [name or name_of_picture(picture) for picture in pictures]
     for given, picture in zip(names, pictures, strict=True):
         if names.count(given) > 1:
             raise TrainingError(f"several pictures would have the name {given}; rename {picture}")

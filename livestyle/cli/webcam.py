@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    examples=["livestyle webcam --style scream --mirror", "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4"],
+    examples=[
+        "livestyle webcam --style scream --mirror",
+        "livestyle webcam --style painting.jpg --refine",
+        "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4",
+    ],
 )
 @click.option("--camera", default="0", show_default=True, help="Camera index or device, URL, video file, or `demo`.")
 @click.option("--list-cameras", is_flag=True, help="List the connected cameras and exit.")
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 @style_option
 @look_options
 @smooth_option
+@click.option("--refine", is_flag=True, help="Train the style of a picture while it is shown; see below.")
 @overwrite_options
 @report_options
 def webcam(
@@ -61,6 +66,7 @@ def webcam(
     strength: float,
     keep_colors: bool,
     smooth: float,
+    refine: bool,
     overwrite: bool | None,
     as_json: bool,
     quiet: bool,
@@ -71,6 +77,9 @@ def webcam(
     Keys: 1-9 select a style, n and p the next and the previous one, + and - change the strength, c the colours,
     space pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line,
     h help, q or Esc quits.
+
+    --style painting.jpg --refine: the style of a picture is shown at once, trained in the background at low priority, and shown
+    as it gets better. At the end it is saved with your own styles; the next run continues with it.
     """
     # before anything that imports av: on Linux the window hangs if av is imported before cv2
     from livestyle.sinks.window import NoWindow, Window
@@ -106,6 +115,7 @@ def webcam(
         strength=strength,
         keep_colors=keep_colors,
         smooth=smooth,
+        refine={} if refine else None,
         seconds=seconds,
         record=record,
         overwrite=may_replace,
@@ -150,6 +160,7 @@ def _summary(result: "LiveResult") -> dict[str, Any]:
     return (
         vars(result)
         | {name: [str(path) for path in group] for name, group in paths.items()}
+        | {"refined": None if result.refined is None else str(result.refined)}
         | {"notes": list(result.notes), "damage": list(result.damage)}
         | {"errors": [one_line(error) for error in result.errors]}
     )

@@ -7,8 +7,8 @@ from livestyle.networks.ops import Ops, X, residual_block
 def forward(ops: Ops[X], photo: X) -> X:
     """Network of Johnson et al., "Perceptual Losses for Real-Time Style Transfer", 2016 (supplementary material).
 
-    Differences: instance norm (Ulyanov et al. 2016) after every convolution, including the last one; nearest-neighbour
-    upsampling and a convolution instead of each transposed convolution.
+    Differences: instance norm (Ulyanov et al. 2016) after every convolution, including the last one; bilinear upsampling and a
+    convolution instead of each transposed convolution; a blur before each strided convolution, against aliasing.
     """
     h, w = ops.size(photo)
     m = 10  # margin: reflected here and cropped at the end, so that the borders are painted like the inside

@@ -1,10 +1,12 @@
-"""GPU backend with fused kernels: norm, ReLU, upsampling, addition and padding between two convolutions run in one pass.
+"""GPU backend with fused kernels: norm, ReLU, blur or upsampling, addition and padding run in one pass over memory.
 
 Eager PyTorch reads and writes the feature map once for each of these operations. Here a convolution's output is read once for
-the norm's statistics, and once more to write the padded input of the next convolution.
+the norm's statistics, and once more to write the padded input of the next convolution. Neighbouring pixels that a blur or an
+upsampling needs are normalised again for each output pixel; their values come from the cache.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -70,9 +72,12 @@ def norm_factors(means, squares, rows, factors, shifts, first, length, row_step,
 
 @triton.jit
 def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim, channels: tl.constexpr, padded: tl.constexpr,
-           has_norm: tl.constexpr, has_relu: tl.constexpr, upsamples: tl.constexpr, adds: tl.constexpr,
-           reflects: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
-    """Normalise x, apply ReLU, upsample by 2, add another map, and write the padded result. Each program writes part of a row."""
+                  has_norm: tl.constexpr, has_relu: tl.constexpr, blurs: tl.constexpr, upsamples: tl.constexpr,
+                  adds: tl.constexpr, reflects: tl.constexpr, tile_pixels: tl.constexpr):  # fmt: skip
+    """Normalise x, apply ReLU, blur or upsample it, add another map, and write the padded result.
+
+    Each program writes part of a row.
+    """
     out_row, out_height, picture = tl.program_id(1), tl.num_programs(1), tl.program_id(2)
     out_column, channel = tl.program_id(0) * tile_pixels + tl.arange(0, tile_pixels), tl.arange(0, padded)
     mask = (out_column < out_width)[:, None] & (channel < channels)[None]
@@ -83,26 +88,41 @@ def apply_pending(x, factors, shifts, other, out, height, width, out_width, rim,
     else:
         row = tl.minimum(tl.maximum(row, 0), out_height - 2 * rim - 1)
         column = tl.minimum(tl.maximum(column, 0), out_width - 2 * rim - 1)
-    if upsamples:
-        row, column = row // 2, column // 2
-    source = x + (picture.to(tl.int64) * height + row) * width * channels
-    values = tl.load(source + (column * channels)[:, None] + channel[None], mask, 0.0).to(tl.float32)
     if has_norm:
         factor = tl.load(factors + picture * channels + channel, channel < channels, 0.0)
         shift = tl.load(shifts + picture * channels + channel, channel < channels, 0.0)
-        values = values * factor[None] + shift[None]
-    if has_relu:
-        values = tl.maximum(values, 0.0)
+    taps: tl.constexpr = 3 if blurs else (2 if upsamples else 1)  # input pixels per output pixel, in each direction
+    total = tl.zeros([tile_pixels, padded], tl.float32)
+    for i in tl.static_range(taps):
+        for j in tl.static_range(taps):
+            weight: tl.constexpr = 1.0
+            source_row, source_column = row, column
+            if blurs:
+                weight = (0.5 if i == 1 else 0.25) * (0.5 if j == 1 else 0.25)
+                source_row, source_column = row + (i - 1), column + (j - 1)
+            if upsamples:  # 3/4 of the nearest pixel; 1/4 of the one before it for even pixels, else of the one after it
+                weight = (0.25 if i == 1 else 0.75) * (0.25 if j == 1 else 0.75)
+                source_row = row // 2 + i * (2 * (row % 2) - 1)
+                source_column = column // 2 + j * (2 * (column % 2) - 1)
+            source_row = tl.minimum(tl.maximum(source_row, 0), height - 1)
+            source_column = tl.minimum(tl.maximum(source_column, 0), width - 1)
+            source = x + (picture.to(tl.int64) * height + source_row) * width * channels
+            values = tl.load(source + (source_column * channels)[:, None] + channel[None], mask, 0.0).to(tl.float32)
+            if has_norm:
+                values = values * factor[None] + shift[None]
+            if has_relu:
+                values = tl.maximum(values, 0.0)
+            total += values * weight
     offsets = (picture.to(tl.int64) * out_height + out_row) * out_width * channels
     offsets += (out_column * channels)[:, None] + channel[None]
     if adds:
-        values += tl.load(other + offsets, mask, 0.0).to(tl.float32)
-    tl.store(out + offsets, values.to(out.dtype.element_ty), mask)
+        total += tl.load(other + offsets, mask, 0.0).to(tl.float32)
+    tl.store(out + offsets, total.to(out.dtype.element_ty), mask)
 
 
 @dataclass(frozen=True)
 class PendingMap:
-    """A convolution's output, and the operations that are yet to be applied to it: norm, ReLU and upsampling, in this order."""
+    """A convolution's output, and the operations still to be applied: norm, ReLU, and a blur or an upsampling, in this order."""
 
     raw: Tensor
     """The convolution's output, (N, C, H, W), channels-last."""
@@ -110,16 +130,22 @@ class PendingMap:
     """Factors of the norm, (N, C) fp32, as are the shifts. None if no norm is pending."""
     shifts: Tensor | None = None
     relu: bool = False
-    doubled: bool = False
+    filter: Literal["blur", "upsample"] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
-        times = 2 if self.doubled else 1
+        times = 2 if self.filter == "upsample" else 1
         return times * self.raw.shape[2], times * self.raw.shape[3]
 
     @property
     def is_plain(self) -> bool:
-        return self.factors is None and not self.relu and not self.doubled
+        """Whether no operation is pending."""
+        return self.factors is None and not self.relu and self.filter is None
+
+    @property
+    def unfiltered(self) -> "PendingMap":
+        """The map with a pending blur or upsampling applied, as other pending operations would come before it."""
+        return self if self.filter is None else PendingMap(self.written())
 
     def written(self, rim: int = 0, border: Border = "none", plus: Tensor | None = None) -> Tensor:
         """Apply all pending operations, add another map of the resulting size, and pad by `rim` on every side."""
@@ -132,7 +158,8 @@ class PendingMap:
         pixels = BLOCK // padded
         apply_pending[(triton.cdiv(out_width, pixels), out_height, n)](
             self.raw, self.factors, self.shifts, plus, out, height, width, out_width, rim, channels, padded,
-            self.factors is not None, self.relu, self.doubled, plus is not None, border == "reflect", pixels,
+            self.factors is not None, self.relu, self.filter == "blur", self.filter == "upsample", plus is not None,
+            border == "reflect", pixels,
         )  # fmt: skip
         return out
 
@@ -176,13 +203,18 @@ class FusedOps:
         return PendingMap(x.raw, factors, shifts)
 
     def relu(self, x: PendingMap) -> PendingMap:
-        return replace(x, relu=True)
+        return replace(x.unfiltered, relu=True)
+
+    def blur(self, x: PendingMap) -> PendingMap:
+        return replace(x.unfiltered, filter="blur")
 
     def upsample(self, x: PendingMap) -> PendingMap:
-        return replace(PendingMap(x.written()) if x.doubled else x, doubled=True)
+        return replace(x.unfiltered, filter="upsample")
 
     def add(self, x: PendingMap, y: PendingMap) -> PendingMap:
-        return PendingMap(x.written(plus=y.raw if y.is_plain else y.written()))
+        if x.is_plain:  # then the operations pending on y and the addition are one pass
+            x, y = y, x
+        return PendingMap(x.written(plus=self._plain(y)))
 
     def _plain(self, x: PendingMap) -> Tensor:
         """Apply all pending operations: (N, C, H, W)."""

@@ -31,14 +31,49 @@ class ConstantLook:
 
 
 class SwitchedLook:
-    """The look that was set last, whatever the time: for interactive control."""
+    """The look that was set last, whatever the time: for interactive control. Any thread may set it.
+
+    Setting `look` is a cut: the new look is used from the next painted frame on. `fade_to` crossfades to the new look instead.
+    """
 
     def __init__(self, look: Look) -> None:
-        self.look = look
-        """The current look. Any thread may set it; it is used from the next painted frame on."""
+        self._fade = _Fade(look, look, Fraction(0))
+        self._shown = look  # what `at` returned last
+
+    @property
+    def look(self) -> Look:
+        """The look that was set last. During a crossfade, the look at its end."""
+        return self._fade.end
+
+    @look.setter
+    def look(self, look: Look) -> None:
+        self._fade = _Fade(look, look, Fraction(0))
+
+    def fade_to(self, look: Look, seconds: Fraction) -> None:
+        """Crossfade from the look that is shown, which may be part of another crossfade, beginning with the next painted frame.
+
+        If the bodies differ, the look changes abruptly at the end. seconds: the duration, above 0.
+        """
+        self._fade = _Fade(self._shown, look, seconds)
 
     def at(self, seconds: Fraction) -> Look:
-        return self.look
+        self._shown = self._fade.at(seconds)
+        return self._shown
+
+
+class _Fade:
+    """A crossfade that begins with the first call of `at`."""
+
+    def __init__(self, start: Look, end: Look, duration: Fraction) -> None:
+        self.end = end
+        self._start, self._duration = start, duration
+        self._begun_at: Fraction | None = None
+
+    def at(self, seconds: Fraction) -> Look:
+        if self._begun_at is None:
+            self._begun_at = seconds
+        elapsed = max(seconds - self._begun_at, Fraction(0))
+        return self.end if elapsed >= self._duration else crossfade(self._start, self.end, float(elapsed / self._duration))
 
 
 class Playlist:

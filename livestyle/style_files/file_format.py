@@ -69,10 +69,14 @@ class StyleHeader:
 class PredictedStyle(StyleHeader):
     """A style that was predicted from a picture, for one body; `path` is the picture. It takes the place of a style file."""
 
-    name: str
+    style_name: str
     """The stem of the picture's path, or the path if another style has that name."""
     rows: FloatArray = field(compare=False, repr=False)
     """(2, K) fp32."""
+
+    @property
+    def name(self) -> str:
+        return self.style_name
 
 
 def check_name(name: str) -> None:
@@ -86,6 +90,11 @@ def check_name(name: str) -> None:
             f"{name!r:.60} cannot be a name: use at most 100 characters, no dash or space at the start, no space at the end, no "
             "control characters, and none of . : , / \\ < > \" | ? *"
         )
+
+
+def name_of_picture(picture: Path) -> str:
+    """The name of a style that is made from a picture: that of its file, without characters that a name cannot have."""
+    return re.sub(r"[^\w()+~ -]+", "_", picture.stem).strip("-_ ")[:100].strip() or "style"
 
 
 def body_hash(parameters: Mapping[str, FloatArray]) -> str:

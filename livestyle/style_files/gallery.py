@@ -13,7 +13,7 @@ import platformdirs
 from livestyle.errors import StyleError
 from livestyle.output_file import is_partial
 from livestyle.style_files.blend import has_suffix
-from livestyle.style_files.file_format import STYLE_SUFFIX, PredictedStyle, StyleHeader, read_header
+from livestyle.style_files.file_format import STYLE_SUFFIX, PredictedStyle, StyleHeader, check_name, read_header
 
 
 def bundled_folder() -> Path:
@@ -58,7 +58,8 @@ class Gallery:
         self._styles: dict[str, dict[str, StyleHeader]] = {}  # name -> architecture -> header
         self._bodies: dict[str, StyleHeader] = {}  # hash -> header
         self._predictors: dict[str, StyleHeader] = {}  # hash of the body -> header
-        self._pictures: dict[str, Path] = {}  # name -> picture that a style was predicted from
+        self.predicted: dict[str, list[PredictedStyle]] = {}
+        """The styles that were predicted from pictures so far: name -> one for each body that has a predictor."""
         seen: set[str] = set()
         for folder in self.folders:
             for path in self._list(folder):
@@ -124,15 +125,17 @@ class Gallery:
     def files_of(self, name: str) -> list[StyleHeader]:
         """Return the files of a style: at most one per network; of a picture, a PredictedStyle for each body with a predictor.
 
-        name: a style's name, the path of a style file, or the path of a picture of a painting. A predicted style can also be
-        named by its own name, afterwards.
+        name: a style's name, the path of a style file, or the path of a picture of a painting. The picture is read at each call;
+        a name in `predicted` stands for the picture as it was.
         Raises StyleError, with similar names, if there is no such style; also if the picture cannot be used.
         """
         if name in self._styles:
             return list(self._styles[name].values())
-        path = self._pictures.get(name) or _as_path(name)
+        path = _as_path(name)
         if path is not None and _is_picture(path):
             return [*self._predict(path)]
+        if name in self.predicted:
+            return [*self.predicted[name]]
         if path is not None:
             header = read_header(path)
             if not header.has_body and header.body_hash not in self._bodies:
@@ -154,11 +157,20 @@ class Gallery:
                 f"cannot predict a style from {path}: no network in {folders} has a predictor; train a style from the picture "
                 "instead: livestyle train"
             )
-        is_free = path.stem not in self._styles and self._pictures.get(path.stem, path) == path
-        name = path.stem if is_free else str(path)
-        found = predict_styles(path, name, predictors)
-        self._pictures[name] = path
-        return found
+        name = self._name_for(path)
+        self.predicted[name] = predict_styles(path, name, predictors)
+        return self.predicted[name]
+
+    def _name_for(self, picture: Path) -> str:
+        """The name of the style of a picture: its stem; its path if the stem cannot be a name, or another style has it."""
+        others = self.predicted.get(picture.stem, ())
+        if picture.stem in self._styles or any(other.path != picture for other in others):
+            return str(picture)
+        try:
+            check_name(picture.stem)
+        except StyleError:
+            return str(picture)
+        return picture.stem
 
     def body(self, header: StyleHeader) -> StyleHeader:
         """Return the header of the file that contains a style's body. Raises StyleError if there is none."""

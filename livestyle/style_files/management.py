@@ -8,6 +8,7 @@ from pathlib import Path
 from livestyle.errors import OutputError, StyleError
 from livestyle.style_files.file_format import (
     STYLE_SUFFIX,
+    PredictedStyle,
     StyleHeader,
     check_name,
     load_body,
@@ -52,7 +53,7 @@ class Removal:
     files: list[Path] = field(default_factory=list)
     """The files to delete: the style's own, and bodies that no other style uses."""
     kept: dict[Path, list[str]] = field(default_factory=dict)
-    """The files whose body stays -> the names of the styles that use it; none for a body kept because of its folder."""
+    """The files whose body stays -> the styles and predictors that use it; none for a body kept because of its folder."""
     moved_bodies: dict[Path, StyleHeader] = field(default_factory=dict)
     """Bodies that are only in a deleted style file: the path (in `kept`) to which the body is written -> that style file."""
 
@@ -96,6 +97,7 @@ def _plan_body(removal: Removal, header: StyleHeader, body: StyleHeader, others:
     """
     same = [other for other in others if other.body_hash == header.body_hash]
     used_by = sorted({other.name for other in same if other.has_rows and not other.has_body})
+    used_by += [other.path.name for other in same if other.is_predictor]
     if header.has_body:
         if used_by and not any(other.has_body for other in same):
             kept = header.path.with_name(f"{header.name}-{header.body_hash[:8]}.{header.architecture}-body{STYLE_SUFFIX}")
@@ -129,13 +131,16 @@ def export_style(gallery: Gallery, header: StyleHeader, target: Path) -> None:
 def _changeable_files(gallery: Gallery, name: str, advice: str) -> list[StyleHeader]:
     """Find a style's files that are not bundled, ordered by network.
 
-    Raises StyleError, with the advice, if all are bundled; also if the name is the path of a body file.
+    Raises StyleError, with the advice, if all are bundled; also if the name is the path of a picture, body or predictor.
     """
     found = sorted(gallery.models(name).values(), key=lambda header: header.architecture)
+    if isinstance(found[0], PredictedStyle):
+        raise StyleError(f"{found[0].path} is a picture, not a style file; name a style")
     changeable = [header for header in found if header.path.parent.resolve() != bundled_folder().resolve()]
     if not changeable:
         raise StyleError(f"{found[0].path.name} is bundled and cannot be changed", advice=advice)
     for header in changeable:
         if not header.has_rows:
-            raise StyleError(f"{header.path} is a body without a style; name a style")
+            kind = "predictor" if header.is_predictor else "body"
+            raise StyleError(f"{header.path} is a {kind} without a style; name a style")
     return changeable

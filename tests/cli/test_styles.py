@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import platformdirs
 import pytest
+from predictors import painting, write_predictor
 
 from livestyle.pictures.reading import read_picture
+from livestyle.pictures.writing import write_picture
 from livestyle.style_files.file_format import (
     StyleHeader,
     load_body,
@@ -434,3 +436,21 @@ def test_completion_lists_styles(models: Path, tmp_path: Path, command: str) -> 
     program = [sys.executable, "-m", "livestyle"]
     done = subprocess.run(program, env=os.environ | words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.stdout == "plain,birch\n"
+
+
+def test_picture_is_shown_and_exported_but_never_renamed_or_removed(run: Run, models: Path, tmp_path: Path) -> None:
+    write_predictor(models / "trees.lite-predictor.safetensors", Gallery([models]).models("ash")["lite"])
+    write_picture(tmp_path / "sea.png", painting())
+    before = (tmp_path / "sea.png").read_bytes()
+    shown = run("styles", "show", "sea.png").out
+    assert shown.startswith("sea, for lite\n")
+    assert "origin     predicted from sea.png" in shown
+    assert run("styles", "export", "sea.png").code == 0
+    exported = read_header(tmp_path / "sea.lite.safetensors")
+    assert np.array_equal(load_rows(exported), load_rows(Gallery([models]).models("sea.png")["lite"]))
+    assert (exported.has_body, exported.info["picture"]) == (True, "sea.png")
+    for words in (["rename", "sea.png", "lake"], ["remove", "sea.png", "-y"]):
+        assert "sea.png is a picture, not a style file" in run("styles", *words).error
+    assert (tmp_path / "sea.png").read_bytes() == before
+    assert "predictor" not in run("styles").out
+    assert "a predictor without a style" in run("styles", "remove", "models/trees.lite-predictor.safetensors", "-y").error

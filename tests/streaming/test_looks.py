@@ -39,6 +39,36 @@ def test_a_switched_look_is_the_one_that_was_set_last() -> None:
     assert source.look is BIRCH
 
 
+def test_fade_to_begins_with_the_next_frame_and_ends_with_the_new_look() -> None:
+    source = SwitchedLook(ASH)
+    source.at(Fraction(10))
+    source.fade_to(COAL, Fraction(2))
+    assert source.look is COAL
+    assert source.at(Fraction(11)) == ASH  # the crossfade begins here
+    quarter = [[0.75, 1.5, -2.25], [0.25, 0.625, 6.25]]  # 3/4 (1, 2, -3), and 3/4 (0, .5, 8) + 1/4 (1, 1, 1)
+    np.testing.assert_array_equal(source.at(Fraction("11.5")).rows, np.array(quarter, np.float32))
+    assert source.at(Fraction(13)) is COAL
+    assert source.at(Fraction(20)) is COAL
+
+
+def test_fade_to_continues_from_the_look_that_is_shown() -> None:
+    source = SwitchedLook(ASH)
+    source.fade_to(COAL, Fraction(2))
+    source.at(Fraction(0))
+    shown = source.at(Fraction(1))
+    source.fade_to(ASH, Fraction(2))
+    np.testing.assert_array_equal(source.at(Fraction(1)).rows, shown.rows)
+    source.look = BIRCH
+    assert source.at(Fraction(1)) is BIRCH
+
+
+def test_fade_to_stays_at_its_start_if_time_goes_back() -> None:
+    source = SwitchedLook(ASH)
+    source.fade_to(COAL, Fraction(1))
+    assert source.at(Fraction(5)) == ASH
+    assert source.at(Fraction(4)) == ASH
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [

@@ -152,9 +152,9 @@ def _check_photo(path: Path, sizes: Sequence[Size | None], yardstick: Yardstick,
 def read_style_pictures(folder: Path, names: Sequence[str], known: Sequence[str]) -> tuple[dict[str, Image], list[str]]:
     """Read the style pictures in a folder. Returns style -> (H, W, 3) uint8 RGB, and one line for each style without a picture.
 
-    names: styles, by name or by path of the style file; each must have a picture, NAME.jpg or with another suffix. If names is
-    empty, those of the known styles that have a picture are used. Raises InputError if a picture is missing or cannot be read,
-    or there are none; TrainingError if one cannot be measured.
+    names: styles, by name or by path of the style file; each must have a picture, NAME.jpg or with another suffix. The path of
+    a picture, whose style is predicted, stands for itself. If names is empty, those of the known styles that have a picture are
+    used. Raises InputError if a picture is missing or cannot be read, or there are none; TrainingError if one cannot be measured.
     """
     if not folder.is_dir():
         raise InputError(f"--pictures {folder} is not a folder; name the folder of the style pictures, wave.jpg ...")
@@ -167,6 +167,8 @@ def read_style_pictures(folder: Path, names: Sequence[str], known: Sequence[str]
     for name in names or known:
         stem = Path(name).name.split(".")[0]
         path = next((path for path in files if path.stem == stem and path.suffix.lower() in READ_SUFFIXES), None)
+        if name.lower().endswith(READ_SUFFIXES):
+            path = Path(name).expanduser()
         if path is not None:
             pictures[name] = read_picture(path).image
             check_picture(pictures[name], str(path))

@@ -48,8 +48,8 @@ def self_similarity_divergence(photo: Tensor, painted: Tensor) -> float:
     scale = channels * photo.square().mean().sqrt().clamp_min(1e-6)
     before, after = (activations.T.double() / scale for activations in (photo, painted))  # (n, C)
     total = 0.0
-    for rows_before, rows_after in zip(before.split(ROWS), after.split(ROWS), strict=True):
-        wanted, found = F.log_softmax(rows_before @ before.T, 1), F.log_softmax(rows_after @ after.T, 1)  # (ROWS, n)
+    for first in range(0, positions, ROWS):
+        wanted, found = (F.log_softmax(x[first : first + ROWS] @ x.T, 1) for x in (before, after))  # (ROWS, n)
         total += F.kl_div(found, wanted, reduction="sum", log_target=True).item()
     return total / positions * POSITIONS
 

@@ -48,6 +48,8 @@ class Controls:
         self.frame: Frame | None = None
         """The frame that is shown."""
         self.has_quit = False
+        self.refined_share: float | None = None
+        """The share of the training of the refined style that is done, 0 to 1; None without a training."""
         self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
         self._meter, self._folder, self._on_error, self._clock = meter, folder, on_error, clock
         self._shows_status, self._shows_help = True, False
@@ -69,7 +71,7 @@ class Controls:
 
     def fail(self, error: Exception) -> None:
         """Show an error. Unless one with the same message came before, pass it to on_error and add it to `errors`."""
-        self._show_message(str(error).split("; ")[0], ERROR_SECONDS)  # shortened to fit; on_error gets all of it
+        self.show_message(str(error).split("; ")[0], ERROR_SECONDS)  # shortened to fit; on_error gets all of it
         if str(error) not in map(str, self.errors):
             self.errors.append(error)
             self._on_error(error)
@@ -81,6 +83,7 @@ class Controls:
         words = [look.name, f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
         words += [f"strength {look.strength:.0%}"] if look.strength < 1 else []
         words += ["photo's colours"] if look.keep_colors else []
+        words += [f"refining {self.refined_share:.0%}"] if self.refined_share is not None else []
         words += ["paused"] if self._source.paused else []
         words += [f"no frame for {stalled_seconds:.0f} s"] if stalled_seconds > STALL_SECONDS else []
         minutes, seconds = divmod(int(self._recorder.seconds), 60)
@@ -95,7 +98,8 @@ class Controls:
         numbered = [f"{number} {name}" for number, name in enumerate(self._looks.styles[:9], 1)]
         return ["   ".join(numbered[start : start + 3]) for start in range(0, len(numbered), 3)]
 
-    def _show_message(self, message: str, seconds: float = MESSAGE_SECONDS) -> None:
+    def show_message(self, message: str, seconds: float = MESSAGE_SECONDS) -> None:
+        """Show a message for this many seconds, in place of the one before."""
         self._message, self._message_until = message, self._clock() + seconds
 
     # actions of keys
@@ -105,7 +109,7 @@ class Controls:
         if int(key) <= len(styles):
             self._looks.select(styles[int(key) - 1])
         else:
-            self._show_message(f"there are {len(styles)} styles")
+            self.show_message(f"there are {len(styles)} styles")
 
     def next_style(self, key: str) -> None:
         self._looks.step(1)
@@ -130,16 +134,16 @@ class Controls:
             data = encode_picture(self.frame.image, ".png")
             path = write_to_free_path(self._folder, "png", lambda path: write_whole(path, data, replace=False))
             self.pictures.append(path)
-            self._show_message(f"saved {path}")
+            self.show_message(f"saved {path}")
 
     def toggle_recording(self, key: str) -> None:
         if self._recorder.is_on:
             path = self._recorder.paths[-1]
             self._recorder.stop()
-            self._show_message(f"saved {path}" if path in self._recorder.paths else "nothing was recorded")
+            self.show_message(f"saved {path}" if path in self._recorder.paths else "nothing was recorded")
         else:
             path = write_to_free_path(self._folder, "mp4", self._recorder.start)
-            self._show_message(f"recording {path}")
+            self.show_message(f"recording {path}")
 
     def toggle_full_screen(self, key: str) -> None:
         self._screen.toggle_full_screen()

@@ -1,10 +1,13 @@
 """Change the look while frames are painted."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 from livestyle.look import Look
 from livestyle.streaming.looks import SwitchedLook
 from livestyle.stylizer import Stylizer
+
+REFINED_FADE_SECONDS = Fraction(1)
 
 
 class LookControl(SwitchedLook):
@@ -18,10 +21,18 @@ class LookControl(SwitchedLook):
         super().__init__(look)
         self.styles = styles
         self._stylizer = stylizer
+        self._refined: dict[str, Look] = {}  # by name
 
     def select(self, style: str) -> None:
         """Change the style, and keep strength and colours. Raises StyleError if its file is gone or broken."""
-        self.look = self._stylizer.look(style, strength=self.look.strength, keep_colors=self.look.keep_colors)
+        look = self._refined.get(style) or self._stylizer.look(style)
+        self.look = replace(look, strength=self.look.strength, keep_colors=self.look.keep_colors)
+
+    def refine(self, look: Look) -> None:
+        """From now on, use this look's rows for the style of its name. If that style is shown, crossfade to them."""
+        self._refined[look.name] = look
+        if self.look.name == look.name:
+            self.fade_to(replace(self.look, rows=look.rows), REFINED_FADE_SECONDS)
 
     def step(self, steps: int) -> None:
         """Select the style that is `steps` places after the current one, wrapping around at the ends; -1 is the previous one.

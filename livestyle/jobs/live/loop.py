@@ -1,19 +1,23 @@
 """The loop of a live run, from painted frames and keys to the screen and the recording."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from livestyle.errors import OutputError
+from livestyle.errors import LivestyleError, OutputError, TrainingError
 from livestyle.frame import Frame
 from livestyle.jobs.live.controls import Controls
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.meter import Meter
 from livestyle.jobs.live.recorder import OUTPUT_NAME as RECORDING
 from livestyle.jobs.live.recorder import Recorder
+from livestyle.jobs.live.refined_style import RefinedStyle
+from livestyle.jobs.live.refinement import Refinement
 from livestyle.sinks.window import Screen
 from livestyle.sources.live import Pausable
 from livestyle.streaming.fan_out import FanOut, Output, Policy
@@ -43,7 +47,12 @@ class LiveLoop:
         self._fan_out = FanOut([Output(SCREEN, screen, Policy.INLINE)], self._output_failed)
         self.recorder = Recorder(self._fan_out, source.info)
         self.controls = Controls(looks, source, screen, self.recorder, self.meter, folder, on_error, clock)
+        self.refined: RefinedStyle | None = None
+        """The style whose refined rows were saved; None as long as none were."""
+        self.notes: list[str] = []
+        """Informational notes on the refined style."""
         self._looks, self._screen = looks, screen
+        self._refinement: Refinement | None = None
 
     def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
         """Run until the user quits or closes the window, `interrupted` returns True, or the source ends.
@@ -64,6 +73,7 @@ class LiveLoop:
                 self.write(frame)
             else:
                 self._refresh()
+            self.follow_refinement()
             self.controls.press(self._screen.key())
 
     def write(self, frame: Frame) -> None:
@@ -84,6 +94,55 @@ class LiveLoop:
         self._screen.title = f"livestyle: {self._looks.look.name}"
         self._screen.overlay = self.controls.overlay()
 
+    def refine(self, style: RefinedStyle, settings: Mapping[str, object]) -> None:
+        """Start to train the rows of a style in the background, unless an earlier run has completed that.
+
+        If it fails, the controls report the error.
+
+        settings: conf file keys for the training, which replace those of the style.
+        """
+        self._looks.refine(style.look)
+        if style.is_complete:
+            self.notes.append(f"{style.look.name} is refined already; its style is {style.name} ({style.path})")
+            return
+        try:
+            self._refinement = Refinement(style, settings)
+        except OSError as error:
+            self.controls.fail(TrainingError(f"cannot start the training of {style.look.name}: {error.strerror}"))
+
+    def follow_refinement(self) -> None:
+        """Show the newest rows of the training, if there is one. When it ends, save the rows, or report its error."""
+        if self._refinement is None:
+            return
+        try:
+            progress = self._refinement.poll()
+        except StopIteration:
+            self.end_refinement()
+            if self.refined is not None:
+                self.controls.show_message(f"refined; saved as {self.refined.name}")
+        except TrainingError as error:
+            self.end_refinement()
+            self.controls.fail(error)
+        else:
+            if progress is not None:
+                self._looks.refine(replace(self._refinement.style.look, rows=progress.rows))
+                self.controls.refined_share = progress.share
+
+    def end_refinement(self) -> None:
+        """End the training, if there is one, and save the newest rows. If that fails, the controls report the error."""
+        if self._refinement is None:
+            return
+        refinement, self._refinement, self.controls.refined_share = self._refinement, None, None
+        refinement.close()
+        if refinement.newest is not None:
+            try:
+                refinement.style.save(refinement.newest.rows, refinement.newest.share)
+            except LivestyleError as error:
+                self.controls.fail(error)
+            else:
+                self.refined = refinement.style
+                self.notes.append(f"{self.refined.look.name} is refined; its style is {self.refined.name} ({self.refined.path})")
+
     def complete_recording(self) -> None:
         """Stop the recording, if there is one. If it cannot be completed, the controls report the error."""
         try:
@@ -92,9 +151,11 @@ class LiveLoop:
             self.controls.fail(error)
 
     def close(self) -> None:
-        """Complete the recording and close the screen."""
-        self.complete_recording()
-        self._fan_out.close()
+        """Complete the recording, end the training, and close the screen."""
+        with ExitStack() as ending:
+            ending.callback(self._fan_out.close)
+            ending.callback(self.end_refinement)
+            self.complete_recording()
 
     def _output_failed(self, name: str, error: BaseException) -> None:
         """Raise the error if it is the screen's. If the recording failed, report its error and continue without it."""

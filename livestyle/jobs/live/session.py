@@ -12,7 +12,7 @@ from livestyle.sinks.window import Screen, on_lost_display
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +24,7 @@ from livestyle.interrupt import ctrl_c_noted
 from livestyle.jobs.live.controls import QUIT_KEYS
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
+from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
 from livestyle.jobs.live.source import open_live_source, refuse_source
 from livestyle.look import Look
 from livestyle.sinks.overlay import Overlay
@@ -62,6 +63,9 @@ class LiveJob:
     """Record to this file from the first frame on. A key starts and stops further recordings."""
     overwrite: bool = False
     """Whether the file to record to may be replaced if it exists."""
+    refine: Mapping[str, object] | None = None
+    """If given, `style` must be a picture: its rows are trained during the run, in a process of its own at low priority, shown as
+    they get better, and saved as a style. The mapping has conf file keys, which replace those of the bundled minute.yml."""
     folder: Path = Path()
     """Folder for the pictures and recordings that keys save and start."""
 
@@ -88,6 +92,8 @@ class LiveResult:
     """Partial files of recordings that failed; they can be played."""
     pictures: tuple[Path, ...] = ()
     """Files of the pictures that the user saved with a key."""
+    refined: Path | None = None
+    """The style file that refined rows were saved to."""
     notes: tuple[str, ...] = ()
     """Informational notes; no data was lost."""
     damage: tuple[str, ...] = ()
@@ -155,7 +161,8 @@ class LiveSession:
             recordings=tuple(loop.recorder.paths),
             kept=tuple(loop.recorder.kept),
             pictures=tuple(loop.controls.pictures),
-            notes=tuple(source.notes + self._opened.stylizer.engine.notes + loop.recorder.notes),
+            refined=None if loop.refined is None else loop.refined.path,
+            notes=tuple(source.notes + self._opened.stylizer.engine.notes + loop.recorder.notes + loop.notes),
             damage=tuple(source.damage + loop.recorder.damage),
             errors=tuple(loop.controls.errors),
         )
@@ -171,10 +178,13 @@ class LiveSession:
             stylizer = resources.enter_context(open_stylizer())
             look = stylizer.look(job.style, strength=job.strength, keep_colors=job.keep_colors)
             styles = stylizer.load_all()
+            refined = None if job.refine is None else RefinedStyle(picture_of(stylizer.gallery, job.style), look, stylizer.gallery)
+            if refined is not None:
+                look, styles = refined.look, [refined.look.name, *styles]
             width, height = source.info.width, source.info.height
             yield f"{stylizer.engine.name} at {width}x{height}"
             stylizer.warm_up(height, width, look)
-            yield _Opened(Pausable(Mirrored(source) if job.mirror else source), stylizer, styles, look, resources)
+            yield _Opened(Pausable(Mirrored(source) if job.mirror else source), stylizer, styles, look, refined, resources)
         except BaseException:
             resources.close()
             raise
@@ -188,6 +198,8 @@ class LiveSession:
             if job.record is not None:
                 loop.recorder.start(job.record, job.overwrite)
             self._pipeline = Pipeline(source, stylizer.engine, looks, LIVE, smoothing(job.smooth))
+            if opened.refined is not None and job.refine is not None:
+                loop.refine(opened.refined, job.refine)
             with self._pipeline, on_lost_display(self._end_process):
                 loop.run(self._pipeline, job.seconds, interrupted)
         except Exception as error:
@@ -205,6 +217,7 @@ class LiveSession:
         try:
             self._loop.controls.fail(DeviceError("the connection to the display was lost; is its server still running?"))
             self._loop.complete_recording()  # not the screen, which cannot be used any more
+            self._loop.end_refinement()
             self._on_lost_display(self.result)
             sys.stdout.flush()
         finally:
@@ -228,6 +241,7 @@ class _Opened:
     stylizer: Stylizer
     styles: list[str]
     look: Look
+    refined: RefinedStyle | None
     resources: ExitStack
 
 
