@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.prediction.predictor import tensor_shapes
 from livestyle.prediction.statistics import style_statistics
 from livestyle.style_files.file_format import body_hash, load_body, load_predictor, load_rows, read_header, write_predictor_file
-from livestyle.style_files.gallery import Gallery
+from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.style_files.thumbnail import load_thumbnail
 from livestyle.train.checkpoint import BestParameters, is_finite
 from livestyle.train.config import read_config
@@ -713,9 +714,11 @@ def test_joint_training_of_body_rows_and_predictor_resumes_bit_for_bit() -> None
 
 @pytest.mark.usefixtures("style_pictures")
 def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
-    run()
+    Path("models").mkdir()
+    for name in ("seven.lite-body", "wave.lite"):
+        shutil.copy(bundled_folder() / f"{name}.safetensors", "models")
     before = {path: path.read_bytes() for path in Path("models").glob("*.safetensors")}
-    keys: dict[str, Any] = {"start": "models/run.lite-body.safetensors", "finetune": "predictor", "styles": None}
+    keys: dict[str, Any] = {"start": "models/seven.lite-body.safetensors", "finetune": "predictor", "styles": None}
     keys |= {"style_pictures": "style_pictures"}
     first = run(**keys, steps=1).losses
     summary = run(**keys, steps=6, resume=True)
@@ -723,7 +726,7 @@ def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
     assert summary.folder == Path("models/run.lite-predictor")
     assert all(path.read_bytes() == content for path, content in before.items())
     again = run(**keys, steps=1, naming="more").losses  # the same crops, from the predictor in the folder
-    assert again["style_weight"] < 0.98 * first["style_weight"]
+    assert again["style_weight"] < 0.9 * first["style_weight"]
 
 
 def test_rows_of_every_third_crop_are_predicted_in_the_first_half() -> None:
