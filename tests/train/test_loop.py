@@ -680,7 +680,7 @@ def test_rows_start_from_the_style_of_the_same_name_or_from_a_prediction_or_from
 @pytest.fixture
 def style_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of two small paintings, style_pictures, with a subfolder and a file that cannot be read."""
-    monkeypatch.setattr("livestyle.train.setup.PREDICTOR_SAMPLE", 4)
+    monkeypatch.setattr("livestyle.train.setup.PREDICTOR_SAMPLE", 3)
     (folder / "style_pictures/more").mkdir(parents=True)
     cv2.imwrite("style_pictures/stripes.png", drawn.stripes()[:80])
     cv2.imwrite("style_pictures/more/tiles.png", drawn.tiles()[:, :60])
