@@ -42,12 +42,12 @@ class Objective:
         weights = [source.weight for source in config.styles.values()]
         self.style_weights = torch.tensor([*weights, config.extra_weight], device=device)  # (S + 1,); the last: of all others
         self.grams: dict[str, list[Tensor]] = {layer: [] for layer in config.style_layers}  # S of (C, C)
-        self.statistics: list[Tensor] = []  # S of (1, 1920); empty without a statistics network
+        self.statistics: list[Tensor] = []  # S of (1, 1920), for the samples; empty unless only the predictor is trained
         for picture in pictures:
             on_device = picture[None].to(device)  # (1, 3, h, w)
             for layer, activations in network(on_device, config.style_layers).items():
                 self.grams[layer].append(losses.gram_matrix(activations)[0])
-            if statistics_network is not None:
+            if statistics_network is not None and config.finetune == "predictor":
                 self.statistics.append(picture_statistics(statistics_network(on_device, LAYERS)))
 
     @torch.no_grad()

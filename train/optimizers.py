@@ -15,6 +15,7 @@ MOMENTUM = 0.95
 UPDATE_RMS = 0.2  # of an update, per unit of learning rate: about Adam's, so that its rates fit (Liu et al. 2025)
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of Jordan's quintic: brings singular values near 1 fast, does not converge
 ITERATIONS = 5
+PREDICTOR_INPUTS = 256  # of a linear layer whose weight has the predictor's learning rate: the last layer
 
 
 def make_optimizers(
@@ -25,8 +26,10 @@ def make_optimizers(
 ) -> list[Optimizer]:
     """Adam and Muon for the model's parameters that are not frozen. Each group has an initial_lr.
 
-    rows_learning_rate: for the styles' rows, (S, 2, K). predictor_learning_rate: for the submodule `predictor`, by Adam. None:
-    learning_rate.
+    rows_learning_rate: for the styles' rows, (S, 2, K). predictor_learning_rate: for the submodule `predictor`, by Adam; None:
+    learning_rate. The rate of a linear layer's weight is divided by its number of inputs, relative to PREDICTOR_INPUTS: a step of
+    Adam changes all weights by about the same amount, so the change of an output grows with the number of inputs (Yang et al.
+    2022, "Tensor Programs V"). Without it, the first steps of the predictor, which has 1,920 inputs, raised its losses.
     """
     by_dimensions: dict[int, list[nn.Parameter]] = {1: [], 3: [], 4: []}  # biases, rows, weights
     predictor: list[nn.Parameter] = []
@@ -35,6 +38,8 @@ def make_optimizers(
             (predictor if name.startswith("predictor.") else by_dimensions[parameter.dim()]).append(parameter)
     biases, rows, weights = by_dimensions.values()
 
+    predictor_rate = predictor_learning_rate or learning_rate
+
     def group(parameters: list[nn.Parameter], rate: float) -> dict[str, Any]:
         return {"params": parameters, "lr": rate, "initial_lr": rate}
 
@@ -42,7 +47,10 @@ def make_optimizers(
         [
             group(biases, learning_rate),
             group(rows, rows_learning_rate or learning_rate),
-            group(predictor, predictor_learning_rate or learning_rate),
+            *(
+                group([each], predictor_rate * (PREDICTOR_INPUTS / each.shape[1] if each.dim() == 2 else 1))
+                for each in predictor
+            ),
         ]
     )
     return [adam, Muon([group(weights, learning_rate)])]

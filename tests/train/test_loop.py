@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.prediction.predictor import tensor_shapes
 from livestyle.prediction.statistics import style_statistics
 from livestyle.style_files.file_format import body_hash, load_body, load_predictor, load_rows, read_header, write_predictor_file
-from livestyle.style_files.gallery import Gallery
+from livestyle.style_files.gallery import Gallery, bundled_folder
 from livestyle.style_files.thumbnail import load_thumbnail
 from livestyle.train.checkpoint import BestParameters, is_finite
 from livestyle.train.config import read_config
@@ -152,7 +153,7 @@ def test_painter_measures_the_overshoot_of_each_picture(architecture: str, divis
     if architecture == "full":  # a bias would be cancelled by its last norm
         painter.rows[1, 1, -3:] = 20
     else:
-        painter.network.convolutions["out"].bias += 20 * torch.ones(48)
+        painter.network.convolutions["out"].bias += 20
     after = painter(photo, torch.tensor([0, 1]))[1]
     assert after[1].item() == pytest.approx((20 / divisor - 3) ** 2, rel=0.2)
 
@@ -233,8 +234,8 @@ def test_rescaled_weights_paint_the_same(model: str) -> None:
     torch.manual_seed(0)
     network = TransformerNetwork(ARCHITECTURES[model])
     first = network.body()
-    grown = {name: value * np.float32(16) for name, value in first.parameters.items()}
-    grown |= {name: first.parameters[name] for name in first.parameters if name.startswith(("widen", "out")) and model == "lite"}
+    normed = {name for name in first.parameters if name.rpartition(".")[0] in first.architecture.normed}
+    grown = {name: value * np.float32(16 if name in normed else 1) for name, value in first.parameters.items()}
     small = with_rescaled_weights(Body(first.architecture, grown))
     photo = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -253,7 +254,7 @@ def test_fixed_seed_gives_the_same_run() -> None:
     run(model_path="b")
     run(model_path="c", seed=1)
     assert_equal(weights("a", 4), weights("b", 4))
-    assert not torch.equal(weights("a", 4)["network.stem.weight"], weights("c", 4)["network.stem.weight"])
+    assert not torch.equal(weights("a", 4)["network.stem2.weight"], weights("c", 4)["network.stem2.weight"])
     torch.random.set_rng_state(state)
 
 
@@ -627,8 +628,8 @@ def test_rows_may_have_their_own_learning_rate() -> None:
     fast = weights("fast", 1)
     assert (slow[:, 0] - 1).abs().max() < 1e-4
     assert (fast["rows"][:, 0] - 1).abs().max() == pytest.approx(0.1, rel=0.01)
-    stem = weights("models", 1)["network.stem.weight"]
-    assert torch.allclose(fast["network.stem.weight"], stem, atol=1e-5)
+    stem = weights("models", 1)["network.stem2.weight"]
+    assert torch.allclose(fast["network.stem2.weight"], stem, atol=1e-5)
 
 
 def test_training_rows_only_leaves_the_body_unchanged() -> None:
@@ -679,7 +680,7 @@ def test_rows_start_from_the_style_of_the_same_name_or_from_a_prediction_or_from
 @pytest.fixture
 def style_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of two small paintings, style_pictures, with a subfolder and a file that cannot be read."""
-    monkeypatch.setattr("livestyle.train.setup.PREDICTOR_SAMPLE", 4)
+    monkeypatch.setattr("livestyle.train.setup.PREDICTOR_SAMPLE", 3)
     (folder / "style_pictures/more").mkdir(parents=True)
     cv2.imwrite("style_pictures/stripes.png", drawn.stripes()[:80])
     cv2.imwrite("style_pictures/more/tiles.png", drawn.tiles()[:, :60])
@@ -713,9 +714,11 @@ def test_joint_training_of_body_rows_and_predictor_resumes_bit_for_bit() -> None
 
 @pytest.mark.usefixtures("style_pictures")
 def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
-    run()
+    Path("models").mkdir()
+    for name in ("seven.lite-body", "wave.lite"):
+        shutil.copy(bundled_folder() / f"{name}.safetensors", "models")
     before = {path: path.read_bytes() for path in Path("models").glob("*.safetensors")}
-    keys: dict[str, Any] = {"start": "models/run.lite-body.safetensors", "finetune": "predictor", "styles": None}
+    keys: dict[str, Any] = {"start": "models/seven.lite-body.safetensors", "finetune": "predictor", "styles": None}
     keys |= {"style_pictures": "style_pictures"}
     first = run(**keys, steps=1).losses
     summary = run(**keys, steps=6, resume=True)
@@ -723,7 +726,7 @@ def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
     assert summary.folder == Path("models/run.lite-predictor")
     assert all(path.read_bytes() == content for path, content in before.items())
     again = run(**keys, steps=1, naming="more").losses  # the same crops, from the predictor in the folder
-    assert again["style_weight"] < 0.98 * first["style_weight"]
+    assert again["style_weight"] < 0.9 * first["style_weight"]
 
 
 def test_rows_of_every_third_crop_are_predicted_in_the_first_half() -> None:

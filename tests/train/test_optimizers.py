@@ -8,6 +8,7 @@ from livestyle.networks import ARCHITECTURES
 from livestyle.networks.torch_ops import TransformerNetwork
 from livestyle.train.optimizers import Muon, make_optimizers, orthogonalise, step_optimizers
 from livestyle.train.painter import Painter
+from livestyle.train.predictor import Predictor
 
 
 def quintic(value: float) -> float:
@@ -84,3 +85,24 @@ def test_step_optimizers_scales_the_initial_learning_rates() -> None:
         moved.append([(parameter - old).item() for parameter, old in zip(layer.parameters(), before, strict=True)])
     assert moved[1] == pytest.approx([0.25 * each for each in moved[0]], rel=1e-3)
     assert moved[0][1] == pytest.approx(-1e-2, rel=1e-3)  # Adam's first step is as long as the rate
+
+
+def test_learning_rates_of_the_predictor_fall_with_the_number_of_inputs() -> None:
+    network = TransformerNetwork(ARCHITECTURES["lite"])
+    painter = Painter(network, 2, Predictor(network.plain_rows()))
+    adam, muon = make_optimizers(painter, 0.1, rows_learning_rate=0.2, predictor_learning_rate=0.3)
+    rates = {parameter: group["initial_lr"] for group in adam.param_groups for parameter in group["params"]}
+    found = {name: rates[value] for name, value in painter.named_parameters() if value in rates}
+    predictor = {name.removeprefix("predictor."): rate for name, rate in found.items() if name.startswith("predictor.")}
+    assert predictor == pytest.approx(
+        {
+            "hidden.0.weight": 0.3 * 256 / 1920,
+            "hidden.0.bias": 0.3,
+            "hidden.1.weight": 0.3 * 256 / 384,
+            "hidden.1.bias": 0.3,
+            "rows.weight": 0.3,
+            "rows.bias": 0.3,
+        }
+    )
+    assert found["rows"] == 0.2
+    assert {group["initial_lr"] for group in muon.param_groups} == {0.1}
