@@ -22,7 +22,8 @@ def forward(ops: Ops[X], photo: X) -> X:
     x = ops.add(ops.upsample(ops.conv("widen", x, 32, 1, border="none")), fine)  # (N, 32, quarter)
     x = ops.relu(ops.norm(ops.conv("up", x, 32, 3, border="repeat")))
     x = ops.add(ops.shuffle(x, 2), half)  # (N, 8, half)
-    x = ops.painted(ops.sigmoid(ops.conv("out", x, 12, 3, border="repeat")))  # (N, 2 x 2 x 3, half)
+    # after a shuffle, even and odd pixels differ: only mirrored borders continue them
+    x = ops.painted(ops.sigmoid(ops.conv("out", x, 12, 3)))  # (N, 2 x 2 x 3, half)
     return ops.crop(ops.shuffle(x, 2), 0, 0, h, w)  # (N, 3, H, W)
 
 
