@@ -46,7 +46,8 @@ SHEET_PHOTOS = 10  # maximum on a contact sheet; pictures are not scaled down th
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--pictures", required=True, type=click.Path(path_type=Path), help="The folder with the style pictures, NAME.jpg.")
 @click.option(
-    "-s", "--style", "names", multiple=True, shell_complete=complete_style, help="Style or painting; repeatable. Default: all."
+    "-s", "--style", "names", multiple=True, shell_complete=complete_style,
+    help="A style or painting; may be repeated. Default: all.",
 )
 @click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True, help="The network.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|openvino|cuda|cuda:N|mps", help="Where to paint.")
