@@ -55,18 +55,21 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def stylizer(style_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stylizer]:
-    """A stylizer with the untrained styles, and an untrained predictor for the body of ash and birch."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    header = read_header(style_folder / "ash.lite.safetensors")
-    rng = np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def predictor_folder(style_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a predictor for the body of ash and birch. It predicts the same rows for every picture."""
+    folder = tmp_path_factory.mktemp("predictor")
     shapes = tensor_shapes(ARCHITECTURES["lite"].row_length)
-    tensors = {name: (rng.normal(size=shape) * 0.01).astype(np.float32) for name, shape in shapes.items()}
-    tensors["scale"] = np.ones_like(tensors["scale"])
-    metadata = {"format": FORMAT, "architecture": "lite", "body": header.body_hash}
-    write_safetensors(tmp_path / "predictor/trees.lite-predictor.safetensors", tensors, metadata)
-    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder, tmp_path / "predictor"])) as stylizer:
+    tensors = {name: np.zeros(shape, np.float16) for name, shape in shapes.items()}
+    tensors |= {name: np.ones(shapes[name], np.float16) for name in ("scale", "rows.bias")}
+    metadata = {"format": FORMAT, "architecture": "lite", "body": read_header(style_folder / "ash.lite.safetensors").body_hash}
+    write_safetensors(folder / "trees.lite-predictor.safetensors", tensors, metadata)
+    return folder
+
+
+@pytest.fixture
+def stylizer(style_folder: Path, predictor_folder: Path) -> Iterator[Stylizer]:
+    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder, predictor_folder])) as stylizer:
         yield stylizer
 
 
