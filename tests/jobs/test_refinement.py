@@ -55,18 +55,21 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def stylizer(style_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stylizer]:
-    """A stylizer with the untrained styles, and an untrained predictor for the body of ash and birch."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    header = read_header(style_folder / "ash.lite.safetensors")
-    rng = np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def predictor_folder(style_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a predictor for the body of ash and birch. It predicts the same rows for every picture."""
+    folder = tmp_path_factory.mktemp("predictor")
     shapes = tensor_shapes(ARCHITECTURES["lite"].row_length)
-    tensors = {name: (rng.normal(size=shape) * 0.01).astype(np.float32) for name, shape in shapes.items()}
-    tensors["scale"] = np.ones_like(tensors["scale"])
-    metadata = {"format": FORMAT, "architecture": "lite", "body": header.body_hash}
-    write_safetensors(tmp_path / "predictor/trees.lite-predictor.safetensors", tensors, metadata)
-    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder, tmp_path / "predictor"])) as stylizer:
+    tensors = {name: np.zeros(shape, np.float16) for name, shape in shapes.items()}
+    tensors |= {name: np.ones(shapes[name], np.float16) for name in ("scale", "rows.bias")}
+    metadata = {"format": FORMAT, "architecture": "lite", "body": read_header(style_folder / "ash.lite.safetensors").body_hash}
+    write_safetensors(folder / "trees.lite-predictor.safetensors", tensors, metadata)
+    return folder
+
+
+@pytest.fixture
+def stylizer(style_folder: Path, predictor_folder: Path) -> Iterator[Stylizer]:
+    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder, predictor_folder])) as stylizer:
         yield stylizer
 
 
@@ -187,6 +190,7 @@ def test_session_shows_and_saves_refined_rows(stylizer: Stylizer, picture: Path,
     assert screen.titles == ["livestyle: loading", "livestyle: my painting", "livestyle: ash"]
     assert any("refining" in overlay.status for overlay in screen.overlays)
     assert screen.overlays[-1].message == "refined; saved as my painting"
+    assert result.refined is not None
     header = read_header(result.refined)
     assert 0 < np.abs(load_rows(header) - predicted.rows).max() < 0.1
     assert training_settings(header)["refined"] == 1
@@ -202,10 +206,11 @@ def test_refined_rows_are_shown_with_a_crossfade_and_saved_at_the_end(show: Show
     show.loop.refine(style, ENDLESS)
     show.see(12)  # the crossfade takes 1 s
     rows = style.look.rows + 1
+    assert show.loop._refinement is not None
     show.loop._refinement.newest = Progress(0.5, rows)  # as if it had been received
     show.looks.refine(replace(style.look, rows=rows))
-    time = Fraction(100)
-    shown = [show.looks.at(time + Fraction(tenth, 10)).rows[0, 0] - style.look.rows[0, 0] for tenth in range(12)]
+    begin = Fraction(100)
+    shown = [show.looks.at(begin + Fraction(tenth, 10)).rows[0, 0] - style.look.rows[0, 0] for tenth in range(12)]
     assert shown == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1], abs=1e-5)
     show.loop.close()
     header = read_header(style.path)
@@ -215,6 +220,7 @@ def test_refined_rows_are_shown_with_a_crossfade_and_saved_at_the_end(show: Show
 
 def test_quitting_ends_the_training_and_saves_what_was_shown(show: Show, style: RefinedStyle) -> None:
     show.loop.refine(style, ENDLESS)
+    assert show.loop._refinement is not None
     process = show.loop._refinement._process
     show.loop.close()
     assert process.returncode is not None
@@ -225,6 +231,7 @@ def test_quitting_ends_the_training_and_saves_what_was_shown(show: Show, style: 
 
 def test_killed_training_is_reported_and_the_run_continues(show: Show, style: RefinedStyle) -> None:
     show.loop.refine(style, ENDLESS)
+    assert show.loop._refinement is not None
     show.loop._refinement._process.kill()
     show.see_until(lambda: show.printed)
     assert "ash is no longer refined: its process has ended with code" in show.printed[0]

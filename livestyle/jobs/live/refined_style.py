@@ -9,11 +9,9 @@ from livestyle.errors import InputError, StyleError
 from livestyle.frame import FloatArray
 from livestyle.look import Look
 from livestyle.pictures.reading import decode_picture
-from livestyle.style_files.blend import parse_blend
 from livestyle.style_files.description import training_settings
 from livestyle.style_files.file_format import (
     STYLE_SUFFIX,
-    PredictedStyle,
     body_hash,
     load_rows,
     name_of_picture,
@@ -21,7 +19,6 @@ from livestyle.style_files.file_format import (
 )
 from livestyle.style_files.gallery import Gallery, user_folder
 from livestyle.style_files.thumbnail import make_thumbnail
-from livestyle.stylizer import Blend
 
 PICTURE_HASH = "picture_sha256"
 """Key of the style file's info. By it, a later run finds the rows that an earlier run has refined."""
@@ -72,13 +69,12 @@ class RefinedStyle:
         write_style_file(self.path, self.look.body, rows, info, thumbnail=self._thumbnail)
 
 
-def picture_of(gallery: Gallery, style: Blend) -> Path:
-    """The picture that a style is predicted from. Raises StyleError if the style is a style file or a blend."""
-    names = list(parse_blend(style))
-    files = gallery.files_of(names[0]) if len(names) == 1 else []
-    if not files or not isinstance(files[0], PredictedStyle):
-        raise StyleError(f"{style} cannot be refined, as it is not a picture; name the picture of a painting as the style")
-    return files[0].path
+def picture_of(look: Look, gallery: Gallery) -> Path:
+    """The picture that a look's rows were predicted from. Raises StyleError if they were not."""
+    predicted = gallery.predicted.get(look.name)
+    if not predicted:
+        raise StyleError(f"{look.name} cannot be refined, as it is not a picture; name the picture of a painting as the style")
+    return predicted[0].path
 
 
 def _free_path(picture: Path, model: str, gallery: Gallery) -> Path:

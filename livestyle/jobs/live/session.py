@@ -178,7 +178,7 @@ class LiveSession:
             stylizer = resources.enter_context(open_stylizer())
             look = stylizer.look(job.style, strength=job.strength, keep_colors=job.keep_colors)
             styles = stylizer.load_all()
-            refined = None if job.refine is None else RefinedStyle(picture_of(stylizer.gallery, job.style), look, stylizer.gallery)
+            refined = None if job.refine is None else RefinedStyle(picture_of(look, stylizer.gallery), look, stylizer.gallery)
             if refined is not None:
                 look, styles = refined.look, [refined.look.name, *styles]
             width, height = source.info.width, source.info.height
