@@ -26,8 +26,8 @@ def paint_both(architecture: str, size: tuple[int, int], dtype: torch.dtype) -> 
         return eager, network.architecture.forward(FusedOps(network.convolutions, rows), PendingMap(photo)).raw.float()
 
 
-# 17 x 65: norms over more than one tile of pixels, and rows that end inside a block
-@pytest.mark.parametrize(("architecture", "size"), [("lite", (1, 1)), ("lite", (17, 65)), ("lite", (72, 80)), ("full", (17, 30))])
+# 65 x 70: norms over more than one tile of pixels, and rows that end inside a block
+@pytest.mark.parametrize(("architecture", "size"), [("lite", (1, 1)), ("lite", (65, 70)), ("full", (2, 9))])
 def test_fused_equals_eager(architecture: str, size: tuple[int, int]) -> None:
     eager, fused = paint_both(architecture, size, torch.float32)
     torch.testing.assert_close(fused, eager, rtol=0, atol=1e-4)

@@ -135,21 +135,21 @@ def test_upsample_by_hand(interpret: Any, values: list[list[float]], expected: l
 
 
 def every_operation(ops: Ops[X], photo: X) -> X:
-    """Every operation, and norms after an addition, a shuffle and an upsampling."""
+    """Every operation, and norms after an addition, a shuffle and a blur."""
     h, w = ops.size(photo)
-    x = ops.centre(ops.reflect(ops.scale(photo, 2, -1), 2, 10 + -w % 4, 2, 10 + -h % 4))  # a multiple of 4
+    x = ops.centre(ops.reflect(ops.scale(photo, 2, -1), 2, 6 + -w % 4, 2, 6 + -h % 4))  # a multiple of 4
     half = ops.relu(ops.conv("first", x, 8, 6, stride=2, border="none"))  # (N, 8, half)
     x = ops.relu(ops.norm(ops.conv("second", ops.blur(half), 12, 3, stride=2)))  # (N, 12, quarter)
     x = residual_block(ops, "block", x, 12, "repeat")
     x = ops.relu(ops.norm(ops.add(ops.upsample(ops.conv("third", x, 8, 1, border="none")), half)))  # (N, 8, half)
     x = ops.relu(ops.norm(ops.shuffle(ops.conv("fourth", x, 20, 3, border="repeat"), 2)))  # (N, 5, whole)
-    x = ops.norm(ops.upsample(ops.blur(ops.conv("fifth", ops.blur(ops.relu(x)), 6, 4, stride=2, border="none"))))
+    x = ops.norm(ops.blur(ops.conv("fifth", ops.blur(x), 6, 4, stride=2, border="none")))  # (N, 6, half - 1)
     x = ops.crop(ops.conv("sixth", ops.upsample(ops.relu(ops.upsample(ops.tanh(x)))), 3, 3), 3, 4, h, w)  # (N, 3, H, W)
     return ops.painted(ops.sigmoid(x))
 
 
 @interpreters
-@pytest.mark.parametrize("size", [(1, 1), (2, 9), (13, 10)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (5, 10)], ids=str)
 def test_interpreters_agree_on_every_operation(interpret: Any, size: tuple[int, int]) -> None:
     photo = random_map(*size)
     network, rows = make(every_operation)
