@@ -123,7 +123,7 @@ def read_header(path: Path) -> StyleHeader:
     except (SafetensorError, OSError, ValueError) as error:
         raise StyleError(f"{path} is not a style file (safetensors); pickles and other formats are not supported") from error
     if metadata.get("format") in EARLIER_FORMATS:
-        raise StyleError(f"{path} is for the networks of an earlier version of livestyle; train it again: livestyle train")
+        raise StyleError(f"{path} is for the networks of an earlier version of livestyle; train the style again")
     if metadata.get("format") != FORMAT:
         raise StyleError(f"{path} is safetensors, but not a livestyle style: the format in its metadata is not {FORMAT}")
     architecture = metadata.get("architecture", "")

@@ -42,7 +42,7 @@ def test_damaged_files_are_ignored(tmp_path: Path, damage: Callable[[bytes], byt
 def test_rows_of_another_length_or_not_finite_are_ignored(tmp_path: Path) -> None:
     write_rows(tmp_path, KEY, ROWS)
     assert read_rows(tmp_path, KEY, 4) is None
-    write_rows(tmp_path, KEY, ROWS * np.float32(np.inf))
+    write_rows(tmp_path, KEY, np.full_like(ROWS, np.inf))
     assert read_rows(tmp_path, KEY, 3) is None
 
 
