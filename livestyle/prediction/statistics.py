@@ -40,7 +40,8 @@ def style_statistics(picture: Image, name: str) -> FloatArray:
     if (picture == picture[0, 0]).all():
         raise StyleError(f"{name} is of one colour, and has no style; name another picture")
     network = _load_network()
-    maps = _product(network.scale, _scaled(picture).transpose(2, 0, 1).astype(np.float32) / 255) + network.shift  # (3, h, w)
+    colours: FloatArray = _scaled(picture).transpose(2, 0, 1) / np.float32(255)  # (3, h, w)
+    maps = _product(network.scale, colours) + network.shift  # (3, h, w)
     parts = []
     for layer in network.layers:
         maps = _run(layer, maps)  # (C, h, w)
@@ -128,7 +129,8 @@ def _run(layer: _Layer, maps: FloatArray) -> FloatArray:
     if layer.widen is not None:
         wide = layer.widen @ wide
     wide += layer.bias
-    return np.maximum(wide, 0, out=wide).reshape(-1, height, width)
+    activations: FloatArray = np.maximum(wide, 0, out=wide).reshape(-1, height, width)
+    return activations
 
 
 def _moments(maps: FloatArray) -> FloatArray:
