@@ -40,7 +40,7 @@ def style_statistics(picture: Image, name: str) -> FloatArray:
     if (picture == picture[0, 0]).all():
         raise StyleError(f"{name} is of one colour, and has no style; name another picture")
     network = _load_network()
-    colours: FloatArray = _scaled(picture).transpose(2, 0, 1) / np.float32(255)  # (3, h, w)
+    colours: FloatArray = np.divide(_scaled(picture).transpose(2, 0, 1), 255, dtype=np.float32)  # (3, h, w)
     maps = _product(network.scale, colours) + network.shift  # (3, h, w)
     parts = []
     for layer in network.layers:
