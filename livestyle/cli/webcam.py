@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     examples=[
-        "livestyle webcam --style scream --mirror",
         "livestyle webcam --style painting.jpg --refine",
         "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4",
     ],

@@ -222,14 +222,19 @@ class FusedOps:
 
     # the operations below run in eager mode: the photo and the last layer have few channels
 
+    @staticmethod
+    def _eager(x: Tensor) -> PendingMap:
+        """Wrap the result of an eager operation. The kernels need channels-last memory, which torch.cat does not always keep."""
+        return PendingMap(x.contiguous(memory_format=torch.channels_last))
+
     def centre(self, x: PendingMap) -> PendingMap:
-        return PendingMap(self._torch.centre(self._plain(x)))
+        return self._eager(self._torch.centre(self._plain(x)))
 
     def scale(self, x: PendingMap, factor: float, shift: float = 0.0) -> PendingMap:
-        return PendingMap(self._torch.scale(self._plain(x), factor, shift))
+        return self._eager(self._torch.scale(self._plain(x), factor, shift))
 
     def reflect(self, x: PendingMap, left: int, right: int, top: int, bottom: int) -> PendingMap:
-        return PendingMap(self._torch.reflect(self._plain(x), left, right, top, bottom))
+        return self._eager(self._torch.reflect(self._plain(x), left, right, top, bottom))
 
     def tanh(self, x: PendingMap) -> PendingMap:
         return PendingMap(self._torch.tanh(self._plain(x)))
@@ -241,7 +246,7 @@ class FusedOps:
         return x
 
     def shuffle(self, x: PendingMap, factor: int) -> PendingMap:
-        return PendingMap(self._torch.shuffle(self._plain(x), factor))
+        return self._eager(self._torch.shuffle(self._plain(x), factor))
 
     def crop(self, x: PendingMap, top: int, left: int, height: int, width: int) -> PendingMap:
-        return PendingMap(self._torch.crop(self._plain(x), top, left, height, width))
+        return self._eager(self._torch.crop(self._plain(x), top, left, height, width))

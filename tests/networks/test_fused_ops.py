@@ -26,6 +26,7 @@ def paint_both(architecture: str, size: tuple[int, int], dtype: torch.dtype) -> 
         return eager, network.architecture.forward(FusedOps(network.convolutions, rows), PendingMap(photo)).raw.float()
 
 
+# full, 2 x 9: the mirrored photo is not in channels-last memory
 # 65 x 70: norms over more than one tile of pixels, and rows that end inside a block
 @pytest.mark.parametrize(("architecture", "size"), [("lite", (1, 1)), ("lite", (65, 70)), ("full", (2, 9))])
 def test_fused_equals_eager(architecture: str, size: tuple[int, int]) -> None:
