@@ -136,7 +136,7 @@ def test_training_refuses_rows_of_another_network(style: RefinedStyle) -> None:
 
 
 def test_training_process_reports_an_error_in_one_line() -> None:
-    words = [sys.executable, "-m", "livestyle.train.refine", "{"]
+    words = [sys.executable, "-P", "-m", "livestyle.train.refine", "{"]
     done = subprocess.run(words, input=b"12345678", capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stdout == b""
