@@ -47,7 +47,7 @@ def refine(settings: dict[str, object], rows: FloatArray) -> Iterator[tuple[floa
     if trained.shape[1:] != rows.shape:
         raise TrainingError(f"the rows to start from are {rows.shape}, not {tuple(trained.shape[1:])}")
     with torch.no_grad():
-        trained.copy_(torch.from_numpy(rows))
+        trained.copy_(torch.tensor(rows))  # not from_numpy: the array may be read-only
     mean = rows
     for done, (first_crop, batch) in enumerate(zip(setup.batch_starts, setup.load_batches(workers=0), strict=True)):
         factor = learning_rate_factor(config, done / setup.total_steps)
