@@ -1,7 +1,9 @@
 """The video encoders and their options. To add one, add an entry to ENCODERS or GPU_ENCODERS."""
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -163,13 +165,29 @@ class Encoding:
         if self.encoder.mp4_tag is not None and container.fragmented:
             context.codec_tag = self.encoder.mp4_tag
         try:
-            context.open()
+            _open(context)
         except av.FFmpegError as error:
             raise OutputError(
                 f"{self.encoder.library} refuses crf {self.crf}, preset {preset}, {self.layout.name} at "
                 f"{self.layout.width}x{self.layout.height} ({error.strerror})"
             ) from None
         return cast(VideoStream, stream)
+
+
+def _open(context: VideoCodecContext) -> None:
+    """Open an encoder, without real-time threads. Raises av.FFmpegError.
+
+    For a root user, as in most containers, SVT-AV1 gives its threads and the calling thread the policy SCHED_FIFO. On Linux these
+    would take the processor from all other programs, and every thread and process that is started afterwards inherits the policy.
+    """
+    policy = os.sched_getscheduler(0) if sys.platform == "linux" else None
+    context.open()
+    if sys.platform != "linux" or policy == os.SCHED_FIFO:  # FIFO: livestyle itself was started with it
+        return
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # the thread has ended
+            if os.sched_getscheduler(int(thread.name)) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO:
+                os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
 
 
 def encoders_here() -> dict[str, bool]:
@@ -186,7 +204,7 @@ def opens(encoder: Encoder, layout: VideoFormat, rate: Fraction) -> bool:
         context.width, context.height, context.pix_fmt = layout.width, layout.height, layout.name
         context.framerate = rate.limit_denominator(LARGEST_DENOMINATOR)  # without it NVENC takes the time base for the frame rate
         context.time_base = CAMERA_TIME_BASE
-        context.open()
+        _open(context)
     except (av.FFmpegError, ValueError):
         return False
     return True

@@ -1,14 +1,17 @@
 """Encoders of the CPU and of the GPU; a stand-in replaces the GPU's."""
 
+import os
+import sys
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from clips import Clip, repaint, times
 
 from livestyle.errors import OutputError
-from livestyle.frame import StreamInfo
+from livestyle.frame import Frame, StreamInfo
 from livestyle.sinks.video.encoders import GPU_ENCODERS, Encoder
 from livestyle.sinks.video.writer import VideoWriter
 
@@ -30,6 +33,16 @@ def test_every_codec_writes_all_frames(make_clip: Clip, tmp_path: Path, containe
     target = tmp_path / f"out.{container}"
     repaint(clip, target, codec=codec)
     assert [round(time * 10) for time in times(target)] == list(range(25))
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "libsvtav1" not in av.codecs_available, reason="for Linux and SVT-AV1")
+def test_av1_starts_no_real_time_threads(tmp_path: Path) -> None:
+    # for root, SVT-AV1 makes its own threads and the calling one real-time, and child processes inherit that
+    sink = VideoWriter(tmp_path / "out.mp4", INFO, codec="av1")
+    sink.write(Frame(np.zeros((48, 64, 3), np.uint8), Fraction(0)))
+    policies = {os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()}
+    sink.close()
+    assert policies == {os.SCHED_OTHER}
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "m4v", "mkv"])
