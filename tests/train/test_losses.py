@@ -20,6 +20,18 @@ def test_gram_matrix_of_bf16_is_summed_in_fp32() -> None:
     assert gram.tolist() == [[[0.5, 0.5], [0.5, 0.5]]]
 
 
+def test_gradient_of_the_gram_matrix() -> None:
+    activations = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    activations = activations.contiguous(memory_format=torch.channels_last).requires_grad_()
+    weights = torch.arange(18, dtype=torch.float64).reshape(2, 3, 3)  # not symmetric
+    (losses.gram_matrix(activations).double() * weights).sum().backward()
+    flat = activations.detach().flatten(2)  # (2, 3, 20)
+    expected = (weights + weights.transpose(1, 2)) @ flat / 60  # d sum(W F F^T) / dF = (W + W^T) F
+    assert activations.grad is not None
+    assert torch.allclose(activations.grad.flatten(2), expected, atol=1e-6)  # the matrix is in fp32
+    assert activations.grad.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_style_losses_by_hand() -> None:
     activations = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])
     target = torch.tensor([[1.25, 0.75], [0.75, 4.0]])

@@ -82,7 +82,7 @@ class LossNetwork(nn.Module):
         for name, convolution in self.convolutions.items():
             if name in POOLED:
                 x = F.max_pool2d(x, 2)
-            x = F.relu(convolution(x))
+            x = F.relu(convolution(x), inplace=True)
             if name in wanted:
                 found[name] = x
                 if len(found) == len(wanted):

@@ -1,17 +1,40 @@
 """The losses. Each returns one number per picture, (N,). Activations are ReLU outputs of the loss network, (N, C, h, w)."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
+
+
+class _Gram(Function):
+    """F^T F of activations F, (N, h w, C) -> (N, C, C).
+
+    The gradient needs one product instead of autograd's two, and has the layout of the activations. Autograd's two have different
+    layouts; to add them, and to pass the sum through the layer before, took a quarter of a training step on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        return flat.transpose(1, 2) @ flat
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        flat: Tensor = ctx.saved_tensors[0]
+        (gradient,) = gradients
+        return flat @ (gradient + gradient.transpose(1, 2))
 
 
 def gram_matrix(activations: Tensor) -> Tensor:
-    """The Gram matrices F F^T / (h w C) of activations F, (N, C, h w) -> (N, C, C). Johnson et al. 2016, eq. 3.
+    """The Gram matrices F^T F / (h w C) of activations F, (N, C, h, w) -> (N, C, C). Johnson et al. 2016, eq. 3.
 
     The divisor is that of the original program. bf16 activations take half the time of fp32, which saves a sixth of a
     training step; their products are summed in fp32 too.
     """
-    flat = activations.flatten(2)  # (N, C, h w)
-    return (flat @ flat.transpose(1, 2)).float() / (flat.shape[1] * flat.shape[2])
+    flat = activations.permute(0, 2, 3, 1).flatten(1, 2)  # (N, h w, C); a view if the activations are channels-last
+    gram: Tensor = _Gram.apply(flat)
+    return gram.float() / (flat.shape[1] * flat.shape[2])
 
 
 def relative_style_loss(activations: Tensor, target: Tensor) -> Tensor:
