@@ -37,7 +37,7 @@ def predict_styles(path: Path, name: str, predictors: Iterable[StyleHeader]) -> 
             write_rows(cache_folder(), key, rows)
         info = {"picture": path.name, "origin": f"predicted from {path}", "predictor": str(predictor.path)}
         architecture, body_hash = predictor.architecture, predictor.body_hash
-        styles.append(PredictedStyle(path, architecture, body_hash, True, False, info, style_name=name, rows=rows))
+        styles.append(PredictedStyle(path, architecture, body_hash, True, False, info, True, style_name=name, rows=rows))
     return styles
 
 

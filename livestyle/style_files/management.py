@@ -13,7 +13,6 @@ from livestyle.style_files.file_format import (
     check_name,
     load_body,
     load_rows,
-    load_thumbnail_jpeg,
     write_body_file,
     write_style_file,
 )
@@ -124,7 +123,9 @@ def export_style(gallery: Gallery, header: StyleHeader, target: Path) -> None:
 
     Raises StyleError if the body is not found or a file is damaged, OutputError if the target cannot be written.
     """
-    body, rows, jpeg = load_body(gallery.body(header)), load_rows(header), load_thumbnail_jpeg(header)
+    from livestyle.style_files.thumbnail import thumbnail_jpeg  # imports OpenCV
+
+    body, rows, jpeg = load_body(gallery.body(header)), load_rows(header), thumbnail_jpeg(header)
     write_style_file(target, body, rows, header.info, thumbnail=jpeg)
 
 

@@ -1,11 +1,11 @@
 """Thumbnails: small copies of the style pictures, stored in the style files."""
 
-from livestyle.errors import InputError, StyleError
+from livestyle.errors import InputError, StyleError, TooLargeError
 from livestyle.frame import Image
 from livestyle.pictures.pixels import resize
-from livestyle.pictures.reading import decode_picture
+from livestyle.pictures.reading import decode_picture, read_picture
 from livestyle.pictures.writing import encode_picture
-from livestyle.style_files.file_format import StyleHeader, load_thumbnail_jpeg
+from livestyle.style_files.file_format import PredictedStyle, StyleHeader, load_thumbnail_jpeg
 
 SHORT_SIDE = 96  # pixels, at most
 LONG_SIDE = 512  # pixels, at most; larger pictures are not decoded
@@ -23,12 +23,25 @@ def make_thumbnail(picture: Image) -> bytes:
     return encode_picture(small, ".jpg", jpeg_quality=JPEG_QUALITY)
 
 
-def load_thumbnail(header: StyleHeader) -> Image | None:
-    """Decode a style file's thumbnail -> (h, w, 3) uint8 RGB; None if there is none.
+def thumbnail_jpeg(header: StyleHeader) -> bytes | None:
+    """The bytes of a style's thumbnail, not validated; None if there is none. That of a predicted style is made from its picture.
 
-    Raises StyleError if it is not a JPEG of at most 512x512 pixels.
+    Raises StyleError if the file or the picture cannot be read.
     """
-    data = load_thumbnail_jpeg(header)
+    if not isinstance(header, PredictedStyle):
+        return load_thumbnail_jpeg(header)
+    try:
+        return make_thumbnail(read_picture(header.path).image)
+    except (InputError, TooLargeError) as error:
+        raise StyleError(str(error)) from error
+
+
+def load_thumbnail(header: StyleHeader) -> Image | None:
+    """Decode a style's thumbnail -> (h, w, 3) uint8 RGB; None if there is none.
+
+    Raises StyleError if it cannot be read, or is not a JPEG of at most 512x512 pixels.
+    """
+    data = thumbnail_jpeg(header)
     if data is None:
         return None
     width, height = _jpeg_size(data)

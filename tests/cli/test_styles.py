@@ -449,6 +449,9 @@ def test_picture_is_shown_and_exported_but_never_renamed_or_removed(run: Run, mo
     exported = read_header(tmp_path / "sea.lite.safetensors")
     assert np.array_equal(load_rows(exported), load_rows(Gallery([models]).models("sea.png")["lite"]))
     assert (exported.has_body, exported.info["picture"]) == (True, "sea.png")
+    assert load_thumbnail_jpeg(exported) == make_thumbnail(painting())
+    assert run("styles", "show", "sea.png", "-o", "small.jpg").code == 0
+    assert (tmp_path / "small.jpg").exists()
     for words in (["rename", "sea.png", "lake"], ["remove", "sea.png", "-y"]):
         assert "sea.png is a picture, not a style file" in run("styles", *words).error
     assert (tmp_path / "sea.png").read_bytes() == before
