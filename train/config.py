@@ -56,6 +56,7 @@ class Config:
     content_weight: float = 1.0
     tv_weight: float = 0.0
     grid_weight: float = 0.0
+    lattice_weight: float = 0.0
     overshoot_weight: float = 20.0  # of values beyond black and white; with a lower weight `full` paints black spots
     steady_weight: float = 0.0  # of the temporal loss: see losses/temporal.py
     image_size: int = 256  # side of the square crops, pixels
@@ -88,7 +89,7 @@ WHOLE_NUMBERS = {  # key: minimum and maximum
     "image_size": (32, 4096), "style_size": (32, 4096), "batch_size": (1, 1024), "epoch": (1, 10**6), "steps": (1, 10**8),
     "seed": (0, 2**62),
 }  # fmt: skip
-WEIGHTS = ("content_weight", "tv_weight", "grid_weight", "overshoot_weight", "steady_weight", "extra_weight")
+WEIGHTS = ("content_weight", "tv_weight", "grid_weight", "lattice_weight", "overshoot_weight", "steady_weight", "extra_weight")
 NUMBERS = dict.fromkeys(WEIGHTS, (0.0, 1e12))
 NUMBERS |= dict.fromkeys(("learning_rate", "rows_learning_rate", "predictor_learning_rate"), (1e-12, 1e12))
 NUMBERS |= {"zoom": (1.0, 16.0), "seconds": (1.0, 1e12), "least_share": (0.0, 1.0)}

@@ -16,7 +16,7 @@ from livestyle.train.objective import read_style_picture
 from livestyle.train.painter import Painter
 
 SETTINGS = (
-    "weighting", "finetune", "content_weight", "tv_weight", "grid_weight", "overshoot_weight", "steady_weight",
+    "weighting", "finetune", "content_weight", "tv_weight", "grid_weight", "lattice_weight", "overshoot_weight", "steady_weight",
     "extra_weight", "content_layers", "style_layers", "loss_model", "image_size", "style_size", "batch_size",
     "learning_rate", "rows_learning_rate", "predictor_learning_rate", "learning_rate_decay", "seconds", "zoom", "precision",
     "seed",

@@ -107,6 +107,9 @@ class Objective:
         if config.grid_weight:
             parts["grid"] = losses.grid_loss(painted).mean()
             weighted["grid_weight"] = config.grid_weight * parts["grid"]
+        if config.lattice_weight:
+            parts["lattice"] = losses.lattice_loss(painted).mean()
+            weighted["lattice_weight"] = config.lattice_weight * parts["lattice"]
         if config.overshoot_weight:
             parts["overshoot"] = overshoot.mean()
             weighted["overshoot_weight"] = config.overshoot_weight * parts["overshoot"]

@@ -53,6 +53,7 @@ TINY: dict[str, Any] = {
     "style_layers": ["conv1_2", "conv2_2"],
     "tv_weight": 0.0001,
     "grid_weight": 0.01,
+    "lattice_weight": 0.01,
     "image_size": 32,
     "batch_size": 2,
     "steps": 4,
@@ -138,7 +139,7 @@ def test_training_lowers_the_losses() -> None:
     last = run(**ONE, steps=60, overwrite=True).losses
     assert last["style_weight"] < 0.5 * first["style_weight"]
     assert last["total"] < 0.7 * first["total"]
-    parts = ("content_weight", "style_weight", "tv_weight", "grid_weight", "overshoot_weight")
+    parts = ("content_weight", "style_weight", "tv_weight", "grid_weight", "lattice_weight", "overshoot_weight")
     assert last["total"] == pytest.approx(sum(last[name] for name in parts), rel=1e-4)
 
 
@@ -721,7 +722,7 @@ def test_training_the_predictor_only_leaves_body_and_styles_unchanged() -> None:
     keys: dict[str, Any] = {"start": "models/seven.lite-body.safetensors", "finetune": "predictor", "styles": None}
     keys |= {"style_pictures": "style_pictures"}
     first = run(**keys, steps=1).losses
-    summary = run(**keys, steps=6, resume=True)
+    summary = run(**keys, steps=12, resume=True)
     assert (summary.styles, summary.predictor) == ({}, Path("models/run.lite-predictor.safetensors"))
     assert summary.folder == Path("models/run.lite-predictor")
     assert all(path.read_bytes() == content for path, content in before.items())

@@ -83,3 +83,31 @@ def test_style_losses_against_float64(name: str) -> None:
     expected = error / found[0].size if name == "absolute_style_loss" else error / (gram(wanted) ** 2).sum((1, 2))
     target = losses.gram_matrix(torch.from_numpy(wanted).float())
     assert getattr(losses, name)(torch.from_numpy(found).float(), target).numpy() == pytest.approx(expected, rel=1e-3)
+
+
+def test_lattice_loss_by_hand() -> None:
+    rows = torch.tensor([0.0, 72, 72, 0, 0, 24, 0]) / 255  # differences in windows of two: 72 0, 72 0, 24 24
+    painted = rows[:, None].expand(1, 3, 7, 9)
+    # shares: 72 / 80 twice, 24 / 56; and 0 twice, 24 / 56. Columns have no edges
+    first, second = (0.9 + 0.9 + 24 / 56) / 3, 24 / 56 / 3
+    mean = (first + second) / 2
+    expected = ((first / mean - 1) ** 2 + (second / mean - 1) ** 2) / (2 - 1)
+    assert losses.lattice_loss(painted, period=2).item() == pytest.approx(expected)
+    assert losses.lattice_loss(painted.transpose(2, 3), period=2).item() == pytest.approx(expected)
+
+
+def test_lattice_loss_sees_lines_that_the_grid_loss_does_not() -> None:
+    painted = torch.full((1, 3, 129, 129), 0.5)
+    painted[:, :, ::4, :64] += 0.1
+    painted[:, :, ::4, 65:] -= 0.1
+    assert losses.grid_loss(painted).item() < 0.1
+    assert losses.lattice_loss(painted).item() > 0.5
+
+
+def test_lattice_loss_of_a_single_colour_is_zero_and_has_a_gradient() -> None:
+    painted = torch.full((1, 3, 33, 33), 0.5, requires_grad=True)
+    loss = losses.lattice_loss(painted)
+    loss.sum().backward()
+    assert loss.item() == 0
+    assert painted.grad is not None
+    assert torch.isfinite(painted.grad).all()

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+FLAT = 8.0  # grey levels; windows with less than this sum of differences count little, as JPEG blocks and noise prevail in them
+
 
 class _Gram(Function):
     """F^T F of activations F, (N, h w, C) -> (N, C, C).
@@ -86,6 +88,25 @@ def grid_loss(painted: Tensor, period: int = 8) -> Tensor:
     height, width = (side // period * period for side in painted.shape[2:])
     phases = F.pixel_unshuffle(painted[:, :, :height, :width].float() * 255, period).mean((2, 3))  # (N, 3 p p)
     return phases.reshape(len(phases), 3, -1).var(2).mean(1)
+
+
+def lattice_loss(painted: Tensor, period: int = 8) -> Tensor:
+    """The unevenness with which edges fall on rows, and on columns, modulo `period`: 0 if they fall on all alike.
+
+    painted: (N, 3, H, W) in [0, 1]. The absolute differences of vertical neighbours are divided by their sum over `period` rows,
+    so that quiet areas count as much as busy ones, and a horizon counts in few windows only. These shares are averaged over all
+    windows; the loss is the variance of the averages, relative to their mean, plus the same for columns.
+    `grid_loss` does not see lines on every fourth row that are light in one place and dark in another, as they cancel out.
+    """
+    grey = painted.float().mean(1) * 255  # (N, H, W)
+    return _variance_of_shares(grey, period) + _variance_of_shares(grey.transpose(1, 2), period)
+
+
+def _variance_of_shares(grey: Tensor, period: int) -> Tensor:
+    edges = grey.diff(dim=1).abs()  # (N, H - 1, W)
+    edges = edges[:, : edges.shape[1] // period * period].unflatten(1, (-1, period))  # (N, windows, period, W)
+    shares = (edges / (edges.sum(2, keepdim=True) + FLAT)).mean((1, 3))  # (N, period)
+    return (shares / shares.mean(1, keepdim=True).clamp_min(1e-3)).var(1)
 
 
 def overshoot_loss(x: Tensor, limit: float = 3.0) -> Tensor:
