@@ -127,7 +127,7 @@ def tag(key: str, value: str) -> Change:
 
 BYTES = torch.ones(9, dtype=torch.uint8)
 BAD: dict[str, tuple[Change, str]] = {
-    "body changed": (lambda tensors, _: tensors["body.stem.bias"].add_(1), "hash"),
+    "body changed": (lambda tensors, _: tensors["body.stem1.bias"].add_(1), "hash"),
     "another hash": (tag("body", "0" * 64), "hash"),
     "nan in the rows": (lambda tensors, _: tensors["rows"][0, 5].fill_(torch.nan), "rows contains values that are not finite"),
     "infinity in the body": (lambda tensors, _: tensors["body.up.weight"].view(-1)[7].fill_(torch.inf), "body.up.weight.*finite"),
