@@ -255,7 +255,7 @@ def test_fixed_seed_gives_the_same_run() -> None:
     run(model_path="b")
     run(model_path="c", seed=1)
     assert_equal(weights("a", 4), weights("b", 4))
-    assert not torch.equal(weights("a", 4)["network.stem.weight"], weights("c", 4)["network.stem.weight"])
+    assert not torch.equal(weights("a", 4)["network.stem1.weight"], weights("c", 4)["network.stem1.weight"])
     torch.random.set_rng_state(state)
 
 
@@ -629,8 +629,8 @@ def test_rows_may_have_their_own_learning_rate() -> None:
     fast = weights("fast", 1)
     assert (slow[:, 0] - 1).abs().max() < 1e-4
     assert (fast["rows"][:, 0] - 1).abs().max() == pytest.approx(0.1, rel=0.01)
-    stem = weights("models", 1)["network.stem.weight"]
-    assert torch.allclose(fast["network.stem.weight"], stem, atol=1e-5)
+    stem = weights("models", 1)["network.stem1.weight"]
+    assert torch.allclose(fast["network.stem1.weight"], stem, atol=1e-5)
 
 
 def test_training_rows_only_leaves_the_body_unchanged() -> None:
