@@ -104,9 +104,11 @@ def lattice_loss(painted: Tensor, period: int = 8) -> Tensor:
 
 def _variance_of_shares(grey: Tensor, period: int) -> Tensor:
     edges = grey.diff(dim=1).abs()  # (N, H - 1, W)
-    edges = edges[:, : edges.shape[1] // period * period].unflatten(1, (-1, period))  # (N, windows, period, W)
+    n, height, width = edges.shape
+    edges = edges[:, : height // period * period].reshape(n, -1, period, width)  # (N, windows, period, W)
     shares = (edges / (edges.sum(2, keepdim=True) + FLAT)).mean((1, 3))  # (N, period)
-    return (shares / shares.mean(1, keepdim=True).clamp_min(1e-3)).var(1)
+    variance: Tensor = (shares / shares.mean(1, keepdim=True).clamp_min(1e-3)).var(1)
+    return variance
 
 
 def overshoot_loss(x: Tensor, limit: float = 3.0) -> Tensor:
