@@ -5,7 +5,7 @@ from livestyle.networks.ops import Ops, X, residual_block
 
 
 def forward(ops: Ops[X], photo: X) -> X:
-    """Network of 2.2 GFLOP at 640x360, with at most eight channels at half size and three at full size.
+    """Network of 2.2 GFLOP at 640x360, with at most twelve channels at half size and three at full size.
 
     Most of the computation is at an eighth of the size, where there are few pixels and the receptive field is large. Bypasses add
     the features of the stem, at half and a quarter of the size, to keep the photo's edges sharp. The blurs, the smooth upsampling
