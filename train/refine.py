@@ -8,6 +8,7 @@ values in the same format. The process ends with the training, or when its outpu
 stderr, and the exit code is 1. It writes no files and starts no processes, so it can be killed at any time.
 """
 
+import ctypes
 import json
 import math
 import os
@@ -23,6 +24,8 @@ from livestyle.frame import FloatArray
 from livestyle.machine import cores
 
 CONF = Path("minute.yml")
+PR_SET_PDEATHSIG = 1
+"""An option of Linux's prctl()."""
 AVERAGED_STEPS = 10
 """A step may change the rows by 5 %, in varying directions; the moving average changes by a tenth of that, and its loss falls."""
 
@@ -60,6 +63,7 @@ def refine(settings: dict[str, object], rows: FloatArray) -> Iterator[tuple[floa
 
 def main() -> int:
     """Run the program that the module's docstring describes. Returns the exit code."""
+    _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all of its processes; the parent handles it
     records = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what libraries print must not get among the records
@@ -76,6 +80,15 @@ def main() -> int:
         print(printable(str(error) if isinstance(error, TrainingError) else repr(error)), file=sys.stderr)
         return 1
     return 0
+
+
+def _end_with_parent() -> None:
+    """On Linux, let the kernel kill this process when its parent ends: the parent may have paused it.
+
+    The parent is the thread that started this process, not its process: a live session starts and ends it in the same thread.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _limit_threads() -> None:

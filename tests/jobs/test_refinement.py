@@ -1,11 +1,12 @@
 """Refined styles: the training in a process of its own, its rows in a live run, and the file that they are saved to."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +21,7 @@ from livestyle.frame import Frame
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.loop import LiveLoop
 from livestyle.jobs.live.refined_style import RefinedStyle
-from livestyle.jobs.live.refinement import Progress, lower_priority
+from livestyle.jobs.live.refinement import Progress, Refinement, lower_priority
 from livestyle.jobs.live.session import LiveJob, LiveSession
 from livestyle.networks import ARCHITECTURES
 from livestyle.pictures.writing import write_picture
@@ -99,7 +100,7 @@ class Show:
             assert frame is not None
             self.looks.at(frame.pts_seconds)
             self.loop.write(frame)
-            self.loop.follow_refinement()
+            self.loop.follow_refinement(dropped=0)
 
     def see_until(self, condition: Callable[[], object]) -> None:
         """Show frames until the condition is true, which the training makes so."""
@@ -108,6 +109,14 @@ class Show:
             assert time.monotonic() < deadline
             self.see()
             time.sleep(0.005)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for another process."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -227,6 +236,49 @@ def test_quitting_ends_the_training_and_saves_what_was_shown(show: Show, style: 
     assert show.loop.refined is None
     assert not style.path.exists()  # there was no step
     assert show.printed == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux pauses the training")
+def test_training_is_paused_for_a_minute_after_dropped_frames(style: RefinedStyle) -> None:
+    with closing(Refinement(style, ENDLESS)) as refinement:
+        process = psutil.Process(refinement._process.pid)
+
+        for dropped, now, expected in (
+            (0, 10, False),
+            (2, 11.1, False),  # two in a second are tolerated
+            (5, 12.1, True),
+            (5, 12.2, False),  # for 80 ms of each 160
+            (5, 12.26, True),
+            (5, 72, True),
+            (5, 72.1, False),
+        ):
+            refinement.share_cores(dropped, now)
+            wait_until(lambda: (process.status() == psutil.STATUS_STOPPED) == expected)  # noqa: B023 (called at once)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux pauses the training")
+def test_paused_training_ends_with_its_parent() -> None:
+    code = """
+import subprocess, sys
+words = [sys.executable, "-P", "-m", "livestyle.train.refine", "{}"]
+process = subprocess.Popen(words, stdin=subprocess.PIPE)
+print(process.pid, flush=True)
+sys.stdin.read()
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    training = psutil.Process(int(parent.stdout.readline()))
+    wait_until(lambda: _ignores_interrupts(training))  # set after the call of prctl()
+    training.suspend()
+    parent.kill()
+    parent.communicate()
+    wait_until(lambda: not psutil.pid_exists(training.pid) or training.status() == psutil.STATUS_ZOMBIE)
+
+
+def _ignores_interrupts(process: psutil.Process) -> bool:
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+    return bool(int(status["SigIgn"], 16) >> (signal.SIGINT - 1) & 1)
 
 
 def test_killed_training_is_reported_and_the_run_continues(show: Show, style: RefinedStyle) -> None:

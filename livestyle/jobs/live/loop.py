@@ -51,7 +51,7 @@ class LiveLoop:
         """The style whose refined rows were saved; None as long as none were."""
         self.notes: list[str] = []
         """Informational notes on the refined style."""
-        self._looks, self._screen = looks, screen
+        self._looks, self._screen, self._clock = looks, screen, clock
         self._refinement: Refinement | None = None
 
     def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
@@ -73,7 +73,7 @@ class LiveLoop:
                 self.write(frame)
             else:
                 self._refresh()
-            self.follow_refinement()
+            self.follow_refinement(pipeline.dropped)
             self.controls.press(self._screen.key())
 
     def write(self, frame: Frame) -> None:
@@ -110,10 +110,14 @@ class LiveLoop:
         except OSError as error:
             self.controls.fail(TrainingError(f"cannot start the training of {style.look.name}: {error.strerror}"))
 
-    def follow_refinement(self) -> None:
-        """Show the newest rows of the training, if there is one. When it ends, save the rows, or report its error."""
+    def follow_refinement(self, dropped: int) -> None:
+        """Show the newest rows of the training, if there is one. When it ends, save the rows, or report its error.
+
+        dropped: frames dropped so far; if several are dropped in a second, the training is paused half of the time.
+        """
         if self._refinement is None:
             return
+        self._refinement.share_cores(dropped, self._clock())
         try:
             progress = self._refinement.poll()
         except StopIteration:

@@ -1,7 +1,9 @@
 """Train the rows of a picture's style while it is shown, in a process of its own at low priority."""
 
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,13 @@ from livestyle.streaming.channel import Channel
 
 MODULE = "livestyle.train.refine"
 LONGEST_LINE = 500  # characters of an error message
+CYCLE_SECONDS = 0.16
+RUN_SECONDS = 0.08
+"""After dropped frames, the training runs for this part of each cycle."""
+CAREFUL_SECONDS = 60.0
+"""The time after dropped frames until the training runs without pauses again."""
+TOLERATED_DROPS = 2
+"""Dropped frames per second that are no sign of busy cores: a key press or a new recording may drop one."""
 
 
 class Progress(NamedTuple):
@@ -35,7 +44,8 @@ class Refinement:
 
     settings: conf file keys for the training, which replace those of the style.
 
-    If this process is killed, the other one ends with its next step, because it can no longer write its result.
+    If this process is killed, the other one ends too: on Linux at once, elsewhere with its next step, because it can no longer
+    write its result.
     Raises OSError if the process cannot be started.
     """
 
@@ -50,6 +60,7 @@ class Refinement:
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
         lower_priority(self._process.pid)
         self._received = Channel(self._receive(style.look.rows), capacity=1, drop_oldest=True)
+        self._dropped, self._check_at, self._careful_until, self._is_paused = 0, -math.inf, -math.inf, False
 
     def _receive(self, rows: FloatArray) -> Iterator[Progress]:
         """Send the rows to start from, (2, K), and yield what the process sends. Raises TrainingError if it fails."""
@@ -80,6 +91,20 @@ class Refinement:
         self.newest = progress or self.newest
         return progress
 
+    def share_cores(self, dropped: int, now: float) -> None:
+        """Pause the training half of the time for a minute after several frames were dropped in a second: all cores are in use.
+
+        Call it often. dropped: frames dropped so far. now: the time in seconds. Only Linux needs this: see `lower_priority`.
+        """
+        if now >= self._check_at:
+            if dropped > self._dropped + TOLERATED_DROPS:
+                self._careful_until = now + CAREFUL_SECONDS
+            self._dropped, self._check_at = dropped, now + 1
+        pause = now < self._careful_until and now % CYCLE_SECONDS >= RUN_SECONDS
+        if pause != self._is_paused and sys.platform == "linux":
+            self._is_paused = pause
+            self._process.send_signal(signal.SIGSTOP if pause else signal.SIGCONT)
+
     def close(self) -> None:
         """End the process and the thread that reads from it. Idempotent."""
         self._process.kill()
@@ -95,7 +120,8 @@ def lower_priority(pid: int) -> None:
 
     On Linux niceness is not enough: a process that runs, however nice, delays one that wakes up by up to 3 ms. The threads that
     paint wait for each other between layers, many times per frame; with niceness 10 the frame rate fell by a quarter. A process
-    of the policy SCHED_IDLE is interrupted at once.
+    of the policy SCHED_IDLE is interrupted at once, unless the kernel was built without preemption, as those of servers are:
+    there it may run for another 4 ms, and the frame rate fell by half if painting needed all cores.
     """
     with suppress(OSError, psutil.Error):  # it has ended already, or is not permitted
         if sys.platform == "linux":
