@@ -46,3 +46,18 @@ class Look:
             return None
         unmixed = np.tile(LUMA, (3, 1)) if self.keep_colors else np.eye(3)
         return (self.strength * unmixed).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Two looks, between which a crossfade mixes the pictures. Needed if their bodies differ, and takes twice the time."""
+
+    start: Look
+    end: Look
+    share: float
+    """Share of `end` in the picture, from 0 to 1."""
+
+
+def bodies(look: Look | Mix) -> tuple[Body, ...]:
+    """The body of a look, or both bodies of a mix."""
+    return (look.start.body, look.end.body) if isinstance(look, Mix) else (look.body,)

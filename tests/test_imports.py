@@ -65,7 +65,7 @@ HOMES = {
     "av": {"media.py", "timeline.py", "sources/video/", "sinks/video/"},
     "cv2": {
         *("opencv.py", "pictures/", "sources/camera.py", "sources/demo.py", "sinks/overlay.py", "sinks/window.py"),
-        *("streaming/optical_flow.py", "streaming/smoothing.py"),
+        *("streaming/mixing.py", "streaming/optical_flow.py", "streaming/smoothing.py"),
     },
     "PIL": {"pictures/", "sources/video/webp.py"},
     "torch.cuda": {"engines/cuda.py"},

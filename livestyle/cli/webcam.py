@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @style_option
 @look_options
 @smooth_option
+@click.option("--fade", type=TimeType(), default="0.5", show_default=True, help="Duration of a style change; 0 cuts.")
 @click.option("--refine", is_flag=True, help="Train the style of a picture while it is shown; see below.")
 @overwrite_options
 @report_options
@@ -65,6 +66,7 @@ def webcam(
     strength: float,
     keep_colors: bool,
     smooth: float,
+    fade: Fraction,
     refine: bool,
     overwrite: bool | None,
     as_json: bool,
@@ -73,9 +75,9 @@ def webcam(
 ) -> int:
     """Paint a camera live, in a window.
 
-    Keys: 1-9 select a style, n and p the next and the previous one, + and - change the strength, c the colours,
-    space pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line,
-    h help, q or Esc quits.
+    Keys: 1-9 select a style, n and p the next and the previous one, b blends the last two, the left and right arrows shift
+    the blend, + and - change the strength, c the colours, space pauses, s saves a picture, r records (both in the current
+    folder), f toggles full screen, i the status line, h help, q or Esc quits.
 
     --style painting.jpg --refine: the style of a picture is shown at once, trained in the background at low priority, and shown
     as it gets better. At the end it is saved with your own styles; the next run continues with it.
@@ -114,6 +116,7 @@ def webcam(
         strength=strength,
         keep_colors=keep_colors,
         smooth=smooth,
+        fade_seconds=float(fade),
         refine={} if refine else None,
         seconds=seconds,
         record=record,

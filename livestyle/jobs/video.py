@@ -14,6 +14,7 @@ from livestyle.errors import LivestyleError, OutputError
 from livestyle.frame import Frame, Source
 from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
 from livestyle.jobs.progress import Progress, ProgressCallback
+from livestyle.look import Mix
 from livestyle.output_file import is_partial, refuse_same_file
 from livestyle.sinks.video.containers import CONTAINERS
 from livestyle.sinks.video.writer import VideoWriter
@@ -266,7 +267,9 @@ def write_painted(
             writer = open_writer()
             report(Progress(0, total, "warming up"))
             with ctrl_c_raised():  # measuring may take long, and nothing has been written yet
-                batch = stylizer.best_batch(source.info.frame_shape, total, looks.at(Fraction(0)))
+                first = looks.at(Fraction(0))
+                first = first.start if isinstance(first, Mix) else first
+                batch = stylizer.best_batch(source.info.frame_shape, total, first)
             with Pipeline(source, stylizer.engine, looks, offline(batch), stages) as pipeline:
                 report(Progress(0, total, "painting"))
                 for frame in _polled(pipeline, interrupted):

@@ -21,6 +21,8 @@ from livestyle.sinks.overlay import Overlay, draw, fit
 SMALLEST, LARGEST = (640, 360), (1280, 720)  # width and height of a new window
 KEY_NAMES = {27: "esc", 32: "space"} | {0xFFB0 + digit: str(digit) for digit in range(10)} | {0xFFAB: "+", 0xFFAD: "-"}
 """Names of keys by cv2.waitKeyEx code. With GTK, the keys of the keypad have the codes of X11."""
+ARROWS = {0xFF51: "left", 0xFF53: "right", 0x250000: "left", 0x270000: "right", 0xF702: "left", 0xF703: "right"}
+"""Names of the arrow keys by cv2.waitKeyEx code: on Linux those of X11, on Windows, on macOS."""
 ALTERNATIVE = "recording works without one"
 """Last part of the error message if there is no display."""
 
@@ -37,7 +39,7 @@ class Screen(Sink, Protocol):
         """False after the user has closed the window."""
 
     def key(self) -> str:
-        """Process pending window events and return the pressed key: lower case, "esc" or "space"; "" for none or any other."""
+        """Process pending window events and return the pressed key: in lower case, or its name; "" for none or any other."""
 
     def resize(self, width: int, height: int) -> None:
         """Resize the window to suit frames of this size, in pixels."""
@@ -135,7 +137,11 @@ def key_name(code: int) -> str:
     """The key for a cv2.waitKeyEx code, named as in Screen.key."""
     if code < 0:
         return ""
-    code &= 0xFFFF  # the higher bits: Shift, CapsLock and NumLock with GTK; arrow and function keys on Windows
+    if code & 0xFFFF == 0:  # arrow and function keys on Windows
+        return ARROWS.get(code, "")
+    code &= 0xFFFF  # the higher bits: Shift, CapsLock and NumLock with GTK
+    if code in ARROWS:
+        return ARROWS[code]
     return KEY_NAMES.get(code, chr(code).lower() if 32 < code < 127 else "")
 
 

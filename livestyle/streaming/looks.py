@@ -1,19 +1,20 @@
 """Looks as a function of time."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 
-from livestyle.look import Look
+from livestyle.look import Look, Mix
 
 
 class LookSource(Protocol):
     """Returns the look of each frame. Commands, keys and network messages change a look source, never an engine."""
 
-    def at(self, seconds: Fraction) -> Look:
+    def at(self, seconds: Fraction) -> Look | Mix:
         """Return the look for a presentation time. If it has not changed, return the same object.
 
         Called by the painting thread once per frame, in order. Must not block. If it raises, the run ends with that error.
@@ -31,14 +32,17 @@ class ConstantLook:
 
 
 class SwitchedLook:
-    """The look that was set last, whatever the time: for interactive control. Any thread may set it.
+    """The look that was set last, for interactive control. Any thread may set it.
 
     Setting `look` is a cut: the new look is used from the next painted frame on. `fade_to` crossfades to the new look instead.
+
+    clock: the time in seconds. Crossfades follow it, not the presentation time, which stands still while the source is paused.
     """
 
-    def __init__(self, look: Look) -> None:
-        self._fade = _Fade(look, look, Fraction(0))
-        self._shown = look  # what `at` returned last
+    def __init__(self, look: Look, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._fade = _Fade(look, look, 0)
+        self._shown: Look | Mix = look  # what `at` returned last
 
     @property
     def look(self) -> Look:
@@ -47,39 +51,44 @@ class SwitchedLook:
 
     @look.setter
     def look(self, look: Look) -> None:
-        self._fade = _Fade(look, look, Fraction(0))
+        self._fade = _Fade(look, look, 0)
 
-    def fade_to(self, look: Look, seconds: Fraction) -> None:
+    def fade_to(self, look: Look, seconds: float) -> None:
         """Crossfade from the look that is shown, which may be part of another crossfade, beginning with the next painted frame.
 
-        If the bodies differ, the look changes abruptly at the end. seconds: the duration, above 0.
+        seconds: the duration; 0 is a cut.
         """
-        self._fade = _Fade(self._shown, look, seconds)
+        shown = self._shown
+        if isinstance(shown, Mix):  # three bodies are not mixed
+            shown = shown.start if shown.share < 0.5 else shown.end
+        self._fade = _Fade(shown, look, seconds)
 
-    def at(self, seconds: Fraction) -> Look:
-        self._shown = self._fade.at(seconds)
+    def adjust(self, change: Callable[[Look], Look]) -> None:
+        """Apply a change to the look, at once. A crossfade continues, between the changed looks."""
+        fade = self._fade
+        self._fade = _Fade(change(fade.start), change(fade.end), fade.seconds, fade.begun_at)
+
+    def at(self, seconds: Fraction) -> Look | Mix:
+        self._shown = self._fade.at(self._clock())
         return self._shown
 
 
 class _Fade:
     """A crossfade that begins with the first call of `at`."""
 
-    def __init__(self, start: Look, end: Look, duration: Fraction) -> None:
-        self.end = end
-        self._start, self._duration = start, duration
-        self._begun_at: Fraction | None = None
+    def __init__(self, start: Look, end: Look, seconds: float, begun_at: float | None = None) -> None:
+        self.start, self.end, self.seconds, self.begun_at = start, end, seconds, begun_at
 
-    def at(self, seconds: Fraction) -> Look:
-        if self._begun_at is None:
-            self._begun_at = seconds
-        elapsed = max(seconds - self._begun_at, Fraction(0))
-        return self.end if elapsed >= self._duration else crossfade(self._start, self.end, float(elapsed / self._duration))
+    def at(self, now: float) -> Look | Mix:
+        if self.begun_at is None:
+            self.begun_at = now
+        elapsed = max(now - self.begun_at, 0.0)
+        return self.end if elapsed >= self.seconds else crossfade(self.start, self.end, elapsed / self.seconds)
 
 
 class Playlist:
     """Consecutive looks of equal duration, each ending with a crossfade to the next one. The last look stays.
 
-    Looks with different bodies cannot be crossfaded: the look changes abruptly at the end of its duration.
     Raises ValueError if there is no look, if seconds_each <= 0, or unless 0 <= crossfade_seconds <= seconds_each.
     """
 
@@ -90,7 +99,7 @@ class Playlist:
             raise ValueError(f"a crossfade of {crossfade_seconds} s does not fit in looks of {seconds_each} s")
         self._looks, self._seconds_each, self._crossfade_seconds = looks, seconds_each, crossfade_seconds
 
-    def at(self, seconds: Fraction) -> Look:
+    def at(self, seconds: Fraction) -> Look | Mix:
         last = len(self._looks) - 1
         turn = min(last, max(0, int(seconds // self._seconds_each)))
         now, following = self._looks[turn], self._looks[min(turn + 1, last)]
@@ -100,13 +109,13 @@ class Playlist:
         return crossfade(now, following, float(1 - remaining / self._crossfade_seconds))
 
 
-def crossfade(one: Look, other: Look, share: float) -> Look:
-    """Interpolate between two looks: share 0 gives `one`, 1 gives `other`. If their bodies differ, returns `one`.
+def crossfade(one: Look, other: Look, share: float) -> Look | Mix:
+    """Interpolate between two looks: share 0 gives `one`, 1 gives `other`.
 
-    Rows and strength change linearly; keep_colors and the name change at share 0.5.
+    Rows and strength change linearly; keep_colors and the name change at share 0.5. If the bodies differ, returns a Mix.
     """
     if one.body != other.body:
-        return one
+        return Mix(one, other, share)
     weights = np.array([1 - share, share], np.float32)
     rows = np.tensordot(weights, np.stack([one.rows, other.rows]), 1)  # (2, K)
     strength = (1 - share) * one.strength + share * other.strength

@@ -17,9 +17,10 @@ import numpy as np
 from livestyle.engines.base import Engine, Ticket
 from livestyle.errors import InputError
 from livestyle.frame import Frame, Image, Source, is_picture, kind_of
-from livestyle.look import Look
+from livestyle.look import Look, Mix, bodies
 from livestyle.streaming.channel import Channel
 from livestyle.streaming.looks import LookSource
+from livestyle.streaming.mixing import submit
 
 JOIN_TIMEOUT_SECONDS = 0.4
 """Time to wait for each of the two threads, so that a live run ends within a second even if its camera or engine is stuck."""
@@ -32,7 +33,7 @@ class Painted(NamedTuple):
     """The painting, with the presentation time and other times of the source's frame."""
     photo: Image
     """The image as read from the source."""
-    look: Look
+    look: Look | Mix
 
 
 Stage = Callable[[Iterable[Painted]], Iterator[Painted]]
@@ -88,16 +89,16 @@ def check_frame(frame: Any, nv12: bool) -> None:
         raise InputError(f"the source gave a frame at {frame.pts_seconds!r:.40}; expected a Fraction for pts_seconds")
 
 
-def batched(frames: Iterable[Frame], looks: LookSource, size: int) -> Iterator[list[tuple[Frame, Look]]]:
-    """Yield batches of up to `size` consecutive frames with one shape and one body, each frame with its look.
+def batched(frames: Iterable[Frame], looks: LookSource, size: int) -> Iterator[list[tuple[Frame, Look | Mix]]]:
+    """Yield batches of up to `size` consecutive frames with one shape and the same bodies, each frame with its look.
 
     If `frames` or `looks` raises an error, the frames before it are yielded first.
     """
-    batch: list[tuple[Frame, Look]] = []
+    batch: list[tuple[Frame, Look | Mix]] = []
     try:
         for frame in frames:
             look = looks.at(frame.pts_seconds)
-            if batch and (frame.image.shape != batch[0][0].image.shape or look.body != batch[0][1].body):
+            if batch and (frame.image.shape != batch[0][0].image.shape or bodies(look) != bodies(batch[0][1])):
                 yield batch
                 batch = []
             batch.append((frame, look))
@@ -125,7 +126,7 @@ class FailedTicket:
 class SubmittedBatch(NamedTuple):
     """Frames with their looks, and the ticket of their paintings."""
 
-    batch: list[tuple[Frame, Look]]
+    batch: list[tuple[Frame, Look | Mix]]
     ticket: Ticket
 
     def result(self) -> list[Painted]:
@@ -138,7 +139,7 @@ def submitted(frames: Iterable[Frame], engine: Engine, looks: LookSource, size: 
     """Submit one batch after another, and yield them. An error is yielded as the last batch, whose ticket raises it."""
     try:
         for batch in batched(frames, looks, size):
-            yield SubmittedBatch(batch, engine.submit([(np.ascontiguousarray(frame.image), look) for frame, look in batch]))
+            yield SubmittedBatch(batch, submit(engine, [(np.ascontiguousarray(frame.image), look) for frame, look in batch]))
     except Exception as error:
         yield SubmittedBatch([], FailedTicket(error))
 

@@ -6,7 +6,7 @@ painting is left unchanged. Mixing different strokes would fade them more with e
 raised to that of the new painting.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from livestyle.frame import FloatArray, Image
-from livestyle.look import Look
+from livestyle.look import Look, Mix, bodies
 from livestyle.streaming.optical_flow import FAST, find_flow, places, seen_in_both, warped
 from livestyle.streaming.pipeline import Painted, Stage
 
@@ -27,6 +27,7 @@ REGION = 8  # pixels: side of the squares in which the contrast of the strokes i
 MOST_GAIN = 1.5  # by which contrast is raised
 LARGEST_ROWS_CHANGE = 0.15  # relative to the rows. Measured: .28 and more between styles, .06 in a crossfade of 12 frames
 LARGEST_STRENGTH_CHANGE = 0.09  # a key changes the strength by .1
+LARGEST_SHARE_CHANGE = 0.1  # of a crossfade between two bodies
 
 
 def smoothing(strength: float) -> Sequence[Stage]:
@@ -52,15 +53,23 @@ def smoothed(painted: Iterable[Painted], strength: float) -> Iterator[Painted]:
         yield item
 
 
-def _jumps(one: Look, other: Look) -> bool:
+def _jumps(one: Look | Mix, other: Look | Mix) -> bool:
     """Whether the looks of consecutive frames differ by more than one step of a crossfade."""
     if one is other:
         return False
+    if isinstance(one, Mix) or isinstance(other, Mix):
+        before, after = _shares(one), _shares(other)
+        return any(abs(before.get(body, 0) - after.get(body, 0)) > LARGEST_SHARE_CHANGE for body in before | after)
     if one.keep_colors != other.keep_colors or one.body != other.body:
         return True
     change = np.linalg.norm(other.rows - one.rows)
     strength_change = abs(other.strength - one.strength)
     return bool(change > LARGEST_ROWS_CHANGE * np.linalg.norm(one.rows) or strength_change > LARGEST_STRENGTH_CHANGE)
+
+
+def _shares(look: Look | Mix) -> dict[Hashable, float]:
+    """The share of each body in the picture."""
+    return dict(zip(bodies(look), (1 - look.share, look.share) if isinstance(look, Mix) else (1.0,), strict=True))
 
 
 def _small(photo: Image) -> Image:

@@ -23,13 +23,14 @@ from livestyle.jobs.live.loop import LiveLoop
 from livestyle.jobs.live.meter import Meter
 from livestyle.jobs.live.recorder import Recorder
 from livestyle.jobs.live.session import LiveJob, LiveResult, LiveSession
-from livestyle.look import Look
+from livestyle.look import Look, Mix
 from livestyle.output_file import OutputFile, write_whole
 from livestyle.sinks.overlay import Overlay
 from livestyle.sinks.window import NoWindow
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Paced, Pausable
 from livestyle.streaming.fan_out import FanOut
+from livestyle.streaming.mixing import submit
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 
@@ -54,7 +55,7 @@ class User:
         self.clock = Clock()
         self.source = Pausable(Paced(DemoScene(48, 32, rate=10), self.clock, self.clock.sleep))
         self.screen = NoWindow()
-        self.looks = LookControl(stylizer, stylizer.load_all(), stylizer.default_look)
+        self.looks = LookControl(stylizer, stylizer.load_all(), stylizer.default_look, clock=self.clock)
         self.printed: list[str] = []
         self.loop = LiveLoop(
             self.looks, self.source, self.screen, folder, lambda error: self.printed.append(str(error)), self.clock
@@ -65,7 +66,9 @@ class User:
         for _ in range(count):
             frame = self.source.read()
             assert frame is not None
-            painted = Frame(self.stylizer(frame.image, self.looks.look), frame.pts_seconds, frame.captured_at)
+            look = self.looks.at(frame.pts_seconds)
+            image = submit(self.stylizer.engine, [(frame.image, look)]).result()[0]
+            painted = Frame(image, frame.pts_seconds, frame.captured_at)
             self.loop.write(painted)
         return painted
 
@@ -130,7 +133,48 @@ def test_selecting_a_style_keeps_strength_and_colours(user: User) -> None:
     assert (look.name, look.strength, look.keep_colors) == ("birch", 0.9, True)
 
 
+def test_a_key_crossfades_to_the_style(user: User) -> None:
+    """At 10 frames a second, the crossfade of 0.5 s begins with the first frame and ends with the sixth."""
+    ash, birch = user.stylizer.look("ash"), user.stylizer.look("birch")
+    user.see()
+    user.loop.controls.press("2")
+    shares = []
+    for _ in range(7):
+        user.see()
+        look = user.looks.at(Fraction(0))
+        assert isinstance(look, Look)
+        shares.append(float((look.rows - ash.rows)[0, 0] / (birch.rows - ash.rows)[0, 0]))
+    assert shares == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1, 1], abs=1e-4)
+
+
+def test_keys_blend_the_last_two_styles(user: User) -> None:
+    ash, birch = user.stylizer.look("ash"), user.stylizer.look("birch")
+    assert user.press("b").message == "select another style first"
+    presses = (["2"], ["b"], ["right"], ["left"] * 5, ["left"], ["left"], ["right"] * 2 + ["-"])
+    names = [user.press(*keys).status.split("   ")[0] for keys in presses]
+    assert names == ["birch", "ash:0.5,birch:0.5", "ash:0.4,birch:0.6", "ash:0.9,birch:0.1", "ash", "ash", "ash:0.8,birch:0.2"]
+    look = user.looks.look
+    assert look.strength == 0.9
+    np.testing.assert_allclose(look.rows, 0.8 * ash.rows + 0.2 * birch.rows, rtol=0, atol=1e-5)
+    user.press("2", "b")  # ash had the larger share
+    assert user.looks.look.name == "ash:0.5,birch:0.5"
+
+
+def test_styles_with_different_bodies_are_crossfaded_but_not_blended(user: User) -> None:
+    user.press("3")
+    assert isinstance(user.looks.at(Fraction(0)), Mix)
+    assert user.press("b").message == "ash and coal cannot be blended: they were not trained together"
+    user.see(6)
+    assert user.looks.at(Fraction(0)) is user.looks.look
+
+
+def test_next_after_a_blend_of_keys_continues_from_the_last_style(user: User) -> None:
+    user.press("2", "b", "n")
+    assert user.looks.look.name == "coal"
+
+
 def test_pause_repeats_the_frame_in_the_current_style(user: User) -> None:
+    user.looks.fade_seconds = 0
     before = user.see()
     assert "paused" in user.press("space").status
     assert np.array_equal(user.see().image, before.image)

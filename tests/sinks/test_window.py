@@ -30,11 +30,13 @@ def test_display_that_does_not_answer_is_a_device_error(monkeypatch: pytest.Monk
         (ord("+"), "+"),
         (0xFFAB, "+"),  # on the keypad, with GTK
         (0x10FFB7, "7"),
-        (0xFF51, ""),  # Left, whose last 8 bits are Q
+        (0xFF51, "left"),  # whose last 8 bits are Q
+        (0x10FF53, "right"),
         (0xFF52, ""),
         (0xFFC9, ""),
-        (0x250000, ""),  # Left on Windows
-        (0xF702, ""),  # and on macOS
+        (0x250000, "left"),  # on Windows
+        (0x260000, ""),
+        (0xF703, "right"),  # on macOS
         (0x6CA, ""),  # a Cyrillic letter
         (0xE9, ""),
         (9, ""),

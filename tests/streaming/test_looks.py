@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from clock import Clock
 
-from livestyle.look import Look
+from livestyle.look import Look, Mix
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
 from livestyle.streaming.looks import ConstantLook, LookSource, Playlist, SwitchedLook, crossfade
@@ -32,41 +33,75 @@ def test_a_constant_look_is_the_same_object_at_all_times() -> None:
 
 
 def test_a_switched_look_is_the_one_that_was_set_last() -> None:
-    source = SwitchedLook(ASH)
+    source = SwitchedLook(ASH, Clock())
     assert source.at(Fraction(3)) is ASH
     source.look = BIRCH
     assert source.at(Fraction(1)) is BIRCH
     assert source.look is BIRCH
 
 
-def test_fade_to_begins_with_the_next_frame_and_ends_with_the_new_look() -> None:
-    source = SwitchedLook(ASH)
-    source.at(Fraction(10))
-    source.fade_to(COAL, Fraction(2))
-    assert source.look is COAL
-    assert source.at(Fraction(11)) == ASH  # the crossfade begins here
-    quarter = [[0.75, 1.5, -2.25], [0.25, 0.625, 6.25]]  # 3/4 (1, 2, -3), and 3/4 (0, .5, 8) + 1/4 (1, 1, 1)
-    np.testing.assert_array_equal(source.at(Fraction("11.5")).rows, np.array(quarter, np.float32))
-    assert source.at(Fraction(13)) is COAL
-    assert source.at(Fraction(20)) is COAL
+class Shown:
+    """The looks that a switched look returns. The presentation time stands still, as during a pause."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.source = SwitchedLook(ASH, self.clock)
+
+    def after(self, seconds: float) -> Look | Mix:
+        self.clock.now += seconds
+        return self.source.at(Fraction(5))
+
+    def rows_after(self, seconds: float) -> list[list[float]]:
+        look = self.after(seconds)
+        assert isinstance(look, Look)
+        return look.rows.tolist()
 
 
-def test_fade_to_continues_from_the_look_that_is_shown() -> None:
-    source = SwitchedLook(ASH)
-    source.fade_to(COAL, Fraction(2))
-    source.at(Fraction(0))
-    shown = source.at(Fraction(1))
-    source.fade_to(ASH, Fraction(2))
-    np.testing.assert_array_equal(source.at(Fraction(1)).rows, shown.rows)
-    source.look = BIRCH
-    assert source.at(Fraction(1)) is BIRCH
+@pytest.fixture
+def shown() -> Shown:
+    return Shown()
 
 
-def test_fade_to_stays_at_its_start_if_time_goes_back() -> None:
-    source = SwitchedLook(ASH)
-    source.fade_to(COAL, Fraction(1))
-    assert source.at(Fraction(5)) == ASH
-    assert source.at(Fraction(4)) == ASH
+def test_fade_to_begins_with_the_next_frame_and_ends_with_the_new_look(shown: Shown) -> None:
+    shown.after(0)
+    shown.source.fade_to(COAL, 2)
+    assert shown.source.look is COAL
+    assert shown.after(7) == ASH  # the crossfade begins here
+    # 3/4 (1, 2, -3), and 3/4 (0, .5, 8) + 1/4 (1, 1, 1)
+    assert shown.rows_after(0.5) == [[0.75, 1.5, -2.25], [0.25, 0.625, 6.25]]
+    assert shown.after(1.5) is COAL
+    assert shown.after(7) is COAL
+
+
+def test_fade_to_continues_from_the_look_that_is_shown(shown: Shown) -> None:
+    shown.source.fade_to(COAL, 2)
+    shown.after(0)
+    middle = shown.rows_after(1)
+    shown.source.fade_to(ASH, 2)
+    assert shown.rows_after(0) == middle
+    shown.source.look = BIRCH
+    assert shown.after(0) is BIRCH
+
+
+def test_fade_to_another_body_mixes_the_pictures(shown: Shown) -> None:
+    shown.source.fade_to(OTHER, 2)
+    assert [shown.after(0), shown.after(0.5), shown.after(1)] == [Mix(ASH, OTHER, share) for share in (0, 0.25, 0.75)]
+    shown.source.fade_to(BIRCH, 2)  # from the body with the larger share
+    assert [shown.after(0), shown.after(1)] == [Mix(OTHER, BIRCH, share) for share in (0, 0.5)]
+    shown.source.fade_to(COAL, 2)
+    assert shown.after(1) == BIRCH
+    assert shown.after(2) is COAL
+
+
+def test_a_crossfade_continues_when_the_look_is_adjusted(shown: Shown) -> None:
+    shown.source.fade_to(COAL, 2)
+    shown.after(0)
+    before = shown.rows_after(1)
+    shown.source.adjust(lambda look: replace(look, strength=0.5))
+    look = shown.after(0)
+    assert isinstance(look, Look)
+    assert (look.rows.tolist(), look.strength) == (before, 0.5)
+    assert shown.after(1) == replace(COAL, strength=0.5)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +135,7 @@ def test_a_playlist_returns_its_look_objects_outside_of_crossfades(seconds: str,
 )
 def test_a_crossfade_is_linear_in_rows_and_strength(seconds: str, rows: list[list[float]], strength: float, name: str) -> None:
     found = Playlist([ASH, BIRCH, COAL], EACH, FADE).at(Fraction(seconds))
+    assert isinstance(found, Look)
     np.testing.assert_array_equal(found.rows, np.array(rows, np.float32))  # all of these are exact in float32
     assert found.rows.dtype == np.float32
     assert found.strength == strength
@@ -124,10 +160,17 @@ def test_keep_colors_changes_in_the_middle_of_a_crossfade(share: float, expected
     assert crossfade(ASH, replace(BIRCH, keep_colors=True), share).keep_colors is expected
 
 
-def test_looks_with_different_bodies_change_abruptly_at_the_end() -> None:
+def test_looks_with_different_bodies_are_mixed_in_the_picture() -> None:
     playlist = Playlist([ASH, OTHER, BIRCH], EACH, FADE)
-    for seconds, expected in (("3/2", ASH), ("15/8", ASH), ("1999/1000", ASH), ("2", OTHER), ("31/8", OTHER), ("4", BIRCH)):
-        assert playlist.at(Fraction(seconds)) is expected
+    for seconds, expected in (
+        ("3/2", ASH),
+        ("15/8", Mix(ASH, OTHER, 0.75)),
+        ("2", OTHER),
+        ("7/2", OTHER),
+        ("29/8", Mix(OTHER, BIRCH, 0.25)),
+        ("4", BIRCH),
+    ):
+        assert playlist.at(Fraction(seconds)) == expected
 
 
 def test_without_a_crossfade_looks_change_abruptly() -> None:

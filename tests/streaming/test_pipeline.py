@@ -4,7 +4,7 @@ Most tests use simple sources and engines without files and networks; some paint
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ import pytest
 from livestyle.engines.base import Batch, Done, Ticket
 from livestyle.errors import InputError, TooLargeError
 from livestyle.frame import Frame, Image, StreamInfo
-from livestyle.look import Look
+from livestyle.look import Look, Mix
 from livestyle.networks import ARCHITECTURES
 from livestyle.networks.body import Body
 from livestyle.streaming.looks import ConstantLook, SwitchedLook
@@ -184,11 +184,11 @@ def test_frames_may_change_size() -> None:
 class Cycle:
     """A look source that returns the next of the given looks at each call; then it raises `error`."""
 
-    def __init__(self, looks: Iterable[Look], error: Exception | None = None) -> None:
+    def __init__(self, looks: Iterable[Look | Mix], error: Exception | None = None) -> None:
         self.asked: list[Fraction] = []
         self._looks, self._error = iter(looks), error
 
-    def at(self, seconds: Fraction) -> Look:
+    def at(self, seconds: Fraction) -> Look | Mix:
         self.asked.append(seconds)
         look = next(self._looks, None)
         if look is None:
@@ -200,6 +200,36 @@ class Cycle:
 def named(name: str) -> Look:
     """Make a look with this name; if it is in capitals, with another body."""
     return replace(LOOK, name=name, body=OTHER_BODY if name.isupper() else BODY)
+
+
+class Filler:
+    """An engine that paints the grey level that `greys` gives for the look's name."""
+
+    name, precision, gpu, takes_nv12 = "filler", "uint8", 0, False
+    batches, batches_in_flight = (1,), 3
+
+    def __init__(self, greys: Mapping[str, int]) -> None:
+        self.notes: list[str] = []
+        self._greys = greys
+
+    def prepare(self, body: Body) -> None:
+        pass
+
+    def submit(self, batch: Batch) -> Ticket:
+        return Done([np.full_like(image, self._greys[look.name]) for image, look in batch])
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_mix_is_painted_in_both_looks() -> None:
+    one, other = named("a"), named("B")
+    looks = [one, *(Mix(one, other, share) for share in (0, 0.25, 1)), other, Mix(other, one, 0.25)]
+    frames = [frame(number) for number in range(len(looks))]
+    with Pipeline(Shelf(frames), Filler({"a": 100, "B": 200}), Cycle(looks), offline(2)) as pipeline:
+        painted = list(pipeline)
+    assert [item.pts_seconds for item in painted] == [item.pts_seconds for item in frames]
+    assert [np.unique(item.image).tolist() for item in painted] == [[100], [100], [125], [200], [200], [175]]
 
 
 def test_batches_hold_frames_of_one_size() -> None:

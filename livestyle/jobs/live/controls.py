@@ -20,6 +20,7 @@ MESSAGE_SECONDS, ERROR_SECONDS = 3.0, 15.0
 STALL_SECONDS = 1.0
 """After this long without a frame, the status line shows that the source has stalled."""
 STRENGTH_STEP = 0.1
+BLEND_STEP = 0.1
 QUIT_KEYS = ("q", "esc")
 
 
@@ -123,6 +124,12 @@ class Controls:
     def weaker(self, key: str) -> None:
         self._looks.add_strength(-STRENGTH_STEP)
 
+    def blend(self, key: str) -> None:
+        self._looks.blend(0.5)
+
+    def shift_blend(self, key: str) -> None:
+        self._looks.shift_blend(BLEND_STEP if key == "right" else -BLEND_STEP)
+
     def toggle_colors(self, key: str) -> None:
         self._looks.toggle_colors()
 
@@ -172,8 +179,10 @@ KEYS = (
     Key(tuple("123456789"), "1-9", "select a style", Controls.select_style),
     Key(("n",), "n", "next style", Controls.next_style),
     Key(("p",), "p", "previous style", Controls.previous_style),
-    Key(("+", "="), "+", "more of the painting", Controls.stronger),
-    Key(("-", "_"), "-", "more of the photo", Controls.weaker),
+    Key(("b",), "b", "blend the last two styles", Controls.blend),
+    Key(("left", "right"), "arrows", "more of the one style, or of the other", Controls.shift_blend),
+    Key(("+", "=", "]"), "+, ]", "more of the painting", Controls.stronger),
+    Key(("-", "_", "["), "-, [", "more of the photo", Controls.weaker),
     Key(("c",), "c", "the photo's colours, on or off", Controls.toggle_colors),
     Key(("space",), "space", "pause or resume", Controls.toggle_pause),
     Key(("s",), "s", "save a picture", Controls.save_picture),

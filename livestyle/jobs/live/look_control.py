@@ -1,32 +1,75 @@
 """Change the look while frames are painted."""
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 
-from livestyle.look import Look
-from livestyle.streaming.looks import SwitchedLook
+from livestyle.errors import StyleError
+from livestyle.look import Look, Mix
+from livestyle.streaming.looks import SwitchedLook, crossfade
 from livestyle.stylizer import Stylizer
 
-REFINED_FADE_SECONDS = Fraction(1)
+FADE_SECONDS = 0.5
+REFINED_FADE_SECONDS = 1.0
 
 
 class LookControl(SwitchedLook):
-    """A look source that a user changes step by step. Each change applies from the next painted frame on.
+    """A look source that a user changes step by step. Each change begins with the next painted frame.
 
     styles: the names to choose from.
     look: the first look. Its style may be a blend or a file that is not in `styles`.
+    fade_seconds: the duration of the crossfade to another style or blend; 0 for a cut.
+    clock: the time in seconds.
     """
 
-    def __init__(self, stylizer: Stylizer, styles: list[str], look: Look) -> None:
-        super().__init__(look)
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        styles: list[str],
+        look: Look,
+        fade_seconds: float = FADE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(look, clock)
         self.styles = styles
+        self.fade_seconds = fade_seconds
         self._stylizer = stylizer
         self._refined: dict[str, Look] = {}  # by name
+        self._pair: tuple[Look, Look] | None = None  # the last two styles; None before the second one
+        self._share = 1.0  # of the second style of the pair, in the current look
 
     def select(self, style: str) -> None:
-        """Change the style, and keep strength and colours. Raises StyleError if its file is gone or broken."""
+        """Crossfade to a style, and keep strength and colours. Raises StyleError if its file is gone or broken."""
         look = self._refined.get(style) or self._stylizer.look(style)
-        self.look = replace(look, strength=self.look.strength, keep_colors=self.look.keep_colors)
+        if look.name != self.look.name:
+            last = self.look if self._pair is None else self._pair[int(self._share >= 0.5)]
+            self._pair, self._share = (last, look), 1.0
+        self._fade_to_style(look)
+
+    def blend(self, share: float) -> None:
+        """Crossfade to a blend of the last two styles. share: of the last one, from 0 to 1.
+
+        Raises StyleError if only one style was shown so far, or if the two cannot be blended.
+        """
+        if self._pair is None:
+            raise StyleError("select another style first; then the last two can be blended")
+        one, other = self._pair
+        blend = crossfade(one, other, share)
+        if isinstance(blend, Mix):
+            raise StyleError(f"{one.name} and {other.name} cannot be blended: they were not trained together")
+        self._share = share
+        name = {0.0: one.name, 1.0: other.name}.get(share, f"{one.name}:{1 - share:.1g},{other.name}:{share:.1g}")
+        self._fade_to_style(replace(blend, name=name))
+
+    def shift_blend(self, difference: float) -> None:
+        """Add to the share of the last style in the blend with the one before it, rounded to one decimal and limited to 0..1.
+
+        Raises StyleError as `blend` does.
+        """
+        self.blend(min(1.0, max(0.0, round(self._share + difference, 1))))
+
+    def _fade_to_style(self, look: Look) -> None:
+        self.fade_to(replace(look, strength=self.look.strength, keep_colors=self.look.keep_colors), self.fade_seconds)
 
     def refine(self, look: Look) -> None:
         """From now on, use this look's rows for the style of its name. If that style is shown, crossfade to them."""
@@ -41,14 +84,16 @@ class LookControl(SwitchedLook):
         """
         if not self.styles:
             return
-        current = self.look.name
+        current = self.look.name if self._pair is None else self._pair[1].name
         place = self.styles.index(current) if current in self.styles else min(-steps, 0)
         self.select(self.styles[(place + steps) % len(self.styles)])
 
     def add_strength(self, difference: float) -> None:
         """Add to the strength, rounded to one decimal and limited to 0..1."""
-        self.look = replace(self.look, strength=min(1.0, max(0.0, round(self.look.strength + difference, 1))))
+        strength = min(1.0, max(0.0, round(self.look.strength + difference, 1)))
+        self.adjust(lambda look: replace(look, strength=strength))
 
     def toggle_colors(self) -> None:
         """Switch between the painting's colours and the photo's."""
-        self.look = replace(self.look, keep_colors=not self.look.keep_colors)
+        keep_colors = not self.look.keep_colors
+        self.adjust(lambda look: replace(look, keep_colors=keep_colors))

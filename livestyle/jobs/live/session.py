@@ -22,7 +22,7 @@ from typing import NoReturn
 from livestyle.errors import DeviceError, OutputError, hide_passwords
 from livestyle.interrupt import ctrl_c_noted
 from livestyle.jobs.live.controls import QUIT_KEYS
-from livestyle.jobs.live.look_control import LookControl
+from livestyle.jobs.live.look_control import FADE_SECONDS, LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
 from livestyle.jobs.live.source import open_live_source, refuse_source
@@ -57,6 +57,8 @@ class LiveJob:
     """Keep the photo's colours; only the lightness is painted."""
     smooth: float = 0.0
     """How much to reduce flicker, by following motion from frame to frame: from 0, off, to 1."""
+    fade_seconds: float = FADE_SECONDS
+    """Duration of the crossfade when a key changes the style; 0 for a cut."""
     seconds: Fraction | None = None
     """Stop after this much of the source's time. None: when the user quits or the source ends."""
     record: Path | None = None
@@ -192,7 +194,7 @@ class LiveSession:
     def _paint(self, opened: "_Opened", interrupted: Callable[[], bool]) -> None:
         job, source, stylizer = self._job, opened.source, opened.stylizer
         self._screen.resize(source.info.width, source.info.height)
-        looks = LookControl(stylizer, opened.styles, opened.look)
+        looks = LookControl(stylizer, opened.styles, opened.look, job.fade_seconds)
         loop = self._loop = LiveLoop(looks, source, self._screen, job.folder, self._on_error)
         try:
             if job.record is not None:
