@@ -22,6 +22,7 @@ from livestyle.style_files.gallery import Gallery
 
 ROOT = Path(__file__).parent.parent
 ALLOWED: dict[str, set[str]] = {
+    "conf_file": {"errors"},
     "errors": set(),
     "frame": set(),
     "interrupt": set(),
@@ -44,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "train": {
         *("errors", "frame", "interrupt", "machine", "memory", "networks", "output_file", "pictures", "size", "sources"),
-        *("prediction", "streaming", "style_files"),
+        *("conf_file", "prediction", "streaming", "style_files"),
     },
     "conf": set(),
     "models": set(),
@@ -54,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "jobs": {
         *("errors", "frame", "interrupt", "look", "opencv", "output_file", "pictures", "sinks", "size", "sources", "streaming"),
-        *("style_files", "stylizer", "train"),  # train: runs in a process of its own
+        *("conf_file", "style_files", "stylizer", "train"),  # train: runs in a process of its own
     },
     "__init__": {"errors", "frame", "jobs", "look", "stylizer"},
     "__main__": {"cli", "streaming"},

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from livestyle.conf_file import Keys, read_conf_file
 from livestyle.errors import StyleError, TrainingError
 from livestyle.networks import ARCHITECTURES
 from livestyle.style_files.file_format import check_name
 from livestyle.style_files.gallery import bundled_folder, user_folder
-from livestyle.train.conf_file import Keys, read_conf_file
 from livestyle.train.content import drawn
 from livestyle.train.losses.loss_network import LOSS_MODELS, layer_names
 
@@ -132,7 +132,7 @@ def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     Raises TrainingError; the message names the line and key, or the option, and says how to get a missing file.
     """
     found = _conf_file(path)
-    conf = read_conf_file(found)
+    conf = read_conf_file(found, TrainingError)
     raw = {key: value for key, value in conf.values.items() if value is not None}
     raw.pop("checkpoint_exclude_scopes", None)  # of the original program; these loss networks have no fully connected layers
     if _is_original(raw):

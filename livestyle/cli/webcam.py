@@ -29,6 +29,7 @@ from livestyle.errors import DeviceError
 from livestyle.size import Size
 
 if TYPE_CHECKING:
+    from livestyle.jobs.live.cues import Show
     from livestyle.jobs.live.session import LiveResult
     from livestyle.sinks.window import Screen
 
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 @look_options
 @smooth_option
 @click.option("--fade", type=TimeType(), default="0.5", show_default=True, help="Duration of a style change; 0 cuts.")
+@click.option("--playlist", metavar="STYLE:SECONDS,...", help="Show styles in turn, for as long as stated: wave:10,scream:20.")
+@click.option("--shuffle", type=TimeType(above_zero=True), metavar="TIME", help="Change the style at random, this often.")
+@click.option("--show", type=click.Path(path_type=Path), metavar="SHOW.yml", help="File of cues; see below.")
 @click.option("--refine", is_flag=True, help="Train the style of a picture while it is shown; see below.")
 @overwrite_options
 @report_options
@@ -67,6 +71,9 @@ def webcam(
     keep_colors: bool,
     smooth: float,
     fade: Fraction,
+    playlist: str | None,
+    shuffle: Fraction | None,
+    show: Path | None,
     refine: bool,
     overwrite: bool | None,
     as_json: bool,
@@ -79,9 +86,15 @@ def webcam(
     the blend, + and - change the strength, c the colours, space pauses, s saves a picture, r records (both in the current
     folder), f toggles full screen, i the status line, h help, q or Esc quits.
 
+    --show SHOW.yml: cues, such as `cues: {drop: {style: "scream:.5,udnie:.5", strength: .8, fade: 2, key: d, at: 30}}`. A cue
+    changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small
+    letter or a digit. `loop: 60` repeats the times every 60 seconds.
+
     --style painting.jpg --refine: the style of a picture is shown at once, trained in the background at low priority, and shown
     as it gets better. At the end it is saved with your own styles; the next run continues with it.
     """
+    if sum(option is not None for option in (playlist, shuffle, show)) > 1:
+        raise click.UsageError("--playlist, --shuffle and --show exclude each other")
     # before anything that imports av: on Linux the window hangs if av is imported before cv2
     from livestyle.sinks.window import NoWindow, Window
 
@@ -98,6 +111,7 @@ def webcam(
         screen = NoWindow()
 
     from livestyle.cli import one_line
+    from livestyle.jobs.live.cues import SHORTEST_SECONDS
     from livestyle.jobs.live.session import LiveJob, LiveSession
 
     def show_error(error: Exception) -> None:
@@ -117,6 +131,8 @@ def webcam(
         keep_colors=keep_colors,
         smooth=smooth,
         fade_seconds=float(fade),
+        show=_show(playlist, show),
+        shuffle_seconds=None if shuffle is None else max(float(shuffle), SHORTEST_SECONDS),
         refine={} if refine else None,
         seconds=seconds,
         record=record,
@@ -130,6 +146,15 @@ def webcam(
         report(session.result)
         raise
     return report(result)
+
+
+def _show(playlist: str | None, file: Path | None) -> "Show":
+    from livestyle.jobs.live.cues import NO_CUES
+    from livestyle.jobs.live.show_file import parse_playlist, read_show
+
+    if playlist is not None:
+        return parse_playlist(playlist)
+    return NO_CUES if file is None else read_show(file)
 
 
 def _may_record(record: Path, camera: str, overwrite: bool | None) -> bool:

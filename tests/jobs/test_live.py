@@ -18,6 +18,7 @@ from clock import Clock
 from livestyle.errors import DeviceError, OutputError, StyleError
 from livestyle.frame import Frame, Image, StreamInfo
 from livestyle.jobs.live.controls import KEYS, free_path, help_lines, write_to_free_path
+from livestyle.jobs.live.cues import Cue, Show
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.loop import LiveLoop
 from livestyle.jobs.live.meter import Meter
@@ -166,6 +167,46 @@ def test_styles_with_different_bodies_are_crossfaded_but_not_blended(user: User)
     assert user.press("b").message == "ash and coal cannot be blended: they were not trained together"
     user.see(6)
     assert user.looks.at(Fraction(0)) is user.looks.look
+
+
+def test_keys_and_times_fire_cues(user: User) -> None:
+    user.loop.controls.cues = {"d": Cue("drop", "birch", 0.5, fade_seconds=0, key="d"), "5": Cue("photo", strength=0, key="5")}
+    user.loop.schedule(iter([(0.15, Cue("birch", "birch", 1, fade_seconds=0))]))
+    user.loop.follow_schedule()
+    status = user.press("d").status
+    assert status.startswith("birch   cue drop   ")
+    assert "strength 50%" in status
+    user.loop.follow_schedule()
+    status = user.press("5").status
+    assert status.startswith("birch   cue photo   ")
+    assert "strength 0%" in status
+    user.see()
+    user.loop.follow_schedule()
+    assert user.looks.look.strength == 1
+    assert "cue" not in user.press("1").status
+
+
+def test_cue_whose_style_is_gone_is_reported(user: User) -> None:
+    user.loop.controls.fire(Cue("x", "no such style"))
+    assert "no such style" in user.printed[0]
+    assert user.looks.look.name == "ash"
+
+
+def test_session_starts_with_the_first_cue_and_checks_all(stylizer: Stylizer) -> None:
+    show = Show((Cue("start", "birch", 0.5, at_seconds=0), Cue("later", "coal", key="x")))
+    seen: list[str] = []
+
+    class Screen(NoWindow):
+        def write(self, frame: Frame) -> None:
+            seen.append(self.overlay.status)
+
+    job = LiveJob("demo", "ash", (None, 36), show=show, seconds=Fraction(1, 5))
+    assert LiveSession(job, Screen()).run(lambda: nullcontext(stylizer)).errors == ()
+    assert seen[-1].startswith("birch   ")
+    assert "strength 50%" in seen[-1]
+    bad = Show((Cue("later", "no such style"),))
+    with pytest.raises(StyleError, match=r"the cue later: .*no such style"):
+        LiveSession(LiveJob("demo", "ash", (None, 36), show=bad), NoWindow()).run(lambda: nullcontext(stylizer))
 
 
 def test_next_after_a_blend_of_keys_continues_from_the_last_style(user: User) -> None:

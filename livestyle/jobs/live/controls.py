@@ -7,6 +7,7 @@ from pathlib import Path
 
 from livestyle.errors import LivestyleError, OutputError, OutputInUseError
 from livestyle.frame import Frame
+from livestyle.jobs.live.cues import Cue
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.meter import Meter
 from livestyle.jobs.live.recorder import Recorder
@@ -51,6 +52,9 @@ class Controls:
         self.has_quit = False
         self.refined_share: float | None = None
         """The share of the training of the refined style that is done, 0 to 1; None without a training."""
+        self.cues: dict[str, Cue] = {}
+        """The cues that keys fire, by key. They come before the actions of KEYS."""
+        self._cue, self._cue_look = "", ""  # names of the last cue and of its look
         self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
         self._meter, self._folder, self._on_error, self._clock = meter, folder, on_error, clock
         self._shows_status, self._shows_help = True, False
@@ -62,13 +66,25 @@ class Controls:
         self.frame, self._frame_at = frame, self._clock()
 
     def press(self, key: str) -> None:
-        """Run the action of a key in KEYS; ignore any other. A LivestyleError of the action goes to `fail`."""
+        """Fire the cue or run the action of a key; ignore any other. A LivestyleError of the action goes to `fail`."""
+        if key in self.cues:
+            self.fire(self.cues[key])
+            return
         for entry in KEYS:
             if key in entry.keys:
                 try:
                     entry.action(self, key)
                 except LivestyleError as error:
                     self.fail(error)
+
+    def fire(self, cue: Cue) -> None:
+        """Change the look as a cue says. A LivestyleError goes to `fail`."""
+        try:
+            self._looks.fire(cue)
+        except LivestyleError as error:
+            self.fail(error)
+        else:
+            self._cue, self._cue_look = cue.name, self._looks.look.name
 
     def fail(self, error: Exception) -> None:
         """Show an error. Unless one with the same message came before, pass it to on_error and add it to `errors`."""
@@ -81,7 +97,9 @@ class Controls:
         """The overlay for the current state of the run."""
         look = self._looks.look
         stalled_seconds = self._clock() - self._frame_at
-        words = [look.name, f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
+        words = [look.name]
+        words += [f"cue {self._cue}"] if look.name == self._cue_look != self._cue else []
+        words += [f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
         words += [f"strength {look.strength:.0%}"] if look.strength < 1 else []
         words += ["photo's colours"] if look.keep_colors else []
         words += [f"refining {self.refined_share:.0%}"] if self.refined_share is not None else []
@@ -97,7 +115,8 @@ class Controls:
 
     def _style_lines(self) -> list[str]:
         numbered = [f"{number} {name}" for number, name in enumerate(self._looks.styles[:9], 1)]
-        return ["   ".join(numbered[start : start + 3]) for start in range(0, len(numbered), 3)]
+        cues = [f"{key} {cue.name}" for key, cue in self.cues.items()]
+        return ["   ".join(lines[start : start + 3]) for lines in (numbered, cues) for start in range(0, len(lines), 3)]
 
     def show_message(self, message: str, seconds: float = MESSAGE_SECONDS) -> None:
         """Show a message for this many seconds, in place of the one before."""

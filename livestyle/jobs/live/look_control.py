@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from livestyle.errors import StyleError
+from livestyle.jobs.live.cues import Cue
 from livestyle.look import Look, Mix
 from livestyle.streaming.looks import SwitchedLook, crossfade
 from livestyle.stylizer import Stylizer
@@ -40,11 +41,17 @@ class LookControl(SwitchedLook):
 
     def select(self, style: str) -> None:
         """Crossfade to a style, and keep strength and colours. Raises StyleError if its file is gone or broken."""
-        look = self._refined.get(style) or self._stylizer.look(style)
+        self.fire(Cue(style, style))
+
+    def fire(self, cue: Cue) -> None:
+        """Crossfade to the look of a cue. Raises StyleError if its style's file is gone or broken."""
+        look = self.look if cue.style is None else self._refined.get(cue.style) or self._stylizer.look(cue.style)
         if look.name != self.look.name:
-            last = self.look if self._pair is None else self._pair[int(self._share >= 0.5)]
-            self._pair, self._share = (last, look), 1.0
-        self._fade_to_style(look)
+            self._remember(look)
+        strength = self.look.strength if cue.strength is None else cue.strength
+        keep_colors = self.look.keep_colors if cue.keep_colors is None else cue.keep_colors
+        seconds = self.fade_seconds if cue.fade_seconds is None else cue.fade_seconds
+        self.fade_to(replace(look, strength=strength, keep_colors=keep_colors), seconds)
 
     def blend(self, share: float) -> None:
         """Crossfade to a blend of the last two styles. share: of the last one, from 0 to 1.
@@ -59,7 +66,8 @@ class LookControl(SwitchedLook):
             raise StyleError(f"{one.name} and {other.name} cannot be blended: they were not trained together")
         self._share = share
         name = {0.0: one.name, 1.0: other.name}.get(share, f"{one.name}:{1 - share:.1g},{other.name}:{share:.1g}")
-        self._fade_to_style(replace(blend, name=name))
+        look = replace(blend, name=name, strength=self.look.strength, keep_colors=self.look.keep_colors)
+        self.fade_to(look, self.fade_seconds)
 
     def shift_blend(self, difference: float) -> None:
         """Add to the share of the last style in the blend with the one before it, rounded to one decimal and limited to 0..1.
@@ -68,8 +76,10 @@ class LookControl(SwitchedLook):
         """
         self.blend(min(1.0, max(0.0, round(self._share + difference, 1))))
 
-    def _fade_to_style(self, look: Look) -> None:
-        self.fade_to(replace(look, strength=self.look.strength, keep_colors=self.look.keep_colors), self.fade_seconds)
+    def _remember(self, look: Look) -> None:
+        """Make this style the last one, and the one that has the larger share in the current look the one before it."""
+        before = self.look if self._pair is None else self._pair[int(self._share >= 0.5)]
+        self._pair, self._share = (before, look), 1.0
 
     def refine(self, look: Look) -> None:
         """From now on, use this look's rows for the style of its name. If that style is shown, crossfade to them."""

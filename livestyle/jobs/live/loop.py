@@ -1,7 +1,7 @@
 """The loop of a live run, from painted frames and keys to the screen and the recording."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +12,7 @@ import numpy as np
 from livestyle.errors import LivestyleError, OutputError, TrainingError
 from livestyle.frame import Frame
 from livestyle.jobs.live.controls import Controls
+from livestyle.jobs.live.cues import Cue, Schedule
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.meter import Meter
 from livestyle.jobs.live.recorder import OUTPUT_NAME as RECORDING
@@ -53,6 +54,7 @@ class LiveLoop:
         """Informational notes on the refined style."""
         self._looks, self._screen, self._clock = looks, screen, clock
         self._refinement: Refinement | None = None
+        self.schedule(iter(()))
 
     def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
         """Run until the user quits or closes the window, `interrupted` returns True, or the source ends.
@@ -74,6 +76,7 @@ class LiveLoop:
             else:
                 self._refresh()
             self.follow_refinement(pipeline.dropped)
+            self.follow_schedule()
             self.controls.press(self._screen.key())
 
     def write(self, frame: Frame) -> None:
@@ -109,6 +112,15 @@ class LiveLoop:
             self._refinement = Refinement(style, settings)
         except OSError as error:
             self.controls.fail(TrainingError(f"cannot start the training of {style.look.name}: {error.strerror}"))
+
+    def schedule(self, entries: Iterator[tuple[float, Cue]]) -> None:
+        """Fire cues at their times, in seconds since the first call of `follow_schedule`."""
+        self._schedule = Schedule(entries, self._clock)
+
+    def follow_schedule(self) -> None:
+        """Fire the cue whose time has come, if there is one."""
+        if (cue := self._schedule.due()) is not None:
+            self.controls.fire(cue)
 
     def follow_refinement(self, dropped: int) -> None:
         """Show the newest rows of the training, if there is one. When it ends, save the rows, or report its error.

@@ -17,11 +17,13 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import NoReturn
 
-from livestyle.errors import DeviceError, OutputError, hide_passwords
+from livestyle.errors import DeviceError, OutputError, StyleError, hide_passwords
 from livestyle.interrupt import ctrl_c_noted
 from livestyle.jobs.live.controls import QUIT_KEYS
+from livestyle.jobs.live.cues import NO_CUES, Cue, Show, shuffled
 from livestyle.jobs.live.look_control import FADE_SECONDS, LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
@@ -59,6 +61,10 @@ class LiveJob:
     """How much to reduce flicker, by following motion from frame to frame: from 0, off, to 1."""
     fade_seconds: float = FADE_SECONDS
     """Duration of the crossfade when a key changes the style; 0 for a cut."""
+    show: Show = NO_CUES
+    """Cues, which keys and the time fire. The run starts with the one of time 0, if there is one, instead of `style`."""
+    shuffle_seconds: float | None = None
+    """If given, the style changes at random after each of these times, at least 0.1. The cues of `show` are then not timed."""
     seconds: Fraction | None = None
     """Stop after this much of the source's time. None: when the user quits or the source ends."""
     record: Path | None = None
@@ -178,7 +184,9 @@ class LiveSession:
             source = resources.enter_context(closing(open_live_source(job.camera, job.size)))
             yield f"style {job.style}"
             stylizer = resources.enter_context(open_stylizer())
-            look = stylizer.look(job.style, strength=job.strength, keep_colors=job.keep_colors)
+            for cue in job.show.cues:
+                _check_cue(cue, stylizer)
+            look = _first_look(job, stylizer)
             styles = stylizer.load_all()
             refined = None if job.refine is None else RefinedStyle(picture_of(look, stylizer.gallery), look, stylizer.gallery)
             if refined is not None:
@@ -200,6 +208,10 @@ class LiveSession:
             if job.record is not None:
                 loop.recorder.start(job.record, job.overwrite)
             self._pipeline = Pipeline(source, stylizer.engine, looks, LIVE, smoothing(job.smooth))
+            loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
+            loop.schedule(job.show.entries())
+            if job.shuffle_seconds is not None:
+                loop.schedule(shuffled(opened.styles, opened.look.name, job.shuffle_seconds, Random()))
             if opened.refined is not None and job.refine is not None:
                 loop.refine(opened.refined, job.refine)
             with self._pipeline, on_lost_display(self._end_process):
@@ -224,6 +236,25 @@ class LiveSession:
             sys.stdout.flush()
         finally:
             os._exit(1)
+
+
+def _first_look(job: LiveJob, stylizer: Stylizer) -> Look:
+    cue = job.show.first or Cue("")
+    return stylizer.look(
+        job.style if cue.style is None else cue.style,
+        strength=job.strength if cue.strength is None else cue.strength,
+        keep_colors=job.keep_colors if cue.keep_colors is None else cue.keep_colors,
+    )
+
+
+def _check_cue(cue: Cue, stylizer: Stylizer) -> None:
+    """Load the style of a cue. Raises StyleError if it does not exist or lacks the model."""
+    if cue.style is None:
+        return
+    try:
+        stylizer.look(cue.style)
+    except StyleError as error:
+        raise StyleError(f"the cue {cue.name}: {error}") from error
 
 
 def _check_record(job: LiveJob) -> None:

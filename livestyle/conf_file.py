@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from yaml.reader import Reader
 
-from livestyle.errors import TrainingError
+from livestyle.errors import LivestyleError
 
 MAX_BYTES = 128 * 2**10  # PyYAML parses this much in some seconds
 MAX_DEPTH = 8  # of nested mappings and lists
@@ -29,56 +29,56 @@ class ConfFile:
     """The line number, from 1, of every key and of every list entry: ("styles", "wave") -> 12, ("style_layers", "0") -> 20."""
 
 
-def read_conf_file(path: Path) -> ConfFile:
-    """Read a conf file. Keys are text as written; values are text, int, float, bool, None, lists or mappings; dates are text.
+def read_conf_file(path: Path, error: type[LivestyleError]) -> ConfFile:
+    """Read a conf file, or a show file. Keys are text as written; values are text, int, float, bool, None, lists or mappings.
 
-    Anchors, aliases, tags, merge keys, duplicate keys, large files and deep nesting are refused. Raises TrainingError; the
-    message names the file and the line, and says what to write.
+    Dates are text. Anchors, aliases, tags, merge keys, duplicate keys, large files and deep nesting are refused. Raises `error`;
+    the message names the file and the line, and says what to write.
     """
-    data = _read_bytes(path)
+    data = _read_bytes(path, error)
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TrainingError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
+    except UnicodeDecodeError as cause:
+        line = data.count(b"\n", 0, cause.start) + 1
+        raise error(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from cause
     if found := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        raise TrainingError(f"{path}, line {line}: the character U+{ord(found[0]):04X} is not text; delete it")
-    return _Parser(path, text).document()
+        raise error(f"{path}, line {line}: the character U+{ord(found[0]):04X} is not text; delete it")
+    return _Parser(path, text, error).document()
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, error: type[LivestyleError]) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device can block or never end
-            raise TrainingError(f"{path} is not a file; name a conf file")
+            raise error(f"{path} is not a file; name a conf file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"cannot read the conf file {path}: {getattr(error, 'strerror', None) or error}") from error
+    except (OSError, ValueError) as cause:
+        raise error(f"cannot read the conf file {path}: {getattr(cause, 'strerror', None) or cause}") from cause
     if len(data) > MAX_BYTES:
-        raise TrainingError(f"{path} is larger than {MAX_BYTES >> 10} KiB, the maximum for a conf file")
+        raise error(f"{path} is larger than {MAX_BYTES >> 10} KiB, the maximum for a conf file")
     return data
 
 
 class _Parser:
     """Builds values from PyYAML's events, and checks each event before it builds anything from it."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        self.path, self.lines = path, dict[Keys, int]()
+    def __init__(self, path: Path, text: str, error: type[LivestyleError]) -> None:
+        self.path, self.lines, self.error = path, dict[Keys, int](), error
         self.loader = yaml.SafeLoader(text)
 
     def document(self) -> ConfFile:
         """Parse the file's only document."""
         self._next()  # StreamStart
         if not isinstance(self._next(), yaml.DocumentStartEvent):
-            raise TrainingError(f"{self.path} is not a conf file: it has no keys")
+            raise self.error(f"{self.path} is not a conf file: it has no keys")
         values = self._value(self._next(), ())
         self._next()  # DocumentEnd
         event = self._next()
         if not isinstance(event, yaml.StreamEndEvent):
             raise self._error(event, "a second document begins; a conf file has one")
         if not isinstance(values, dict):
-            raise TrainingError(f"{self.path} is not a conf file: it has no keys")
+            raise self.error(f"{self.path} is not a conf file: it has no keys")
         return ConfFile(values, self.lines)
 
     def _next(self) -> Any:
@@ -91,7 +91,7 @@ class _Parser:
             raise self._error_at(self.loader.get_mark(), "not YAML") from error
 
     def _check(self, event: Any) -> None:
-        """Raise TrainingError if the YAML event has an anchor, an alias or a tag, which a conf file may not contain."""
+        """Raise an error if the YAML event has an anchor, an alias or a tag, which a conf file may not contain."""
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise self._error(event, "anchors (&) and aliases (*) are not supported; write the value out, or quote it")
         if event.tag is not None:
@@ -153,8 +153,8 @@ class _Parser:
         except (ValueError, OverflowError) as error:
             raise self._error(event, f"{text!r:.40} is not a valid number") from error
 
-    def _error(self, event: Any, message: str) -> TrainingError:
+    def _error(self, event: Any, message: str) -> LivestyleError:
         return self._error_at(event.start_mark, message)
 
-    def _error_at(self, mark: Any, message: str) -> TrainingError:
-        return TrainingError(f"{self.path}, line {mark.line + 1 if mark else 1}: {message}")
+    def _error_at(self, mark: Any, message: str) -> LivestyleError:
+        return self.error(f"{self.path}, line {mark.line + 1 if mark else 1}: {message}")
