@@ -55,6 +55,8 @@ class Frame:
     """time.monotonic() when a live source captured the frame, to measure the delay; None if the source is not live."""
     duration_seconds: Fraction | None = None
     """How long the frame is shown; None if unknown, which means until the next frame. Needed for the last frame."""
+    photo: Image | None = None
+    """The image from which a painted frame of a live run was painted, of the same shape; None for other frames."""
 
     def __repr__(self) -> str:
         return f"Frame({kind_of(self.image)}, pts_seconds={self.pts_seconds}, captured_at={self.captured_at})"

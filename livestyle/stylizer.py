@@ -102,6 +102,14 @@ class Stylizer:
                 loaded.append(name)
         return loaded
 
+    def reload_styles(self) -> None:
+        """Read the folders of the gallery again: for styles that were added, replaced or removed. Looks remain valid."""
+        gallery = Gallery(self.gallery.folders)
+        gallery.predicted = self.gallery.predicted
+        with self._loading:
+            self.gallery = gallery
+            self._rows.clear()
+
     @property
     def model(self) -> str:
         """Name of the default look's network."""

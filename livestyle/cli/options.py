@@ -126,6 +126,7 @@ look_options = combine_options(
     ),
     click.option("--keep-colors", is_flag=True, help="Keep the photo's colours; paint only the lightness."),
 )
+compare_option = click.option("--compare", is_flag=True, help="Show the photo in the left half of the frames.")
 smooth_option = click.option(
     "--smooth",
     type=click.FloatRange(0, 1),

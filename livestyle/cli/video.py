@@ -12,6 +12,7 @@ from livestyle.cli.command import Command
 from livestyle.cli.options import (
     TimeType,
     add_to_summary,
+    compare_option,
     counted,
     look_options,
     may_write,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @style_option
 @look_options
 @smooth_option
+@compare_option
 @size_option
 @click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start at this time: 90, 1:30 or 1m30s.")
 @click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this much of the input.")
@@ -67,6 +69,7 @@ def video(
     strength: float,
     keep_colors: bool,
     smooth: float,
+    compare: bool,
     size: Size | None,
     start: Fraction,
     duration: Fraction | None,
@@ -111,6 +114,7 @@ def video(
                     strength=strength,
                     keep_colors=keep_colors,
                     smooth=smooth,
+                    compare=compare,
                     size=size,
                     start_seconds=start,
                     duration_seconds=duration,

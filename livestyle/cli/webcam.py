@@ -12,6 +12,7 @@ from livestyle.cli.command import Command
 from livestyle.cli.options import (
     TimeType,
     add_to_summary,
+    compare_option,
     look_options,
     may_write,
     open_stylizer,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @style_option
 @look_options
 @smooth_option
+@compare_option
 @click.option("--fade", type=TimeType(), default="0.5", show_default=True, help="Duration of a style change; 0 cuts.")
 @click.option("--playlist", metavar="STYLE:SECONDS,...", help="Show styles in turn, for as long as stated: wave:10,scream:20.")
 @click.option("--shuffle", type=TimeType(above_zero=True), metavar="TIME", help="Change the style at random, this often.")
@@ -70,6 +72,7 @@ def webcam(
     strength: float,
     keep_colors: bool,
     smooth: float,
+    compare: bool,
     fade: Fraction,
     playlist: str | None,
     shuffle: Fraction | None,
@@ -83,8 +86,9 @@ def webcam(
     """Paint a camera live, in a window.
 
     Keys: 1-9 select a style, n and p the next and the previous one, b blends the last two, the left and right arrows shift
-    the blend, + and - change the strength, c the colours, space pauses, s saves a picture, r records (both in the current
-    folder), f toggles full screen, i the status line, h help, q or Esc quits.
+    the blend, + and - change the strength, c the colours, v shows the photo beside the painting (drag the divider), space
+    pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line, h help, q or
+    Esc quits.
 
     --show SHOW.yml: cues, such as `cues: {drop: {style: "scream:.5,udnie:.5", strength: .8, fade: 2, key: d, at: 30}}`. A cue
     changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small
@@ -130,6 +134,7 @@ def webcam(
         strength=strength,
         keep_colors=keep_colors,
         smooth=smooth,
+        compare=compare,
         fade_seconds=float(fade),
         show=_show(playlist, show),
         shuffle_seconds=None if shuffle is None else max(float(shuffle), SHORTEST_SECONDS),

@@ -20,6 +20,7 @@ from livestyle.sinks.video.containers import CONTAINERS
 from livestyle.sinks.video.writer import VideoWriter
 from livestyle.size import Size, as_size, video_size
 from livestyle.sources.video.file import is_animated_webp, open_video
+from livestyle.streaming.comparison import compared
 from livestyle.streaming.looks import ConstantLook, LookSource
 from livestyle.streaming.pipeline import Pipeline, Stage, offline
 from livestyle.streaming.smoothing import smoothing
@@ -51,6 +52,8 @@ class VideoJob:
     """Strength of the style, from 0, the photo, to 1, the painting."""
     keep_colors: bool = False
     """Keep the video's colours; only the lightness is painted."""
+    compare: bool = False
+    """Whether to show the photo in the left half of each frame."""
     smooth: float = 0.0
     """How much to reduce flicker: from 0, off, to 1."""
     size: Size | None = None
@@ -111,6 +114,7 @@ def paint_video(
     device: str = "auto",
     strength: float = 1.0,
     keep_colors: bool = False,
+    compare: bool = False,
     smooth: float = 0.0,
     size: Size | int | None = None,
     start: Fraction | float = 0,
@@ -126,7 +130,7 @@ def paint_video(
 ) -> VideoResult:
     """Paint a video file into another, as the command `livestyle video` does. Sound, subtitles and frame times are kept.
 
-    source, target, smooth, deinterlace, codec, crf, preset, pix_fmt: see VideoJob.
+    source, target, compare, smooth, deinterlace, codec, crf, preset, pix_fmt: see VideoJob.
     style, strength, keep_colors: see `Stylizer`, also for blends of styles.
     size: scale to fit (width, height), or to a height, in pixels, with the aspect ratio kept; None keeps the size.
     start, duration: the part to paint, in seconds of the source.
@@ -147,6 +151,7 @@ def paint_video(
         style=style,
         strength=strength,
         keep_colors=keep_colors,
+        compare=compare,
         smooth=smooth,
         size=as_size(size),
         start_seconds=_exact_seconds(start),
@@ -240,7 +245,8 @@ def run_video(job: VideoJob, stylizer: Stylizer, progress: ProgressCallback | No
         gpu=stylizer.engine.gpu,
         overwrite=job.overwrite,
     )
-    return write_painted(source, ConstantLook(look), stylizer, open_writer, smoothing(job.smooth), progress)
+    stages = [*smoothing(job.smooth), *([compared] if job.compare else [])]
+    return write_painted(source, ConstantLook(look), stylizer, open_writer, stages, progress)
 
 
 def write_painted(

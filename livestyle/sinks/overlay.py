@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from livestyle.frame import Image
+from livestyle.frame import Frame, Image
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, RED = (255, 255, 255), (235, 40, 40)  # RGB
@@ -24,6 +24,18 @@ class Overlay:
     """A message to the user: one line of text at the bottom."""
     page: Sequence[str] = ()
     """Lines of a page of text, such as the help, that covers the dimmed frame."""
+    compares: bool = False
+    """Whether to show the photo to the left of the divider."""
+
+
+def compare(frame: Frame, width: int, height: int, divider: float) -> Image:
+    """Fit a frame as `fit` does, with its photo to the left of a divider. divider: its position in the width, from 0 to 1."""
+    canvas = fit(frame.image, width, height)
+    if frame.photo is not None:
+        x = round(divider * width)
+        canvas[:, :x] = fit(frame.photo, width, height)[:, :x]
+        canvas[:, x : x + 2] = 255
+    return canvas
 
 
 def fit(image: Image, width: int, height: int) -> Image:

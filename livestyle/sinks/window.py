@@ -16,7 +16,7 @@ import cv2
 
 from livestyle.errors import DeviceError
 from livestyle.frame import Frame, Sink
-from livestyle.sinks.overlay import Overlay, draw, fit
+from livestyle.sinks.overlay import Overlay, compare, draw, fit
 
 SMALLEST, LARGEST = (640, 360), (1280, 720)  # width and height of a new window
 KEY_NAMES = {27: "esc", 32: "space"} | {0xFFB0 + digit: str(digit) for digit in range(10)} | {0xFFAB: "+", 0xFFAD: "-"}
@@ -67,9 +67,17 @@ class Window:
         self._name = title  # OpenCV identifies the window by its first title
         self._shown_title = title
         self._full_screen = False
+        self._shown_width = 0  # of the image shown last, in pixels
+        self._divider = 0.5  # in the width of the window
         # without OpenCV's toolbar, whose shortcuts would intercept keys
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
+        cv2.setMouseCallback(self._name, self._move_divider)
         self.resize(width, height)
+
+    def _move_divider(self, event: int, x: int, y: int, flags: int, data: object) -> None:
+        """Move the divider to the pointer while the left button is pressed. x, y: in pixels of the image shown last."""
+        if flags & cv2.EVENT_FLAG_LBUTTON and self._shown_width:
+            self._divider = min(1.0, max(0.0, x / self._shown_width))
 
     def resize(self, width: int, height: int) -> None:
         scale = max(min(SMALLEST[0] / width, SMALLEST[1] / height), min(1, LARGEST[0] / width, LARGEST[1] / height))
@@ -82,7 +90,8 @@ class Window:
         _, _, width, height = cv2.getWindowImageRect(self._name)
         if width < 1 or height < 1:  # minimised
             return
-        canvas = fit(frame.image, width, height)
+        canvas = compare(frame, width, height, self._divider) if self.overlay.compares else fit(frame.image, width, height)
+        self._shown_width = width
         draw(canvas, self.overlay)
         cv2.imshow(self._name, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
 

@@ -110,6 +110,11 @@ class Webcam:
     def press(self, key: str) -> None:
         self.display.xdotool("key", key)
 
+    def drag(self, begin: int, end: int) -> None:
+        """Move the mouse horizontally, in pixels of the window, with the left button pressed."""
+        for words in (["mousemove", str(begin), "100"], ["mousedown", "1"], ["mousemove", str(end), "100"], ["mouseup", "1"]):
+            self.display.xdotool(*words)
+
     def title(self) -> str:
         return self.display.xdotool("getwindowname", self.window)
 
@@ -179,7 +184,7 @@ def start(display: Display, folder: Path) -> Iterator[Callable[..., Webcam]]:
 
 
 def test_keys_change_the_look_and_save_files(start: Callable[..., Webcam], display: Display, folder: Path) -> None:
-    webcam = start("--camera", "still.mp4")
+    webcam = start("--camera", "still.mp4", "--fade", "0")
     first = webcam.settled()
     assert webcam.title() == "livestyle: aaa1"
 
@@ -245,8 +250,47 @@ def blocks(image: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(cv2.resize(image.astype(np.float32), (20, 12), interpolation=cv2.INTER_AREA))
 
 
+def test_the_mouse_drags_the_divider_between_photo_and_painting(start: Callable[..., Webcam], display: Display) -> None:
+    webcam = start("--camera", "still.mp4")
+    webcam.settled()
+    rows = np.s_[150:290]  # of the window, 600 pixels wide; below the mouse pointer
+
+    def columns(begin: int, end: int) -> Image:
+        return display.look()[rows, begin:end]
+
+    painting = columns(40, 560)
+    webcam.press("v")
+    until(lambda: not np.array_equal(columns(40, 290), painting[:, :250]), "the left half shows the photo")
+    assert np.array_equal(columns(310, 560), painting[:, 270:])
+    assert (columns(300, 301) == 255).all()
+    photo = columns(40, 290)
+    webcam.drag(300, 180)
+    until(lambda: np.array_equal(columns(190, 560), painting[:, 150:]), "the divider is further to the left")
+    assert np.array_equal(columns(40, 170), photo[:, :130])
+    webcam.drag(180, 440)
+    display.xdotool("mousemove", "500", "100")
+    until(lambda: np.array_equal(columns(40, 290), photo), "the divider is further to the right")
+    assert not np.array_equal(columns(330, 430), painting[:, 290:390])
+    assert np.array_equal(columns(450, 560), painting[:, 410:])
+    webcam.press("v")
+    until(lambda: np.array_equal(columns(40, 560), painting), "only the painting is shown")
+
+
+def test_arrow_keys_shift_the_blend(start: Callable[..., Webcam], display: Display) -> None:
+    webcam = start("--camera", "still.mp4", "--fade", "0")
+    webcam.settled()
+    webcam.press("2")
+    webcam.press("b")
+    until(lambda: webcam.title() == "livestyle: aaa1:0.5,aaa2:0.5", "the styles are blended")
+    webcam.press("Left")
+    until(lambda: webcam.title() == "livestyle: aaa1:0.6,aaa2:0.4", "the blend is shifted")
+    webcam.press("Right")
+    webcam.press("Right")
+    until(lambda: webcam.title() == "livestyle: aaa1:0.4,aaa2:0.6", "the blend is shifted back")
+
+
 def test_pause_holds_the_frame_and_escape_quits(start: Callable[..., Webcam], display: Display) -> None:
-    webcam = start("--camera", "demo", "--size", "160x96", "--mirror")
+    webcam = start("--camera", "demo", "--size", "160x96", "--mirror", "--fade", "0")
     still = display.look()[MIDDLE]
     until(lambda: not np.array_equal(display.look()[MIDDLE], still), "the scene moves")
     webcam.press("space")

@@ -150,7 +150,8 @@ def test_a_key_crossfades_to_the_style(user: User) -> None:
 
 def test_keys_blend_the_last_two_styles(user: User) -> None:
     ash, birch = user.stylizer.look("ash"), user.stylizer.look("birch")
-    assert user.press("b").message == "select another style first"
+    assert user.press("b").message == "select another style first; then the last two can be blended"
+    assert user.printed == []
     presses = (["2"], ["b"], ["right"], ["left"] * 5, ["left"], ["left"], ["right"] * 2 + ["-"])
     names = [user.press(*keys).status.split("   ")[0] for keys in presses]
     assert names == ["birch", "ash:0.5,birch:0.5", "ash:0.4,birch:0.6", "ash:0.9,birch:0.1", "ash", "ash", "ash:0.8,birch:0.2"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from livestyle.errors import LivestyleError, OutputError, OutputInUseError
+from livestyle.errors import LivestyleError, OutputError, OutputInUseError, StyleError
 from livestyle.frame import Frame
 from livestyle.jobs.live.cues import Cue
 from livestyle.jobs.live.look_control import LookControl
@@ -57,7 +57,7 @@ class Controls:
         self._cue, self._cue_look = "", ""  # names of the last cue and of its look
         self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
         self._meter, self._folder, self._on_error, self._clock = meter, folder, on_error, clock
-        self._shows_status, self._shows_help = True, False
+        self._shows_status, self._shows_help, self._compares = True, False, False
         self._message, self._message_until = "h: help", clock() + MESSAGE_SECONDS
         self._frame_at = clock()
 
@@ -110,6 +110,7 @@ class Controls:
             status="   ".join(words) if self._shows_status else "",
             recording=f"{minutes}:{seconds:02}" if self._recorder.is_on else "",
             message=self._message if self._clock() < self._message_until else "",
+            compares=self._compares,
             page=[*help_lines(), "", *self._style_lines()] if self._shows_help else (),
         )
 
@@ -144,13 +145,19 @@ class Controls:
         self._looks.add_strength(-STRENGTH_STEP)
 
     def blend(self, key: str) -> None:
-        self._looks.blend(0.5)
-
-    def shift_blend(self, key: str) -> None:
-        self._looks.shift_blend(BLEND_STEP if key == "right" else -BLEND_STEP)
+        try:
+            if key == "b":
+                self._looks.blend(0.5)
+            else:
+                self._looks.shift_blend(BLEND_STEP if key == "right" else -BLEND_STEP)
+        except StyleError as error:  # advice, not a failure of the run
+            self.show_message(str(error))
 
     def toggle_colors(self, key: str) -> None:
         self._looks.toggle_colors()
+
+    def toggle_comparison(self, key: str) -> None:
+        self._compares = not self._compares
 
     def toggle_pause(self, key: str) -> None:
         self._source.paused = not self._source.paused
@@ -199,10 +206,11 @@ KEYS = (
     Key(("n",), "n", "next style", Controls.next_style),
     Key(("p",), "p", "previous style", Controls.previous_style),
     Key(("b",), "b", "blend the last two styles", Controls.blend),
-    Key(("left", "right"), "arrows", "more of the one style, or of the other", Controls.shift_blend),
+    Key(("left", "right"), "arrows", "more of the one style, or of the other", Controls.blend),
     Key(("+", "=", "]"), "+, ]", "more of the painting", Controls.stronger),
     Key(("-", "_", "["), "-, [", "more of the photo", Controls.weaker),
     Key(("c",), "c", "the photo's colours, on or off", Controls.toggle_colors),
+    Key(("v",), "v", "photo beside the painting, divided where you drag the mouse", Controls.toggle_comparison),
     Key(("space",), "space", "pause or resume", Controls.toggle_pause),
     Key(("s",), "s", "save a picture", Controls.save_picture),
     Key(("r",), "r", "start or stop recording", Controls.toggle_recording),

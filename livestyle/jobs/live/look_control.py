@@ -87,6 +87,13 @@ class LookControl(SwitchedLook):
         if self.look.name == look.name:
             self.fade_to(replace(self.look, rows=look.rows), REFINED_FADE_SECONDS)
 
+    def replace_styles(self, styles: list[str], changed: list[Look]) -> None:
+        """Set the names to choose from, and crossfade if the style that is shown has changed."""
+        self.styles = styles
+        for look in changed:
+            if look.name in self._refined or look.name == self.look.name:
+                self.refine(look)
+
     def step(self, steps: int) -> None:
         """Select the style that is `steps` places after the current one, wrapping around at the ends; -1 is the previous one.
 

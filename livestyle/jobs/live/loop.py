@@ -19,6 +19,7 @@ from livestyle.jobs.live.recorder import OUTPUT_NAME as RECORDING
 from livestyle.jobs.live.recorder import Recorder
 from livestyle.jobs.live.refined_style import RefinedStyle
 from livestyle.jobs.live.refinement import Refinement
+from livestyle.jobs.live.style_watch import StyleWatch
 from livestyle.sinks.window import Screen
 from livestyle.sources.live import Pausable
 from livestyle.streaming.fan_out import FanOut, Output, Policy
@@ -54,6 +55,7 @@ class LiveLoop:
         """Informational notes on the refined style."""
         self._looks, self._screen, self._clock = looks, screen, clock
         self._refinement: Refinement | None = None
+        self._watch: StyleWatch | None = None
         self.schedule(iter(()))
 
     def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
@@ -77,6 +79,7 @@ class LiveLoop:
                 self._refresh()
             self.follow_refinement(pipeline.dropped)
             self.follow_schedule()
+            self.follow_styles()
             self.controls.press(self._screen.key())
 
     def write(self, frame: Frame) -> None:
@@ -121,6 +124,17 @@ class LiveLoop:
         """Fire the cue whose time has come, if there is one."""
         if (cue := self._schedule.due()) is not None:
             self.controls.fire(cue)
+
+    def watch(self, watch: StyleWatch) -> None:
+        """Add styles whose files are added during the run."""
+        self._watch = watch
+
+    def follow_styles(self) -> None:
+        """Add the styles whose files are new, if there are any."""
+        if self._watch is not None and (changed := self._watch.changed()):
+            new = [look.name for look in changed if look.name not in self._looks.styles]
+            self._looks.replace_styles([*self._looks.styles, *new], changed)
+            self.controls.show_message(f"new style: {', '.join(look.name for look in changed)}")
 
     def follow_refinement(self, dropped: int) -> None:
         """Show the newest rows of the training, if there is one. When it ends, save the rows, or report its error.

@@ -28,11 +28,13 @@ from livestyle.jobs.live.look_control import FADE_SECONDS, LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
 from livestyle.jobs.live.source import open_live_source, refuse_source
+from livestyle.jobs.live.style_watch import StyleWatch
 from livestyle.look import Look
 from livestyle.sinks.overlay import Overlay
 from livestyle.size import Size
 from livestyle.sources.live import Mirrored, Pausable
 from livestyle.streaming.channel import Channel
+from livestyle.streaming.comparison import compared, with_photos
 from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS, LIVE, Pipeline
 from livestyle.streaming.smoothing import smoothing
 from livestyle.stylizer import Blend, Stylizer
@@ -59,6 +61,8 @@ class LiveJob:
     """Keep the photo's colours; only the lightness is painted."""
     smooth: float = 0.0
     """How much to reduce flicker, by following motion from frame to frame: from 0, off, to 1."""
+    compare: bool = False
+    """Whether the frames show the photo in their left half, also in recordings."""
     fade_seconds: float = FADE_SECONDS
     """Duration of the crossfade when a key changes the style; 0 for a cut."""
     show: Show = NO_CUES
@@ -207,8 +211,10 @@ class LiveSession:
         try:
             if job.record is not None:
                 loop.recorder.start(job.record, job.overwrite)
-            self._pipeline = Pipeline(source, stylizer.engine, looks, LIVE, smoothing(job.smooth))
+            stages = [*smoothing(job.smooth), *([compared] if job.compare else []), with_photos]
+            self._pipeline = Pipeline(source, stylizer.engine, looks, LIVE, stages)
             loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
+            loop.watch(StyleWatch(stylizer, time.monotonic))
             loop.schedule(job.show.entries())
             if job.shuffle_seconds is not None:
                 loop.schedule(shuffled(opened.styles, opened.look.name, job.shuffle_seconds, Random()))
