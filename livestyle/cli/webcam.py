@@ -87,8 +87,8 @@ def webcam(
 
     Keys: 1-9 select a style, n and p the next and the previous one, b blends the last two, the left and right arrows shift
     the blend, + and - change the strength, c the colours, v shows the photo beside the painting (drag the divider), space
-    pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line, h help, q or
-    Esc quits.
+    pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line, . and , paint at
+    a larger and at a smaller size, h help, q or Esc quits.
 
     --show SHOW.yml: cues, such as `cues: {drop: {style: "scream:.5,udnie:.5", strength: .8, fade: 2, key: d, at: 30}}`. A cue
     changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small

@@ -32,6 +32,8 @@ from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Paced, Pausable
 from livestyle.streaming.fan_out import FanOut
 from livestyle.streaming.mixing import submit
+from livestyle.streaming.pipeline import Painted
+from livestyle.streaming.working_size import WorkingSize
 from livestyle.style_files.gallery import Gallery
 from livestyle.stylizer import Stylizer
 
@@ -55,21 +57,25 @@ class User:
         self.stylizer = stylizer
         self.clock = Clock()
         self.source = Pausable(Paced(DemoScene(48, 32, rate=10), self.clock, self.clock.sleep))
+        self.working_size = WorkingSize(self.source)
         self.screen = NoWindow()
         self.looks = LookControl(stylizer, stylizer.load_all(), stylizer.default_look, clock=self.clock)
         self.printed: list[str] = []
         self.loop = LiveLoop(
-            self.looks, self.source, self.screen, folder, lambda error: self.printed.append(str(error)), self.clock
+            *(self.looks, self.source, self.working_size, self.screen, folder),
+            lambda error: self.printed.append(str(error)),
+            self.clock,
         )
 
     def see(self, count: int = 1) -> Frame:
         """Paint and show `count` frames. Returns the last one."""
         for _ in range(count):
-            frame = self.source.read()
+            frame = self.working_size.read()
             assert frame is not None
             look = self.looks.at(frame.pts_seconds)
             image = submit(self.stylizer.engine, [(frame.image, look)]).result()[0]
             painted = Frame(image, frame.pts_seconds, frame.captured_at)
+            ((painted, _, _),) = self.working_size.restore([Painted(painted, frame.image, look)])
             self.loop.write(painted)
         return painted
 
@@ -213,6 +219,17 @@ def test_session_starts_with_the_first_cue_and_checks_all(stylizer: Stylizer) ->
 def test_next_after_a_blend_of_keys_continues_from_the_last_style(user: User) -> None:
     user.press("2", "b", "n")
     assert user.looks.look.name == "coal"
+
+
+def test_keys_change_the_working_size_and_the_output_keeps_its_size(user: User) -> None:
+    user.working_size.info = replace(user.source.info, width=480, height=320)  # 48x32, enlarged
+    assert "painted at" not in user.press("").status
+    assert "painted at 672x448" in user.press(".").status
+    assert user.see().image.shape == (320, 480, 3)
+    assert "painted at 336x224" in user.press(",", ",").status
+    assert "painted at 120x80" in user.press(",", ",", ",").status
+    assert user.press(",").message == "this is the smallest working size"
+    assert user.see().image.shape == (320, 480, 3)
 
 
 def test_pause_repeats_the_frame_in_the_current_style(user: User) -> None:
@@ -391,7 +408,7 @@ def test_screen_that_fails_ends_the_loop(user: User) -> None:
         def write(self, frame: Frame) -> None:
             raise ValueError("no such window")
 
-    loop = LiveLoop(user.looks, user.source, Broken(), Path(), lambda error: None, user.clock)
+    loop = LiveLoop(user.looks, user.source, user.working_size, Broken(), Path(), lambda error: None, user.clock)
     with pytest.raises(ValueError, match="no such window"):
         loop.write(Frame(np.zeros((32, 48, 3), np.uint8), Fraction(0)))
 

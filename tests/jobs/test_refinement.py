@@ -31,6 +31,7 @@ from livestyle.sinks.overlay import Overlay
 from livestyle.sinks.window import NoWindow
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Paced, Pausable
+from livestyle.streaming.working_size import WorkingSize
 from livestyle.style_files.description import training_settings
 from livestyle.style_files.file_format import FORMAT, load_rows, read_header, write_safetensors
 from livestyle.style_files.gallery import Gallery
@@ -91,7 +92,9 @@ class Show:
         self.looks = LookControl(stylizer, stylizer.load_all(), stylizer.look("ash"), clock=clock)
         self.printed: list[str] = []
         self.loop = LiveLoop(
-            self.looks, self.source, self.screen, folder, lambda error: self.printed.append(str(error)), clock
+            *(self.looks, self.source, WorkingSize(self.source), self.screen, folder),
+            lambda error: self.printed.append(str(error)),
+            clock,
         )
 
     def see(self, count: int = 1) -> None:

@@ -16,6 +16,7 @@ from livestyle.pictures.writing import encode_picture
 from livestyle.sinks.overlay import Overlay
 from livestyle.sinks.window import Screen
 from livestyle.sources.live import Pausable
+from livestyle.streaming.working_size import WorkingSize
 
 MESSAGE_SECONDS, ERROR_SECONDS = 3.0, 15.0
 STALL_SECONDS = 1.0
@@ -37,6 +38,7 @@ class Controls:
         looks: LookControl,
         source: Pausable,
         screen: Screen,
+        working_size: WorkingSize,
         recorder: Recorder,
         meter: Meter,
         folder: Path,
@@ -56,6 +58,7 @@ class Controls:
         """The cues that keys fire, by key. They come before the actions of KEYS."""
         self._cue, self._cue_look = "", ""  # names of the last cue and of its look
         self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
+        self._working_size = working_size
         self._meter, self._folder, self._on_error, self._clock = meter, folder, on_error, clock
         self._shows_status, self._shows_help, self._compares = True, False, False
         self._message, self._message_until = "h: help", clock() + MESSAGE_SECONDS
@@ -95,11 +98,13 @@ class Controls:
 
     def overlay(self) -> Overlay:
         """The overlay for the current state of the run."""
-        look = self._looks.look
+        look, info = self._looks.look, self._source.info
         stalled_seconds = self._clock() - self._frame_at
         words = [look.name]
         words += [f"cue {self._cue}"] if look.name == self._cue_look != self._cue else []
         words += [f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
+        width, height = self._working_size.size
+        words += [f"painted at {width}x{height}"] if (width, height) != (info.width, info.height) else []
         words += [f"strength {look.strength:.0%}"] if look.strength < 1 else []
         words += ["photo's colours"] if look.keep_colors else []
         words += [f"refining {self.refined_share:.0%}"] if self.refined_share is not None else []
@@ -159,6 +164,14 @@ class Controls:
     def toggle_comparison(self, key: str) -> None:
         self._compares = not self._compares
 
+    def larger(self, key: str) -> None:
+        if not self._working_size.step(1):
+            self.show_message("this is the largest working size")
+
+    def smaller(self, key: str) -> None:
+        if not self._working_size.step(-1):
+            self.show_message("this is the smallest working size")
+
     def toggle_pause(self, key: str) -> None:
         self._source.paused = not self._source.paused
 
@@ -210,6 +223,8 @@ KEYS = (
     Key(("+", "=", "]"), "+, ]", "more of the painting", Controls.stronger),
     Key(("-", "_", "["), "-, [", "more of the photo", Controls.weaker),
     Key(("c",), "c", "the photo's colours, on or off", Controls.toggle_colors),
+    Key((".",), ".", "paint at a larger size: finer strokes, slower", Controls.larger),
+    Key((",",), ",", "paint at a smaller size: larger strokes, faster", Controls.smaller),
     Key(("v",), "v", "photo beside the painting, divided where you drag the mouse", Controls.toggle_comparison),
     Key(("space",), "space", "pause or resume", Controls.toggle_pause),
     Key(("s",), "s", "save a picture", Controls.save_picture),

@@ -24,6 +24,7 @@ from livestyle.sinks.window import Screen
 from livestyle.sources.live import Pausable
 from livestyle.streaming.fan_out import FanOut, Output, Policy
 from livestyle.streaming.pipeline import Pipeline
+from livestyle.streaming.working_size import WorkingSize
 
 POLL_SECONDS = 0.01
 """The longest delay between a key press and its action while no frame arrives."""
@@ -40,6 +41,7 @@ class LiveLoop:
         self,
         looks: LookControl,
         source: Pausable,
+        working_size: WorkingSize,
         screen: Screen,
         folder: Path,
         on_error: Callable[[Exception], object],
@@ -48,7 +50,7 @@ class LiveLoop:
         self.meter = Meter(clock)
         self._fan_out = FanOut([Output(SCREEN, screen, Policy.INLINE)], self._output_failed)
         self.recorder = Recorder(self._fan_out, source.info)
-        self.controls = Controls(looks, source, screen, self.recorder, self.meter, folder, on_error, clock)
+        self.controls = Controls(looks, source, screen, working_size, self.recorder, self.meter, folder, on_error, clock)
         self.refined: RefinedStyle | None = None
         """The style whose refined rows were saved; None as long as none were."""
         self.notes: list[str] = []

@@ -37,6 +37,7 @@ from livestyle.streaming.channel import Channel
 from livestyle.streaming.comparison import compared, with_photos
 from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS, LIVE, Pipeline
 from livestyle.streaming.smoothing import smoothing
+from livestyle.streaming.working_size import WorkingSize
 from livestyle.stylizer import Blend, Stylizer
 
 
@@ -207,12 +208,13 @@ class LiveSession:
         job, source, stylizer = self._job, opened.source, opened.stylizer
         self._screen.resize(source.info.width, source.info.height)
         looks = LookControl(stylizer, opened.styles, opened.look, job.fade_seconds)
-        loop = self._loop = LiveLoop(looks, source, self._screen, job.folder, self._on_error)
+        working_size = WorkingSize(source)
+        loop = self._loop = LiveLoop(looks, source, working_size, self._screen, job.folder, self._on_error)
         try:
             if job.record is not None:
                 loop.recorder.start(job.record, job.overwrite)
-            stages = [*smoothing(job.smooth), *([compared] if job.compare else []), with_photos]
-            self._pipeline = Pipeline(source, stylizer.engine, looks, LIVE, stages)
+            stages = [*smoothing(job.smooth), *([compared] if job.compare else []), with_photos, working_size.restore]
+            self._pipeline = Pipeline(working_size, stylizer.engine, looks, LIVE, stages)
             loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
             loop.watch(StyleWatch(stylizer, time.monotonic))
             loop.schedule(job.show.entries())
