@@ -67,7 +67,7 @@ HOMES = {
     "cv2": {
         *("opencv.py", "pictures/", "sources/camera.py", "sources/demo.py", "sinks/overlay.py", "sinks/window.py"),
         *("streaming/mixing.py", "streaming/optical_flow.py", "streaming/smoothing.py"),
-        "streaming/working_size.py",
+        "streaming/person.py", "streaming/working_size.py",
     },
     "PIL": {"pictures/", "sources/video/webp.py"},
     "torch.cuda": {"engines/cuda.py"},

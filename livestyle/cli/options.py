@@ -126,6 +126,7 @@ look_options = combine_options(
     ),
     click.option("--keep-colors", is_flag=True, help="Keep the photo's colours; paint only the lightness."),
 )
+only_option = click.option("--only", type=click.Choice(["person", "background"]), help="Paint only this part of the picture.")
 compare_option = click.option("--compare", is_flag=True, help="Show the photo in the left half of the frames.")
 smooth_option = click.option(
     "--smooth",

@@ -16,6 +16,7 @@ from livestyle.cli.options import (
     counted,
     look_options,
     may_write,
+    only_option,
     open_stylizer,
     overwrite_options,
     print_error,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @look_options
 @smooth_option
 @compare_option
+@only_option
 @size_option
 @click.option("--start", type=TimeType(), default="0", metavar="TIME", help="Start at this time: 90, 1:30 or 1m30s.")
 @click.option("--duration", type=TimeType(above_zero=True), metavar="TIME", help="Paint only this much of the input.")
@@ -70,6 +72,7 @@ def video(
     keep_colors: bool,
     smooth: float,
     compare: bool,
+    only: str | None,
     size: Size | None,
     start: Fraction,
     duration: Fraction | None,
@@ -115,6 +118,7 @@ def video(
                     keep_colors=keep_colors,
                     smooth=smooth,
                     compare=compare,
+                    only=only,
                     size=size,
                     start_seconds=start,
                     duration_seconds=duration,

@@ -15,6 +15,7 @@ from livestyle.cli.options import (
     compare_option,
     look_options,
     may_write,
+    only_option,
     open_stylizer,
     overwrite_options,
     print_error,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @look_options
 @smooth_option
 @compare_option
+@only_option
 @click.option("--fade", type=TimeType(), default="0.5", show_default=True, help="Duration of a style change; 0 cuts.")
 @click.option("--playlist", metavar="STYLE:SECONDS,...", help="Show styles in turn, for as long as stated: wave:10,scream:20.")
 @click.option("--shuffle", type=TimeType(above_zero=True), metavar="TIME", help="Change the style at random, this often.")
@@ -73,6 +75,7 @@ def webcam(
     keep_colors: bool,
     smooth: float,
     compare: bool,
+    only: str | None,
     fade: Fraction,
     playlist: str | None,
     shuffle: Fraction | None,
@@ -135,6 +138,7 @@ def webcam(
         keep_colors=keep_colors,
         smooth=smooth,
         compare=compare,
+        only=only,
         fade_seconds=float(fade),
         show=_show(playlist, show),
         shuffle_seconds=None if shuffle is None else max(float(shuffle), SHORTEST_SECONDS),

@@ -14,14 +14,15 @@ from livestyle.errors import LivestyleError, OutputError
 from livestyle.frame import Frame, Source
 from livestyle.interrupt import ctrl_c_noted, ctrl_c_raised
 from livestyle.jobs.progress import Progress, ProgressCallback
+from livestyle.jobs.stages import make_stages
 from livestyle.look import Mix
 from livestyle.output_file import is_partial, refuse_same_file
 from livestyle.sinks.video.containers import CONTAINERS
 from livestyle.sinks.video.writer import VideoWriter
 from livestyle.size import Size, as_size, video_size
 from livestyle.sources.video.file import is_animated_webp, open_video
-from livestyle.streaming.comparison import compared
 from livestyle.streaming.looks import ConstantLook, LookSource
+from livestyle.streaming.person import only
 from livestyle.streaming.pipeline import Pipeline, Stage, offline
 from livestyle.streaming.smoothing import smoothing
 from livestyle.stylizer import Blend, Stylizer
@@ -54,6 +55,8 @@ class VideoJob:
     """Keep the video's colours; only the lightness is painted."""
     compare: bool = False
     """Whether to show the photo in the left half of each frame."""
+    only: str | None = None
+    """Paint only the "person", or only the "background"; None for all of the picture."""
     smooth: float = 0.0
     """How much to reduce flicker: from 0, off, to 1."""
     size: Size | None = None
@@ -77,6 +80,7 @@ class VideoJob:
 
     def __post_init__(self) -> None:
         _check_smooth(self.smooth)
+        only(self.only)
         if not 0 <= self.crf <= 63:
             raise LivestyleError(f"crf must be from 0 to 63, not {self.crf!r}")
         if self.start_seconds < 0 or (self.duration_seconds is not None and self.duration_seconds <= 0):
@@ -115,6 +119,7 @@ def paint_video(
     strength: float = 1.0,
     keep_colors: bool = False,
     compare: bool = False,
+    only: str | None = None,
     smooth: float = 0.0,
     size: Size | int | None = None,
     start: Fraction | float = 0,
@@ -130,7 +135,7 @@ def paint_video(
 ) -> VideoResult:
     """Paint a video file into another, as the command `livestyle video` does. Sound, subtitles and frame times are kept.
 
-    source, target, compare, smooth, deinterlace, codec, crf, preset, pix_fmt: see VideoJob.
+    source, target, compare, only, smooth, deinterlace, codec, crf, preset, pix_fmt: see VideoJob.
     style, strength, keep_colors: see `Stylizer`, also for blends of styles.
     size: scale to fit (width, height), or to a height, in pixels, with the aspect ratio kept; None keeps the size.
     start, duration: the part to paint, in seconds of the source.
@@ -152,6 +157,7 @@ def paint_video(
         strength=strength,
         keep_colors=keep_colors,
         compare=compare,
+        only=only,
         smooth=smooth,
         size=as_size(size),
         start_seconds=_exact_seconds(start),
@@ -228,7 +234,7 @@ def run_video(job: VideoJob, stylizer: Stylizer, progress: ProgressCallback | No
         duration_seconds=job.duration_seconds,
         deinterlace=job.deinterlace,
         size=lambda width, height: video_size(width, height, job.size),
-        for_gpu=stylizer.engine.takes_nv12 and job.pix_fmt in (None, "yuv420p") and not job.smooth,
+        for_gpu=stylizer.engine.takes_nv12 and job.pix_fmt in (None, "yuv420p") and not job.smooth and job.only is None,
         gpu=stylizer.engine.gpu,
     )
     open_writer = partial(
@@ -245,7 +251,7 @@ def run_video(job: VideoJob, stylizer: Stylizer, progress: ProgressCallback | No
         gpu=stylizer.engine.gpu,
         overwrite=job.overwrite,
     )
-    stages = [*smoothing(job.smooth), *([compared] if job.compare else [])]
+    stages = make_stages(job.smooth, job.only, job.compare)
     return write_painted(source, ConstantLook(look), stylizer, open_writer, stages, progress)
 
 

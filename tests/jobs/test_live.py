@@ -222,7 +222,7 @@ def test_next_after_a_blend_of_keys_continues_from_the_last_style(user: User) ->
 
 
 def test_keys_change_the_working_size_and_the_output_keeps_its_size(user: User) -> None:
-    user.working_size.info = replace(user.source.info, width=480, height=320)  # 48x32, enlarged
+    user.working_size.info = user.source.info = replace(user.source.info, width=480, height=320)  # 48x32, enlarged
     assert "painted at" not in user.press("").status
     assert "painted at 672x448" in user.press(".").status
     assert user.see().image.shape == (320, 480, 3)

@@ -29,14 +29,14 @@ from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
 from livestyle.jobs.live.source import open_live_source, refuse_source
 from livestyle.jobs.live.style_watch import StyleWatch
+from livestyle.jobs.stages import make_stages
 from livestyle.look import Look
 from livestyle.sinks.overlay import Overlay
 from livestyle.size import Size
 from livestyle.sources.live import Mirrored, Pausable
 from livestyle.streaming.channel import Channel
-from livestyle.streaming.comparison import compared, with_photos
+from livestyle.streaming.comparison import with_photos
 from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS, LIVE, Pipeline
-from livestyle.streaming.smoothing import smoothing
 from livestyle.streaming.working_size import WorkingSize
 from livestyle.stylizer import Blend, Stylizer
 
@@ -64,6 +64,8 @@ class LiveJob:
     """How much to reduce flicker, by following motion from frame to frame: from 0, off, to 1."""
     compare: bool = False
     """Whether the frames show the photo in their left half, also in recordings."""
+    only: str | None = None
+    """Paint only the "person", or only the "background"; None for all of the picture. Also in recordings."""
     fade_seconds: float = FADE_SECONDS
     """Duration of the crossfade when a key changes the style; 0 for a cut."""
     show: Show = NO_CUES
@@ -213,7 +215,7 @@ class LiveSession:
         try:
             if job.record is not None:
                 loop.recorder.start(job.record, job.overwrite)
-            stages = [*smoothing(job.smooth), *([compared] if job.compare else []), with_photos, working_size.restore]
+            stages = [*make_stages(job.smooth, job.only, job.compare), with_photos, working_size.restore]
             self._pipeline = Pipeline(working_size, stylizer.engine, looks, LIVE, stages)
             loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
             loop.watch(StyleWatch(stylizer, time.monotonic))
