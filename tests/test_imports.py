@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "style_files": {"errors", "frame", "networks", "output_file", "pictures", "prediction"},
     "engines": {"errors", "frame", "look", "machine", "memory", "networks"},
     "stylizer": {"engines", "errors", "frame", "look", "networks", "style_files"},
-    "streaming": {"engines", "errors", "frame", "look"},
+    "streaming": {"engines", "errors", "frame", "look", "networks"},
     "sources": {"errors", "frame", "media", "opencv", "timeline"},
     "sinks": {"errors", "frame", "media", "output_file", "timeline"},
     "train": {
@@ -67,7 +67,7 @@ HOMES = {
     "cv2": {
         *("opencv.py", "pictures/", "sources/camera.py", "sources/demo.py", "sinks/overlay.py", "sinks/window.py"),
         *("streaming/mixing.py", "streaming/optical_flow.py", "streaming/smoothing.py"),
-        "streaming/person.py", "streaming/working_size.py",
+        "streaming/person.py", "streaming/still.py", "streaming/working_size.py",
     },
     "PIL": {"pictures/", "sources/video/webp.py"},
     "torch.cuda": {"engines/cuda.py"},

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 @click.option("--playlist", metavar="STYLE:SECONDS,...", help="Show styles in turn, for as long as stated: wave:10,scream:20.")
 @click.option("--shuffle", type=TimeType(above_zero=True), metavar="TIME", help="Change the style at random, this often.")
 @click.option("--show", type=click.Path(path_type=Path), metavar="SHOW.yml", help="File of cues; see below.")
+@click.option("--no-skip", is_flag=True, help="Also paint frames that are about the same as the last one.")
 @click.option("--refine", is_flag=True, help="Train the style of a picture while it is shown; see below.")
 @overwrite_options
 @report_options
@@ -80,6 +81,7 @@ def webcam(
     playlist: str | None,
     shuffle: Fraction | None,
     show: Path | None,
+    no_skip: bool,
     refine: bool,
     overwrite: bool | None,
     as_json: bool,
@@ -142,6 +144,7 @@ def webcam(
         fade_seconds=float(fade),
         show=_show(playlist, show),
         shuffle_seconds=None if shuffle is None else max(float(shuffle), SHORTEST_SECONDS),
+        skip=not no_skip,
         refine={} if refine else None,
         seconds=seconds,
         record=record,

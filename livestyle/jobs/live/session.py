@@ -37,6 +37,7 @@ from livestyle.sources.live import Mirrored, Pausable
 from livestyle.streaming.channel import Channel
 from livestyle.streaming.comparison import with_photos
 from livestyle.streaming.pipeline import JOIN_TIMEOUT_SECONDS, LIVE, Pipeline
+from livestyle.streaming.still import StillEngine
 from livestyle.streaming.working_size import WorkingSize
 from livestyle.stylizer import Blend, Stylizer
 
@@ -64,6 +65,8 @@ class LiveJob:
     """How much to reduce flicker, by following motion from frame to frame: from 0, off, to 1."""
     compare: bool = False
     """Whether the frames show the photo in their left half, also in recordings."""
+    skip: bool = True
+    """Whether to show the last painting again, for at most a second, while the picture stands still."""
     only: str | None = None
     """Paint only the "person", or only the "background"; None for all of the picture. Also in recordings."""
     fade_seconds: float = FADE_SECONDS
@@ -97,6 +100,8 @@ class LiveResult:
     """Number of frames replaced by newer ones, or in progress when the run ended."""
     failed: int = 0
     """Number of frames that could not be painted."""
+    reused: int = 0
+    """Number of frames shown for which the last painting was used again, as the picture stood still."""
     fps: float = 0.0
     """Mean rate of the frames shown, in frames per second."""
     median_delay_ms: int | None = None
@@ -136,6 +141,7 @@ class LiveSession:
         self._opened: _Opened | None = None
         self._loop: LiveLoop | None = None
         self._pipeline: Pipeline | None = None
+        self._still: StillEngine | None = None
 
     def run(self, open_stylizer: Callable[[], AbstractContextManager[Stylizer]]) -> LiveResult:
         """Show and record until the user quits, the source ends, or the job's `seconds` are over.
@@ -171,6 +177,7 @@ class LiveSession:
             frames=loop.meter.frames,
             dropped=captured - loop.meter.frames - failed,
             failed=failed,
+            reused=0 if self._still is None else self._still.reused,
             fps=round(loop.meter.mean_fps, 2),
             median_delay_ms=loop.meter.median_delay_ms,
             recordings=tuple(loop.recorder.paths),
@@ -215,8 +222,10 @@ class LiveSession:
         try:
             if job.record is not None:
                 loop.recorder.start(job.record, job.overwrite)
+            self._still = StillEngine(stylizer.engine)
+            engine = self._still if job.skip else stylizer.engine
             stages = [*make_stages(job.smooth, job.only, job.compare), with_photos, working_size.restore]
-            self._pipeline = Pipeline(working_size, stylizer.engine, looks, LIVE, stages)
+            self._pipeline = Pipeline(working_size, engine, looks, LIVE, stages)
             loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
             loop.watch(StyleWatch(stylizer, time.monotonic))
             loop.schedule(job.show.entries())
