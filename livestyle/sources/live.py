@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 
@@ -12,20 +13,38 @@ from livestyle.frame import Frame, Source
 LONGEST_GAP_SECONDS = Fraction(1)
 
 
-class _Wrapper:
-    """A source that wraps another one. Subclasses implement `read`."""
+class LiveSource(Source, Protocol):
+    """A source whose frames arrive in real time."""
 
-    def __init__(self, source: Source) -> None:
+    @property
+    def state(self) -> str:
+        """What is wrong with the source at the moment, to be displayed; empty if nothing is. Any thread may read it."""
+
+    def stop(self) -> None:
+        """End the waiting of `read` soon, if it does not wait inside a library. Another thread may call it, before `close`."""
+
+
+class _Wrapper:
+    """A live source that wraps another one. Subclasses implement `read`."""
+
+    def __init__(self, source: LiveSource) -> None:
         self._source = source
         self.info = source.info
         self.notes = source.notes
         self.damage = source.damage
 
+    @property
+    def state(self) -> str:
+        return self._source.state
+
+    def stop(self) -> None:
+        self._source.stop()
+
     def close(self) -> None:
         self._source.close()
 
 
-class Paced(_Wrapper):
+class Paced:
     """Reads the frames of a file or a scene in real time, as from a camera: `read` waits for each frame's presentation time.
 
     Gaps between frames are shortened to 1 s, so that a run can be ended soon.
@@ -34,8 +53,9 @@ class Paced(_Wrapper):
     def __init__(
         self, source: Source, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        super().__init__(source)
         self.info = replace(source.info, live=True)
+        self.notes, self.damage = source.notes, source.damage
+        self._source = source
         self._clock, self._sleep = clock, sleep
         self._due: float | None = None  # clock time of the last frame
         self._last_pts = Fraction(0)
@@ -54,6 +74,16 @@ class Paced(_Wrapper):
             self._sleep(early)
         return replace(frame, captured_at=self._clock())
 
+    @property
+    def state(self) -> str:
+        return ""
+
+    def stop(self) -> None:
+        pass  # the longest wait is a second
+
+    def close(self) -> None:
+        self._source.close()
+
 
 class Mirrored(_Wrapper):
     """A source whose frames are mirrored: left and right are swapped."""
@@ -70,7 +100,7 @@ class Pausable(_Wrapper):
     subtracted from all later times. Another thread may set `paused`.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: LiveSource) -> None:
         super().__init__(source)
         self.paused = False
         self._held: Frame | None = None

@@ -110,6 +110,7 @@ class Controls:
         words += [f"refining {self.refined_share:.0%}"] if self.refined_share is not None else []
         words += ["paused"] if self._source.paused else []
         words += [f"no frame for {stalled_seconds:.0f} s"] if stalled_seconds > STALL_SECONDS else []
+        words += [self._source.state] if self._source.state else []
         minutes, seconds = divmod(int(self._recorder.seconds), 60)
         return Overlay(
             status="   ".join(words) if self._shows_status else "",

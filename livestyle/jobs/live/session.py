@@ -234,7 +234,10 @@ class LiveSession:
             if opened.refined is not None and job.refine is not None:
                 loop.refine(opened.refined, job.refine)
             with self._pipeline, on_lost_display(self._end_process):
-                loop.run(self._pipeline, job.seconds, interrupted)
+                try:
+                    loop.run(self._pipeline, job.seconds, interrupted)
+                finally:
+                    source.stop()
         except Exception as error:
             if not loop.meter.frames:
                 raise

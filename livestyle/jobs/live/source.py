@@ -3,19 +3,21 @@
 from contextlib import suppress
 from pathlib import Path
 
+from livestyle.errors import hide_passwords
 from livestyle.frame import Source
 from livestyle.output_file import refuse_same_file
 from livestyle.size import Size, fit_size
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
-from livestyle.sources.live import Paced
+from livestyle.sources.live import LiveSource, Paced
+from livestyle.sources.reconnecting import Reconnecting
 from livestyle.sources.video.file import open_video
 
 DEMO_SIZE = (640, 360)
 
 
-def open_live_source(camera: str, size: Size | None) -> Source:
-    """Open a source whose frames arrive in real time, scaled to fit `size`.
+def open_live_source(camera: str, size: Size | None) -> LiveSource:
+    """Open a source whose frames arrive in real time, scaled to fit `size`. A camera or a stream that stops is opened again.
 
     camera: a camera's index ("0") or device ("/dev/video0"), a URL, the path of a video file, or "demo".
 
@@ -32,7 +34,14 @@ def open_live_source(camera: str, size: Size | None) -> Source:
     # if only the height is given, request 16:9
     preferred_size = None if size is None else (size[0] or round(size[1] * 16 / 9), size[1])
     source = Camera(camera, preferred_size=preferred_size, size=fitted)
-    return source if source.info.live else Paced(source)
+    if not source.info.live:
+        return Paced(source)
+    width, height = source.info.width, source.info.height
+
+    def reopen() -> Source:
+        return Camera(camera, preferred_size=preferred_size, size=lambda _width, _height: (width, height))
+
+    return Reconnecting(source, reopen, f"camera {hide_passwords(camera)}")
 
 
 def names_file(camera: str) -> bool:
