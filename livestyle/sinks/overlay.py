@@ -55,8 +55,9 @@ def draw(canvas: Image, overlay: Overlay) -> None:
     line = round(34 * scale)  # pixels from one line to the next
     if overlay.page:
         canvas //= 4
+        spacing = min(line, (height - 4 * line) / len(overlay.page))  # a long page gets smaller text
         for number, text in enumerate(overlay.page):
-            _draw_text(canvas, text, line, round(line * (number + 2.5)), scale)
+            _draw_text(canvas, text, line, round(1.5 * line + spacing * (number + 1)), scale * spacing / line)
     if overlay.status:
         canvas[: round(line * 1.3)] //= 3
         _draw_text(canvas, overlay.status, line // 2, line, scale)
