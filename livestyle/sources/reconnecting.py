@@ -86,6 +86,7 @@ class Reconnecting:
 
     def close(self) -> None:
         self.stop()
+        self._note_outage()
         if self._source is not None:
             self._source.close()
 
@@ -95,13 +96,15 @@ class Reconnecting:
 
     def _resume(self) -> None:
         """Note that the source works."""
-        now = self._clock()
-        if self.state:
-            outage = now - self._new_at
-            if outage >= LEAST_OUTAGE_SECONDS:
-                self.damage.append(f"{self.state}: no new frames for {outage:.0f} s, after {self._new_at - self._begun_at:.0f} s")
-            self.state = ""
-        self._new_at, self._retry_seconds = now, FIRST_RETRY_SECONDS
+        self._note_outage()
+        self._new_at, self._retry_seconds = self._clock(), FIRST_RETRY_SECONDS
+
+    def _note_outage(self) -> None:
+        """List the outage that ends now, if there is one."""
+        outage = self._clock() - self._new_at
+        if self.state and outage >= LEAST_OUTAGE_SECONDS:
+            self.damage.append(f"{self.state}: no new frames for {outage:.0f} s, after {self._new_at - self._begun_at:.0f} s")
+        self.state = ""
 
     def _lose(self, reason: str) -> None:
         """Close the source, so that it is opened again."""

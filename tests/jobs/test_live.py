@@ -30,6 +30,7 @@ from livestyle.sinks.overlay import Overlay
 from livestyle.sinks.window import NoWindow
 from livestyle.sources.demo import DemoScene
 from livestyle.sources.live import Paced, Pausable
+from livestyle.sources.reconnecting import Reconnecting
 from livestyle.streaming.fan_out import FanOut
 from livestyle.streaming.mixing import submit
 from livestyle.streaming.pipeline import Painted
@@ -191,6 +192,38 @@ def test_keys_and_times_fire_cues(user: User) -> None:
     user.loop.follow_schedule()
     assert user.looks.look.strength == 1
     assert "cue" not in user.press("1").status
+
+
+class Unplugged:
+    """A camera that gives two frames, and then fails."""
+
+    def __init__(self) -> None:
+        self.info = StreamInfo(48, 32, live=True)
+        self.notes: list[str] = []
+        self.damage: list[str] = []
+        self._frames = 0
+
+    def read(self) -> Frame | None:
+        self._frames += 1
+        if self._frames > 2:
+            raise DeviceError("camera 0 no longer gives frames; is it plugged in?")
+        return Frame(np.full((32, 48, 3), 90 * self._frames, np.uint8), Fraction(self._frames, 10), time.monotonic())
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_time_limit_holds_while_a_camera_is_gone(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reopen() -> Unplugged:
+        raise DeviceError("cannot open camera 0")
+
+    source = Reconnecting(Unplugged(), reopen, "camera 0")
+    monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size: source)
+    job = LiveJob("0", "ash", seconds=Fraction(3, 2))
+    result = LiveSession(job, NoWindow()).run(lambda: nullcontext(stylizer))
+    assert result.captured == 2
+    assert result.errors == ()
+    assert [line.split(" for ")[0] for line in result.damage] == ["camera 0 no longer gives frames: no new frames"]
 
 
 def test_cue_whose_style_is_gone_is_reported(user: User) -> None:

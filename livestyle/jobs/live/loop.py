@@ -1,5 +1,6 @@
 """The loop of a live run, from painted frames and keys to the screen and the recording."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -55,7 +56,7 @@ class LiveLoop:
         """The style whose refined rows were saved; None as long as none were."""
         self.notes: list[str] = []
         """Informational notes on the refined style."""
-        self._looks, self._screen, self._clock = looks, screen, clock
+        self._looks, self._source, self._screen, self._clock = looks, source, screen, clock
         self._refinement: Refinement | None = None
         self._watch: StyleWatch | None = None
         self.schedule(iter(()))
@@ -63,9 +64,10 @@ class LiveLoop:
     def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
         """Run until the user quits or closes the window, `interrupted` returns True, or the source ends.
 
-        seconds: stop after this much of the source's time; None for no limit.
+        seconds: stop after this much of the source's time; None for no limit. While the source gives no frames, the clock counts.
         """
         end_pts: Fraction | None = None
+        end_at = math.inf
         while not self.controls.has_quit and self._screen.is_open and not interrupted():
             try:
                 frame = pipeline.poll(POLL_SECONDS)
@@ -73,10 +75,12 @@ class LiveLoop:
                 return
             if frame is not None:
                 if end_pts is None and seconds is not None:
-                    end_pts = frame.pts_seconds + seconds
+                    end_pts, end_at = frame.pts_seconds + seconds, self._clock() + float(seconds)
                 if end_pts is not None and frame.pts_seconds >= end_pts:
                     return
                 self.write(frame)
+            elif self._source.state and self._clock() >= end_at:
+                return
             else:
                 self._refresh()
             self.follow_refinement(pipeline.dropped)
