@@ -56,7 +56,7 @@ class Frame:
     duration_seconds: Fraction | None = None
     """How long the frame is shown; None if unknown, which means until the next frame. Needed for the last frame."""
     photo: Image | None = None
-    """The image from which a painted frame of a live run was painted, of the same shape; None for other frames."""
+    """The image from which a frame of a live run was painted, at the size at which it was painted; None for other frames."""
 
     def __repr__(self) -> str:
         return f"Frame({kind_of(self.image)}, pts_seconds={self.pts_seconds}, captured_at={self.captured_at})"
