@@ -9,12 +9,16 @@ from typing import Protocol
 import numpy as np
 
 from livestyle.frame import Frame, Source
+from livestyle.sources.sound import Sound
 
 LONGEST_GAP_SECONDS = Fraction(1)
 
 
 class LiveSource(Source, Protocol):
     """A source whose frames arrive in real time."""
+
+    sound: Sound | None
+    """The source's sound; None if it has none."""
 
     @property
     def state(self) -> str:
@@ -32,6 +36,7 @@ class _Wrapper:
         self.info = source.info
         self.notes = source.notes
         self.damage = source.damage
+        self.sound = source.sound
 
     @property
     def state(self) -> str:
@@ -55,6 +60,7 @@ class Paced:
     ) -> None:
         self.info = replace(source.info, live=True)
         self.notes, self.damage = source.notes, source.damage
+        self.sound: Sound | None = None
         self._source = source
         self._clock, self._sleep = clock, sleep
         self._due: float | None = None  # clock time of the last frame

@@ -10,6 +10,7 @@ import numpy as np
 
 from livestyle.errors import DeviceError, InputError
 from livestyle.frame import Frame, Image, Source
+from livestyle.sources.sound import Sound
 
 FROZEN_SECONDS = 2.0
 """After this long, a camera that repeats its last frame counts as stopped. The noise of a sensor makes every frame different."""
@@ -43,6 +44,7 @@ class Reconnecting:
         self._source: Source | None = source
         self.info, self.notes = source.info, source.notes
         self.damage: list[str] = []
+        self.sound: Sound | None = None
         self.state = ""
         """What is wrong with the source, to be displayed; empty if nothing is."""
         self._retry_seconds = FIRST_RETRY_SECONDS
