@@ -58,7 +58,7 @@ class Frame:
     photo: Image | None = None
     """The image from which a frame of a live run was painted, at the size at which it was painted; None for other frames."""
     sound_seconds: Fraction | None = None
-    """The frame's time on the clock of its source's sound; None if the source has none. See `livestyle.sources.sound`."""
+    """The frame's time on the clock of its source's sound; None if the source has none. See `livestyle.sound`."""
 
     def __repr__(self) -> str:
         return f"Frame({kind_of(self.image)}, pts_seconds={self.pts_seconds}, captured_at={self.captured_at})"

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "size": {"errors"},
     "timeline": set(),
     "look": {"frame", "networks"},
+    "sound": {"frame"},
     "networks": {"frame"},
     "pictures": {"errors", "frame", "memory", "opencv", "output_file"},
     "prediction": {"errors", "frame", "output_file", "pictures"},
@@ -41,8 +42,8 @@ ALLOWED: dict[str, set[str]] = {
     "engines": {"errors", "frame", "look", "machine", "memory", "networks"},
     "stylizer": {"engines", "errors", "frame", "look", "networks", "style_files"},
     "streaming": {"engines", "errors", "frame", "look", "networks"},
-    "sources": {"errors", "frame", "media", "opencv", "timeline"},
-    "sinks": {"errors", "frame", "media", "output_file", "timeline"},
+    "sources": {"errors", "frame", "media", "opencv", "sound", "timeline"},
+    "sinks": {"errors", "frame", "media", "output_file", "sound", "timeline"},
     "train": {
         *("errors", "frame", "interrupt", "machine", "memory", "networks", "output_file", "pictures", "size", "sources"),
         *("conf_file", "prediction", "streaming", "style_files"),
@@ -54,8 +55,8 @@ ALLOWED: dict[str, set[str]] = {
         *("style_files", "stylizer"),
     },
     "jobs": {
-        *("errors", "frame", "interrupt", "look", "opencv", "output_file", "pictures", "sinks", "size", "sources", "streaming"),
-        *("conf_file", "style_files", "stylizer", "train"),  # train: runs in a process of its own
+        *("errors", "frame", "interrupt", "look", "opencv", "output_file", "pictures", "sinks", "size", "sound", "sources"),
+        *("conf_file", "streaming", "style_files", "stylizer", "train"),  # train: runs in a process of its own
     },
     "__init__": {"errors", "frame", "jobs", "look", "stylizer"},
     "__main__": {"cli", "streaming"},

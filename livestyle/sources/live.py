@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from livestyle.frame import Frame, Source
-from livestyle.sources.sound import Sound
+from livestyle.sound import Sound
 
 LONGEST_GAP_SECONDS = Fraction(1)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from livestyle.errors import DeviceError, InputError
 from livestyle.frame import Frame, Image, Source
-from livestyle.sources.sound import Sound
+from livestyle.sound import Sound
 
 FROZEN_SECONDS = 2.0
 """After this long, a camera that repeats its last frame counts as stopped. The noise of a sensor makes every frame different."""

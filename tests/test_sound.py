@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from livestyle.sources.sound import KEPT_SECONDS, RATE, Sound
+from livestyle.sound import KEPT_SECONDS, RATE, Sound
 
 
 def block(first: int, count: int) -> np.ndarray:
