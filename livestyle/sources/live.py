@@ -119,7 +119,7 @@ class Pausable(_Wrapper):
             return None
         if self.paused and self._held is not None:
             self._paused_seconds += frame.pts_seconds - self._last_pts
-            self._held = replace(self._held, captured_at=frame.captured_at)
+            self._held = replace(self._held, captured_at=frame.captured_at, sound_seconds=frame.sound_seconds)
         else:
             self._held = replace(frame, pts_seconds=frame.pts_seconds - self._paused_seconds)
         self._last_pts = frame.pts_seconds

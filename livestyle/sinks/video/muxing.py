@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.container import OutputContainer
@@ -13,9 +13,24 @@ from av.video.stream import VideoStream
 from livestyle.frame import Frame
 from livestyle.sinks.video.containers import Container
 from livestyle.sinks.video.encoders import Encoding
-from livestyle.sinks.video.tracks import Tracks
 
-OpenTracks = Callable[[OutputContainer], Tracks]
+
+class OtherTracks(Protocol):
+    """All tracks of an output except its video."""
+
+    notes: list[str]
+    """Informational; no data was lost."""
+    damage: list[str]
+    """Parts of the tracks that were lost."""
+
+    def write_until(self, seconds: Fraction | None) -> None:
+        """Mux all packets up to that time of the output; None: all that are left. Raises OSError if the disk fails."""
+
+    def close(self) -> None:
+        """Close what the tracks are read from. Idempotent."""
+
+
+OpenTracks = Callable[[OutputContainer], OtherTracks]
 
 
 class FrameTimes:
@@ -69,7 +84,7 @@ class Muxer:
         """Number of video packets that were muxed."""
         self.end_seconds = Fraction(0)
         """Time at which the last video packet that was muxed ends."""
-        self.tracks: Tracks | None = None
+        self.tracks: OtherTracks | None = None
         self._output = av.open(url, "w", format=container.format, container_options=options)
         try:
             self.video: VideoStream = encoding.add_stream(self._output, container)

@@ -22,10 +22,12 @@ from livestyle.output_file import OutputFile
 from livestyle.sinks.video.containers import container_of
 from livestyle.sinks.video.encoders import CAMERA_TIME_BASE, GPU_ENCODERS, MAX_DELAY_SECONDS, Encoding, choose_encoder, opens
 from livestyle.sinks.video.fragments import copy_with_index_in_front, playable_seconds
-from livestyle.sinks.video.muxing import FrameTimes, Muxer, OpenTracks, VideoTrack
+from livestyle.sinks.video.muxing import FrameTimes, Muxer, OpenTracks, OtherTracks, VideoTrack
 from livestyle.sinks.video.pixels import YuvConverter
+from livestyle.sinks.video.sound_track import SoundTrack
 from livestyle.sinks.video.time_range import TimeRange
 from livestyle.sinks.video.tracks import Tracks
+from livestyle.sound import Sound
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -57,6 +59,7 @@ class VideoWriter:
         info: StreamInfo,
         *,
         sound_from: Path | None = None,
+        sound: Sound | None = None,
         codec: str | None = None,
         crf: int = 18,
         preset: str | None = None,
@@ -76,7 +79,8 @@ class VideoWriter:
         self.kept_seconds = 0.0
         """Playable duration of the file `kept`."""
         self._info = info
-        self._sound_from = sound_from
+        self._sound_from, self._sound = sound_from, sound
+        self._sound_track: SoundTrack | None = None
         self._time_range = TimeRange(info.origin_seconds, duration_seconds=duration_seconds)
         self._container = container_of(path)
         codec_name, encoder = choose_encoder(codec, self._container, path)
@@ -106,7 +110,7 @@ class VideoWriter:
             self.notes.append(f"encoded by {self._encoding.encoder.library}")
         self._closed = False
         self._muxer: Muxer | None = None
-        self._tracks: Tracks | None = None  # those in the final file
+        self._tracks: OtherTracks | None = None  # those in the final file
         self._file = OutputFile(path, replace=overwrite)
         self.notes += self._file.notes
         try:
@@ -148,6 +152,8 @@ class VideoWriter:
             self._time_range.end_seconds = begin + self._time_range.duration_seconds
         ticks = self._times.ticks(frame)
         try:
+            if self._sound_track is not None:
+                self._sound_track.follow(frame)
             self._video.write(self.to_yuv(frame, ticks))
         except (av.FFmpegError, OSError) as error:
             self.close(error)
@@ -189,7 +195,9 @@ class VideoWriter:
     def _open(self) -> Muxer:
         url, container = f"file:{self._file.partial}", self._container
         options = container.partial_options(self._encoding.time_base)
-        open_tracks = None if self._sound_from is None else self._track_opener(self._sound_from, late=not container.fragmented)
+        open_tracks: OpenTracks | None = None if self._sound is None else self._open_sound_track
+        if self._sound_from is not None:
+            open_tracks = self._track_opener(self._sound_from, late=not container.fragmented)
         try:
             return Muxer(url, container, options, self._encoding, open_tracks)
         except av.FFmpegError as error:
@@ -200,13 +208,20 @@ class VideoWriter:
             self._sound_from = None
             return Muxer(url, container, options, self._encoding, None)
 
+    def _open_sound_track(self, output: OutputContainer) -> SoundTrack:
+        assert self._sound is not None
+        self._sound_track = SoundTrack(self._sound, output, self._container)
+        return self._sound_track
+
     def _track_opener(self, source: Path, late: bool) -> OpenTracks:
         return lambda output: Tracks(source, output, self._container, self._time_range, late=late)
 
     def _commit_rewritten(self) -> None:
         """Replace the fragments by an ordinary file. If the disk is too full for that, commit the fragments."""
         assert self._muxer is not None
-        open_tracks = None if self._sound_from is None else self._reopen_tracks
+        open_tracks: OpenTracks | None = None if self._sound_from is None else self._reopen_tracks
+        if self._sound is not None:
+            open_tracks = self._copy_tracks
         try:
             with self._file.rewritten() as path:
                 rewritten = copy_with_index_in_front(
@@ -228,8 +243,12 @@ class VideoWriter:
             self._tracks = self._track_opener(self._sound_from, late=True)(output)
         except InputError as error:  # the file changed during the run: keep the audio that the fragments hold
             self.damage.append(f"sound that begins late, and subtitles, are lost: {error}")
-            self._tracks = Tracks(self._file.partial, output, self._container, TimeRange(Fraction(0)))
+            self._tracks = self._copy_tracks(output)
         return self._tracks
+
+    def _copy_tracks(self, output: OutputContainer) -> Tracks:
+        """Copy the tracks of the partial file."""
+        return Tracks(self._file.partial, output, self._container, TimeRange(Fraction(0)))
 
     def _abort(self) -> None:
         """Keep the partial file if it holds a frame, else delete it."""
