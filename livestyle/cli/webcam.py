@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     examples=[
         "livestyle webcam --style painting.jpg --refine",
         "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4",
+        "livestyle webcam --to window:2 --to rtmp://live.example.com/app/KEY",
     ],
 )
 @click.option("--camera", default="0", show_default=True, help="Camera index or device, URL, video file, or `demo`.")
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @size_option
 @click.option("--mirror", is_flag=True, help="Swap left and right.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; needs no display.")
+@click.option("--to", "targets", multiple=True, metavar="OUTPUT", help="An output; may be repeated; see below. Default: window.")
 @click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="Stop after this time; default: never.")
 @style_option
 @look_options
@@ -68,6 +70,7 @@ def webcam(
     size: Size | None,
     mirror: bool,
     record: Path | None,
+    targets: tuple[str, ...],
     seconds: Fraction | None,
     style: str,
     model: str,
@@ -92,8 +95,12 @@ def webcam(
 
     Keys: 1-9 select a style, n and p the next and the previous one, b blends the last two, the left and right arrows shift
     the blend, + and - change the strength, c the colours, v shows the photo beside the painting (drag the divider), space
-    pauses, s saves a picture, r records (both in the current folder), f toggles full screen, i the status line, . and , paint at
-    a larger and at a smaller size, h help, q or Esc quits.
+    pauses, s saves a picture, r records (both in the current folder), f toggles full screen, . and , paint at a larger and at a
+    smaller size, h hides everything but the picture, ? shows help, q or Esc quits.
+
+    --to OUTPUT: `window`, `window:2` (full screen on the second monitor), a video file, an rtmp://, rtmps://, rtsp:// or srt://
+    address to stream to, `camera` (a virtual camera for video calls), or `-` (raw frames on stdout, for other programs). If one
+    fails, the others go on. Without a window, Ctrl-C stops. --json also prints an object {"live": ...} every second.
 
     --show SHOW.yml: cues, such as `cues: {drop: {style: "scream:.5,udnie:.5", strength: .8, fade: 2, key: d, at: 30}}`. A cue
     changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small
@@ -107,17 +114,26 @@ def webcam(
     # before anything that imports av: on Linux the window hangs if av is imported before cv2
     from livestyle.sinks.window import NoWindow, Window
 
+    # isort: split
+
+    from livestyle.jobs.live.outputs import STDOUT, is_file
+
     if list_cameras:
         return _list_cameras(as_json)
-    may_replace = record is not None and _may_record(record, camera, overwrite)
-    screen: Screen
-    try:
-        screen = Window("livestyle", alternative="to run without one, use --record out.mp4")
-    except DeviceError as error:
-        if record is None:
-            raise
-        print_notes([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
-        screen = NoWindow()
+    windows = [target for target in targets if target.partition(":")[0] == "window" and "://" not in target]
+    outputs = tuple(target for target in targets if target not in windows)
+    if as_json and STDOUT in outputs:
+        raise click.UsageError("--json and --to - exclude each other: both write to stdout")
+    files = [*([record] if record is not None else []), *(Path(target) for target in outputs if is_file(target))]
+    may_replace = _may_replace(files, camera, overwrite)
+    screen: Screen = NoWindow()
+    if windows or not outputs:
+        try:
+            screen = Window("livestyle", alternative="to run without one, use --record out.mp4", monitor=_monitor(windows))
+        except DeviceError as error:
+            if windows or record is None:
+                raise
+            print_notes([f"{str(error).split(';')[0]}; recording without a window, stop with Ctrl-C"], quiet)
 
     from livestyle.cli import one_line
     from livestyle.jobs.live.cues import SHORTEST_SECONDS
@@ -148,10 +164,17 @@ def webcam(
         refine={} if refine else None,
         seconds=seconds,
         record=record,
+        outputs=outputs,
         overwrite=may_replace,
     )
     # write_json prints at once: after a lost display the process ends before the command returns
-    session = LiveSession(job, screen, on_error=show_error, on_lost_display=lambda result: report(result, write_json))
+    session = LiveSession(
+        job,
+        screen,
+        on_error=show_error,
+        on_lost_display=lambda result: report(result, write_json),
+        on_second=(lambda figures: write_json({"live": figures})) if as_json else lambda figures: None,
+    )
     try:
         result = session.run(lambda: open_stylizer(style, model, device, strength, keep_colors, quiet))
     except (Exception, KeyboardInterrupt):
@@ -169,12 +192,24 @@ def _show(playlist: str | None, file: Path | None) -> "Show":
     return NO_CUES if file is None else read_show(file)
 
 
-def _may_record(record: Path, camera: str, overwrite: bool | None) -> bool:
-    """Whether `record` may replace an existing file. Raises OutputError if it must not, or if it is the source."""
+def _monitor(windows: list[str]) -> int | None:
+    """The number of the monitor that the window is to cover; None if none is named."""
+    if len(windows) > 1:
+        raise click.BadParameter("there can be only one window", param_hint="'--to'")
+    number = "".join(windows).partition(":")[2]
+    if number and not (number.isdecimal() and int(number[:4]) > 0):
+        raise click.BadParameter(f"{number} is not the number of a monitor; try window:2", param_hint="'--to'")
+    return int(number) if number else None
+
+
+def _may_replace(files: list[Path], camera: str, overwrite: bool | None) -> bool:
+    """Whether files that exist may be replaced. Raises OutputError if one must not be, or is the source."""
     from livestyle.jobs.live.source import refuse_source
 
-    refuse_source(camera, record)
-    return may_write(record, overwrite)
+    for path in files:
+        refuse_source(camera, path)
+    replaced = [may_write(path, overwrite) for path in files]
+    return any(replaced)
 
 
 def _list_cameras(as_json: bool) -> int:

@@ -33,6 +33,8 @@ class Screen(Sink, Protocol):
     overlay: Overlay
     """Text and pages to draw over the frames that are written after it is set."""
     title: str
+    is_visible: bool
+    """Whether frames are shown, and keys can be pressed."""
 
     @property
     def is_open(self) -> bool:
@@ -52,14 +54,23 @@ class Window:
 
     width, height: size of the frames in pixels, if it is known when the window opens.
     alternative: what works without a display, for the error message.
+    monitor: number of the monitor to cover in full-screen mode, from 1; None for a window where the system puts it.
 
-    Raises DeviceError if there is no display.
+    Raises DeviceError if there is no display, or no such monitor.
     """
 
+    is_visible = True
+
     def __init__(
-        self, title: str, width: int = SMALLEST[0], height: int = SMALLEST[1], alternative: str = ALTERNATIVE
+        self,
+        title: str,
+        width: int = SMALLEST[0],
+        height: int = SMALLEST[1],
+        alternative: str = ALTERNATIVE,
+        monitor: int | None = None,
     ) -> None:
         check_display(alternative)
+        corner = None if monitor is None else _corner_of(monitor)
         _load_x11()
         self.notes: list[str] = []
         self.overlay = Overlay()
@@ -73,6 +84,9 @@ class Window:
         cv2.namedWindow(self._name, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.setMouseCallback(self._name, self._move_divider)
         self.resize(width, height)
+        if corner is not None:
+            cv2.moveWindow(self._name, *corner)
+            self.toggle_full_screen()
 
     def _move_divider(self, event: int, x: int, y: int, flags: int, data: object) -> None:
         """Move the divider to the pointer while the left button is pressed. x, y: in pixels of the image shown last."""
@@ -120,6 +134,7 @@ class NoWindow:
     """A screen that shows nothing and has no keyboard, for runs that only record."""
 
     is_open = True
+    is_visible = False
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -140,6 +155,23 @@ class NoWindow:
 
     def close(self, error: BaseException | None = None) -> None:
         pass
+
+
+def _corner_of(monitor: int) -> tuple[int, int]:
+    """The position of a monitor's top left corner, in pixels. Raises DeviceError if there is no such monitor."""
+    try:
+        import mss
+    except ImportError:
+        raise DeviceError("to choose a monitor, install the library mss: pip install 'livestyle[screen]'") from None
+    try:
+        with mss.mss() as screens:
+            monitors = screens.monitors[1:]  # the first entry is all of them together
+    except mss.ScreenShotError as error:
+        raise DeviceError(f"the monitors cannot be listed: {error}") from None
+    if not 1 <= monitor <= len(monitors):
+        found = ", ".join(f"{number} ({each['width']}x{each['height']})" for number, each in enumerate(monitors, 1))
+        raise DeviceError(f"there is no monitor {monitor}; monitors found: {found or 'none'}")
+    return int(monitors[monitor - 1]["left"]), int(monitors[monitor - 1]["top"])
 
 
 def key_name(code: int) -> str:

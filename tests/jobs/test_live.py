@@ -285,18 +285,29 @@ def test_stall_is_shown_in_the_status(user: User) -> None:
     assert "no frame" not in user.press("").status
 
 
-def test_status_can_be_hidden(user: User) -> None:
-    assert user.press("i").status == ""
+def test_everything_on_the_screen_can_be_hidden(user: User) -> None:
     assert user.press("r").recording == "0:00"
-    assert user.press("i").status
+    user.press("?")
+    assert user.press("h") == Overlay()
+    overlay = user.press("9", "h")
+    assert overlay.status
+    assert overlay.recording
+    assert overlay.message == "there are 3 styles"
+    assert overlay.page
     user.loop.close()
 
 
+def test_the_help_is_shown_even_if_everything_is_hidden(user: User) -> None:
+    user.press("h")
+    assert user.press("?").page
+    assert user.press("h", "?").page
+
+
 def test_help_lists_every_key(user: User) -> None:
-    page = user.press("h").page
+    page = user.press("?").page
     assert all(line in page for line in help_lines())
     assert any("2 birch" in line for line in page)
-    assert user.press("h").page == ()
+    assert user.press("?").page == ()
 
 
 def test_each_key_has_one_action() -> None:
@@ -551,11 +562,11 @@ def test_recording_that_fails_does_not_end_the_session(stylizer: Stylizer, tmp_p
 def test_meter_counts_rate_and_latency() -> None:
     clock = Clock()
     meter = Meter(clock)
-    assert (meter.fps, meter.mean_fps, meter.median_delay_ms) == (0, 0, None)
+    assert (meter.fps, meter.mean_fps, meter.delay_percentile_ms(0.5)) == (0, 0, None)
     for delay in (0.010, 0.050, 0.030):
         clock.now += 0.5
         meter.count(Frame(np.zeros((1, 1, 3), np.uint8), Fraction(0), captured_at=clock.now - delay))
     assert meter.fps == pytest.approx(2)
     assert meter.mean_fps == pytest.approx(2)
     assert meter.delay_ms == pytest.approx(30)
-    assert meter.median_delay_ms == 30
+    assert meter.delay_percentile_ms(0.5) == 30

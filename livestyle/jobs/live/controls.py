@@ -10,6 +10,7 @@ from livestyle.frame import Frame
 from livestyle.jobs.live.cues import Cue
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.meter import Meter
+from livestyle.jobs.live.outputs import Outputs
 from livestyle.jobs.live.recorder import Recorder
 from livestyle.output_file import partial_files, write_whole
 from livestyle.pictures.writing import encode_picture
@@ -40,6 +41,7 @@ class Controls:
         screen: Screen,
         working_size: WorkingSize,
         recorder: Recorder,
+        outputs: Outputs,
         meter: Meter,
         folder: Path,
         on_error: Callable[[Exception], object],
@@ -58,10 +60,10 @@ class Controls:
         """The cues that keys fire, by key. They come before the actions of KEYS."""
         self._cue, self._cue_look = "", ""  # names of the last cue and of its look
         self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
-        self._working_size = working_size
+        self._working_size, self._outputs = working_size, outputs
         self._meter, self._folder, self._on_error, self._clock = meter, folder, on_error, clock
-        self._shows_status, self._shows_help, self._compares = True, False, False
-        self._message, self._message_until = "h: help", clock() + MESSAGE_SECONDS
+        self._shows_overlay, self._shows_help, self._compares = True, False, False
+        self._message, self._message_until = "?: help", clock() + MESSAGE_SECONDS
         self._frame_at = clock()
 
     def show(self, frame: Frame) -> None:
@@ -98,6 +100,8 @@ class Controls:
 
     def overlay(self) -> Overlay:
         """The overlay for the current state of the run."""
+        if not self._shows_overlay:
+            return Overlay(compares=self._compares)
         look, info = self._looks.look, self._source.info
         stalled_seconds = self._clock() - self._frame_at
         words = [look.name]
@@ -111,14 +115,32 @@ class Controls:
         words += ["paused"] if self._source.paused else []
         words += [f"no frame for {stalled_seconds:.0f} s"] if stalled_seconds > STALL_SECONDS else []
         words += [self._source.state] if self._source.state else []
+        words += [" ".join(filter(None, output)) for output in self._outputs.states().items()]
         minutes, seconds = divmod(int(self._recorder.seconds), 60)
         return Overlay(
-            status="   ".join(words) if self._shows_status else "",
+            status="   ".join(words),
             recording=f"{minutes}:{seconds:02}" if self._recorder.is_on else "",
             message=self._message if self._clock() < self._message_until else "",
             compares=self._compares,
             page=[*help_lines(), "", *self._style_lines()] if self._shows_help else (),
         )
+
+    def figures(self, dropped: int) -> dict[str, object]:
+        """The state of the run, for other programs. dropped: frames dropped so far."""
+        look = self._looks.look
+        return {
+            "seconds": round(self._meter.seconds, 2),
+            "style": look.name,
+            "cue": self._cue if look.name == self._cue_look else "",
+            "strength": look.strength,
+            "fps": round(self._meter.fps, 1),
+            "delay_ms": round(self._meter.delay_ms),
+            "frames": self._meter.frames,
+            "dropped": dropped,
+            "source": self._source.state,
+            "recording": self._recorder.is_on,
+            "outputs": self._outputs.states(),
+        }
 
     def _style_lines(self) -> list[str]:
         numbered = [f"{number} {name}" for number, name in enumerate(self._looks.styles[:9], 1)]
@@ -195,11 +217,12 @@ class Controls:
     def toggle_full_screen(self, key: str) -> None:
         self._screen.toggle_full_screen()
 
-    def toggle_status(self, key: str) -> None:
-        self._shows_status = not self._shows_status
+    def toggle_overlay(self, key: str) -> None:
+        self._shows_overlay = not self._shows_overlay
 
     def toggle_help(self, key: str) -> None:
-        self._shows_help = not self._shows_help
+        self._shows_help = not (self._shows_help and self._shows_overlay)
+        self._shows_overlay = True
 
     def quit(self, key: str) -> None:
         self.has_quit = True
@@ -231,8 +254,8 @@ KEYS = (
     Key(("s",), "s", "save a picture", Controls.save_picture),
     Key(("r",), "r", "start or stop recording", Controls.toggle_recording),
     Key(("f",), "f", "full screen, on or off", Controls.toggle_full_screen),
-    Key(("i",), "i", "show or hide the status line", Controls.toggle_status),
-    Key(("h",), "h", "show or hide this help", Controls.toggle_help),
+    Key(("h",), "h", "hide or show everything but the picture", Controls.toggle_overlay),
+    Key(("?", "/"), "?", "show or hide this help", Controls.toggle_help),
     Key(QUIT_KEYS, "q, Esc", "quit", Controls.quit),
 )
 

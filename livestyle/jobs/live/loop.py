@@ -1,4 +1,4 @@
-"""The loop of a live run, from painted frames and keys to the screen and the recording."""
+"""The loop of a live run, from painted frames and keys to the screen and the other outputs."""
 
 import math
 import time
@@ -16,6 +16,7 @@ from livestyle.jobs.live.controls import Controls
 from livestyle.jobs.live.cues import Cue, Schedule
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.meter import Meter
+from livestyle.jobs.live.outputs import Outputs
 from livestyle.jobs.live.recorder import OUTPUT_NAME as RECORDING
 from livestyle.jobs.live.recorder import Recorder
 from livestyle.jobs.live.refined_style import RefinedStyle
@@ -36,7 +37,7 @@ SCREEN = "screen"
 
 
 class LiveLoop:
-    """Writes painted frames to the screen and the recording, and handles keys. Use it only in the screen's thread."""
+    """Writes painted frames to the screen and the other outputs, and handles keys. Use it only in the screen's thread."""
 
     def __init__(
         self,
@@ -50,8 +51,11 @@ class LiveLoop:
     ) -> None:
         self.meter = Meter(clock)
         self._fan_out = FanOut([Output(SCREEN, screen, Policy.INLINE)], self._output_failed)
-        self.recorder = Recorder(self._fan_out, source.info)
-        self.controls = Controls(looks, source, screen, working_size, self.recorder, self.meter, folder, on_error, clock)
+        self.recorder = Recorder(self._fan_out, source.info, source.sound)
+        self.outputs = Outputs(self._fan_out, source.info, source.sound)
+        self.controls = Controls(
+            *(looks, source, screen, working_size, self.recorder, self.outputs, self.meter, folder, on_error, clock)
+        )
         self.refined: RefinedStyle | None = None
         """The style whose refined rows were saved; None as long as none were."""
         self.notes: list[str] = []
@@ -61,11 +65,19 @@ class LiveLoop:
         self._watch: StyleWatch | None = None
         self.schedule(iter(()))
 
-    def run(self, pipeline: Pipeline, seconds: Fraction | None, interrupted: Callable[[], bool]) -> None:
+    def run(
+        self,
+        pipeline: Pipeline,
+        seconds: Fraction | None,
+        interrupted: Callable[[], bool],
+        on_second: Callable[[dict[str, object]], object] = lambda figures: None,
+    ) -> None:
         """Run until the user quits or closes the window, `interrupted` returns True, or the source ends.
 
         seconds: stop after this much of the source's time; None for no limit. While the source gives no frames, the clock counts.
+        on_second: called once a second with `Controls.figures`.
         """
+        report_at = self._clock() + 1
         end_pts: Fraction | None = None
         end_at = math.inf
         while not self.controls.has_quit and self._screen.is_open and not interrupted():
@@ -87,9 +99,12 @@ class LiveLoop:
             self.follow_schedule()
             self.follow_styles()
             self.controls.press(self._screen.key())
+            if self._clock() >= report_at:
+                report_at = self._clock() + 1
+                on_second(self.controls.figures(pipeline.dropped))
 
     def write(self, frame: Frame) -> None:
-        """Show and record a painted frame. An error of the screen is raised; one of the recording is passed to the controls."""
+        """Write a painted frame to all outputs. An error of the screen is raised; one of another is passed to the controls."""
         self.controls.show(frame)
         self._update_screen()
         self._fan_out.write(frame)
@@ -179,22 +194,34 @@ class LiveLoop:
                 self.refined = refinement.style
                 self.notes.append(f"{self.refined.look.name} is refined; its style is {self.refined.name} ({self.refined.path})")
 
-    def complete_recording(self) -> None:
-        """Stop the recording, if there is one. If it cannot be completed, the controls report the error."""
+    def complete_recordings(self) -> None:
+        """Complete all files. If one cannot be completed, the controls report the error."""
         try:
             self.recorder.stop()
         except OutputError as error:
             self.controls.fail(error)
+        for failure in self.outputs.complete():
+            self.controls.fail(failure)
+
+    @property
+    def recorders(self) -> list[Recorder]:
+        """All recorders of the run: the one that a key controls, and those of the outputs."""
+        return [self.recorder, *self.outputs.recorders]
 
     def close(self) -> None:
-        """Complete the recording, end the training, and close the screen."""
+        """Complete the files, end the training and the other outputs, and close the screen."""
         with ExitStack() as ending:
             ending.callback(self._fan_out.close)
             ending.callback(self.end_refinement)
-            self.complete_recording()
+            self.complete_recordings()
 
     def _output_failed(self, name: str, error: BaseException) -> None:
-        """Raise the error if it is the screen's. If the recording failed, report its error and continue without it."""
-        if name != RECORDING:
+        """Raise the error if it is the screen's. If another output failed, report its error and continue without it.
+
+        Without a window, the run ends with its last output.
+        """
+        if name == SCREEN:
             raise error
-        self.controls.fail(self.recorder.failed(error))
+        self.controls.fail(self.recorder.failed(error) if name == RECORDING else self.outputs.failed(name, error))
+        if not self._screen.is_visible and not self.recorder.is_on and not self.outputs:
+            self.controls.has_quit = True

@@ -42,15 +42,22 @@ class Meter:
     @property
     def mean_fps(self) -> float:
         """Frame rate of the whole run, in frames per second."""
-        return _rate(self.frames, self._recent[-1][0] - self._first_at) if self._recent else 0.0
+        return _rate(self.frames, self.seconds)
 
     @property
-    def median_delay_ms(self) -> int | None:
-        """Median latency of the whole run, in milliseconds; None before the first frame."""
+    def seconds(self) -> float:
+        """Time from the first frame to the last one, in seconds."""
+        return self._recent[-1][0] - self._first_at if self._recent else 0.0
+
+    def delay_percentile_ms(self, share: float) -> int | None:
+        """The latency in milliseconds that this share of all frames does not exceed; None before the first frame.
+
+        share: 0.5 for the median.
+        """
         passed = 0
         for delay_ms, count in sorted(self._delays_ms.items()):
             passed += count
-            if 2 * passed >= self.frames:
+            if passed >= share * self.frames:
                 return delay_ms
         return None
 

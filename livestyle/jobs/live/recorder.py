@@ -7,18 +7,22 @@ from pathlib import Path
 from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
 from livestyle.sinks.video.writer import VideoWriter
+from livestyle.sound import Sound
 from livestyle.streaming.fan_out import FanOut, Output, Policy
 
 OUTPUT_NAME = "recording"
 
 
 class Recording:
-    """A sink that writes one video. Its first frame is at time 0, and frames repeated during a pause are left out."""
+    """A sink that writes one video, with the sound if there is one. Its first frame is at time 0.
 
-    def __init__(self, path: Path, info: StreamInfo, overwrite: bool = False) -> None:
+    Frames repeated during a pause are left out, and the sound of the pause with them.
+    """
+
+    def __init__(self, path: Path, info: StreamInfo, sound: Sound | None = None, overwrite: bool = False) -> None:
         # times are counted from the first recorded frame, so they start at 0 and are multiples of no time base
         info = replace(info, frame_count=None, time_base=None, origin_seconds=Fraction(0))
-        self.writer = VideoWriter(path, info, overwrite=overwrite)
+        self.writer = VideoWriter(path, info, sound=sound, overwrite=overwrite)
         self.notes = self.writer.notes
         self._first_pts: Fraction | None = None
         self._last_pts = Fraction(0)
@@ -50,19 +54,19 @@ class Recording:
 class Recorder:
     """Makes recordings, one at a time, as an output of a fan-out: encoding has its own thread.
 
-    fan_out: when the output OUTPUT_NAME fails, its on_failure must call `failed`.
-    info: describes the frames that are written to the fan-out.
+    fan_out: when the output of this name fails, its on_failure must call `failed`.
+    info: describes the frames that are written to the fan-out. sound: recorded with them.
     """
 
-    def __init__(self, fan_out: FanOut, info: StreamInfo) -> None:
+    def __init__(self, fan_out: FanOut, info: StreamInfo, sound: Sound | None = None, name: str = OUTPUT_NAME) -> None:
         self.paths: list[Path] = []
         """Complete recordings, and the current one."""
         self.kept: list[Path] = []
         """Partial files of recordings that failed."""
         self.notes: list[str] = []
         self.damage: list[str] = []
-        self._fan_out = fan_out
-        self._info = info
+        self._fan_out, self._name = fan_out, name
+        self._info, self._sound = info, sound
         self._recording: Recording | None = None
 
     @property
@@ -76,8 +80,8 @@ class Recorder:
 
     def start(self, path: Path, overwrite: bool = False) -> None:
         """Record from the next frame on. Raises OutputError, and OutputInUseError if another run is writing the file."""
-        self._recording = Recording(path, self._info, overwrite)
-        self._fan_out.add(Output(OUTPUT_NAME, self._recording, Policy.WAIT))
+        self._recording = Recording(path, self._info, self._sound, overwrite)
+        self._fan_out.add(Output(self._name, self._recording, Policy.WAIT))
         self.paths.append(path)
 
     def stop(self) -> None:
@@ -85,7 +89,7 @@ class Recorder:
         if self._recording is None:
             return
         try:
-            self._fan_out.remove(OUTPUT_NAME)
+            self._fan_out.remove(self._name)
         except Exception as error:
             raise self.failed(error) from error
         recording = self._end()

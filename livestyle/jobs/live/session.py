@@ -26,6 +26,7 @@ from livestyle.jobs.live.controls import QUIT_KEYS
 from livestyle.jobs.live.cues import NO_CUES, Cue, Show, shuffled
 from livestyle.jobs.live.look_control import FADE_SECONDS, LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
+from livestyle.jobs.live.outputs import is_file
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
 from livestyle.jobs.live.source import open_live_source, refuse_source
 from livestyle.jobs.live.style_watch import StyleWatch
@@ -79,13 +80,22 @@ class LiveJob:
     """Stop after this much of the source's time. None: when the user quits or the source ends."""
     record: Path | None = None
     """Record to this file from the first frame on. A key starts and stops further recordings."""
+    outputs: tuple[str, ...] = ()
+    """Outputs besides the screen, from the first frame on: paths of files, URLs of servers that accept a stream (rtmp, rtmps,
+    rtsp, srt), "camera" for a virtual camera, and "-" for raw frames on standard output."""
     overwrite: bool = False
-    """Whether the file to record to may be replaced if it exists."""
+    """Whether the files to record to may be replaced if they exist."""
     refine: Mapping[str, object] | None = None
     """If given, `style` must be a picture: its rows are trained during the run, in a process of its own at low priority, shown as
     they get better, and saved as a style. The mapping has conf file keys, which replace those of the bundled minute.yml."""
     folder: Path = Path()
     """Folder for the pictures and recordings that keys save and start."""
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that are written from the first frame on."""
+        paths = [Path(target) for target in self.outputs if is_file(target)]
+        return paths if self.record is None else [self.record, *paths]
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,8 @@ class LiveResult:
     """Mean rate of the frames shown, in frames per second."""
     median_delay_ms: int | None = None
     """Median latency from capture to display, in milliseconds; None if no frame was shown."""
+    longest_delay_ms: int | None = None
+    """99th percentile of that latency, in milliseconds."""
     recordings: tuple[Path, ...] = ()
     """Files of the recordings that were completed."""
     kept: tuple[Path, ...] = ()
@@ -127,6 +139,7 @@ class LiveSession:
 
     screen: a Window, which needs the main thread, or NoWindow. Closed at the end.
     on_error: called with each error that does not end the run, and with the one that ends it after the first frame.
+    on_second: called about once a second with figures of the run, which can be written as JSON.
     on_lost_display: called with the result if the X server dies; the process then ends with exit code 1.
     """
 
@@ -136,8 +149,10 @@ class LiveSession:
         screen: Screen,
         on_error: Callable[[Exception], object] = lambda error: None,
         on_lost_display: Callable[[LiveResult], object] = lambda result: None,
+        on_second: Callable[[dict[str, object]], object] = lambda figures: None,
     ) -> None:
-        self._job, self._screen, self._on_error, self._on_lost_display = job, screen, on_error, on_lost_display
+        self._job, self._screen = job, screen
+        self._on_error, self._on_lost_display, self._on_second = on_error, on_lost_display, on_second
         self._opened: _Opened | None = None
         self._loop: LiveLoop | None = None
         self._pipeline: Pipeline | None = None
@@ -155,7 +170,7 @@ class LiveSession:
         up to date.
         """
         with closing(self._screen), ctrl_c_noted() as interrupted:
-            _check_record(self._job)
+            _check_files(self._job)
             # a thread that waits for a camera without an answer is left running after this timeout
             with Channel(self._open(open_stylizer), 1, join_timeout_seconds=JOIN_TIMEOUT_SECONDS) as opening:
                 self._opened = wait_for_opened(opening, self._screen, interrupted)
@@ -170,7 +185,8 @@ class LiveSession:
         """Counts, files and errors of the run so far."""
         if self._opened is None or self._loop is None:
             return LiveResult()
-        source, loop, pipeline = self._opened.source, self._loop, self._pipeline
+        source, stylizer, loop, pipeline = self._opened.source, self._opened.stylizer, self._loop, self._pipeline
+        recorded_notes = [recorder.notes for recorder in loop.recorders]
         captured, failed = (pipeline.captured, pipeline.failed) if pipeline is not None else (0, 0)
         return LiveResult(
             captured=captured,
@@ -179,13 +195,14 @@ class LiveSession:
             failed=failed,
             reused=0 if self._still is None else self._still.reused,
             fps=round(loop.meter.mean_fps, 2),
-            median_delay_ms=loop.meter.median_delay_ms,
-            recordings=tuple(loop.recorder.paths),
-            kept=tuple(loop.recorder.kept),
+            median_delay_ms=loop.meter.delay_percentile_ms(0.5),
+            longest_delay_ms=loop.meter.delay_percentile_ms(0.99),
+            recordings=tuple(path for recorder in loop.recorders for path in recorder.paths),
+            kept=tuple(path for recorder in loop.recorders for path in recorder.kept),
             pictures=tuple(loop.controls.pictures),
             refined=None if loop.refined is None else loop.refined.path,
-            notes=tuple(source.notes + self._opened.stylizer.engine.notes + loop.recorder.notes + loop.notes),
-            damage=tuple(source.damage + loop.recorder.damage),
+            notes=_joined(source.notes, stylizer.engine.notes, *recorded_notes, loop.outputs.notes, loop.notes),
+            damage=_joined(source.damage, *(recorder.damage for recorder in loop.recorders), loop.outputs.damage),
             errors=tuple(loop.controls.errors),
         )
 
@@ -222,6 +239,8 @@ class LiveSession:
         try:
             if job.record is not None:
                 loop.recorder.start(job.record, job.overwrite)
+            for target in job.outputs:
+                loop.outputs.add(target, job.overwrite)
             self._still = StillEngine(stylizer.engine)
             engine = self._still if job.skip else stylizer.engine
             stages = [*make_stages(job.smooth, job.only, job.compare), with_photos, working_size.restore]
@@ -235,7 +254,7 @@ class LiveSession:
                 loop.refine(opened.refined, job.refine)
             with self._pipeline, on_lost_display(self._end_process):
                 try:
-                    loop.run(self._pipeline, job.seconds, interrupted)
+                    loop.run(self._pipeline, job.seconds, interrupted, self._on_second)
                 finally:
                     source.stop()
         except Exception as error:
@@ -252,12 +271,17 @@ class LiveSession:
         assert self._loop is not None
         try:
             self._loop.controls.fail(DeviceError("the connection to the display was lost; is its server still running?"))
-            self._loop.complete_recording()  # not the screen, which cannot be used any more
+            self._loop.complete_recordings()  # not the screen, which cannot be used any more
             self._loop.end_refinement()
             self._on_lost_display(self.result)
             sys.stdout.flush()
         finally:
             os._exit(1)
+
+
+def _joined(*lists: list[str]) -> tuple[str, ...]:
+    """All lines of the lists, each once."""
+    return tuple(dict.fromkeys(line for lines in lists for line in lines))
 
 
 def _first_look(job: LiveJob, stylizer: Stylizer) -> Look:
@@ -279,13 +303,12 @@ def _check_cue(cue: Cue, stylizer: Stylizer) -> None:
         raise StyleError(f"the cue {cue.name}: {error}") from error
 
 
-def _check_record(job: LiveJob) -> None:
-    """Raise OutputError if the file to record to is the source, or exists and may not be replaced."""
-    if job.record is None:
-        return
-    refuse_source(job.camera, job.record)
-    if job.record.exists() and not job.overwrite:
-        raise OutputError(f"{job.record} exists; to replace it, pass overwrite=True")
+def _check_files(job: LiveJob) -> None:
+    """Raise OutputError if a file to write is the source, or exists and may not be replaced."""
+    for path in job.files:
+        refuse_source(job.camera, path)
+        if path.exists() and not job.overwrite:
+            raise OutputError(f"{path} exists; to replace it, pass overwrite=True")
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,14 @@ class FrameTimes:
 class Muxer:
     """An open output with a video stream and tracks, whose packets it interleaves by time.
 
+    target: the URL of a file, or a file object with a method `write`.
     open_tracks: adds the tracks to the output, before its header is written; None for none. extradata: the codec's headers,
     where packets are copied instead of encoded. Raises FFmpegError or OSError if the header cannot be written.
     """
 
     def __init__(
         self,
-        url: str,
+        target: Any,
         container: Container,
         options: dict[str, str],
         encoding: Encoding,
@@ -85,7 +86,7 @@ class Muxer:
         self.end_seconds = Fraction(0)
         """Time at which the last video packet that was muxed ends."""
         self.tracks: OtherTracks | None = None
-        self._output = av.open(url, "w", format=container.format, container_options=options)
+        self._output = av.open(target, "w", format=container.format, container_options=options)
         try:
             self.video: VideoStream = encoding.add_stream(self._output, container)
             if extradata is not None:

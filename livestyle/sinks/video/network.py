@@ -13,9 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from threading import Thread
 
 import av
+from av.container import OutputContainer
 
 from livestyle.errors import OutputError, hide_passwords
 from livestyle.frame import Frame, StreamInfo
@@ -59,14 +61,17 @@ class NetworkStream:
     Raises OutputError for a URL of another scheme.
     """
 
-    def __init__(self, url: str, info: StreamInfo, sound: Sound | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: str, info: StreamInfo, sound: Sound | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
         self._name = hide_passwords(url)
         scheme = url.partition("://")[0].lower()
         if scheme not in FORMATS:
-            raise OutputError(f"cannot send to {self._name}: the URL must begin with {', '.join(f'{word}://' for word in FORMATS)}")
-        self._open = lambda: Connection(url, FORMATS[scheme], info, sound, clock)
+            schemes = ", ".join(f"{word}://" for word in FORMATS)
+            raise OutputError(f"cannot send to {self._name}: the URL must begin with {schemes}")
+        self._connect = partial(Connection, url, FORMATS[scheme], info, sound, clock)
         self._clock = clock
         self._connection: Connection | None = None
         self._retry_at, self._retry_seconds = -1.0, FIRST_RETRY_SECONDS
@@ -86,9 +91,9 @@ class NetworkStream:
         """Send a frame; discard it while there is no connection. Raises OutputError if the encoder fails."""
         if self._connection is None and self._clock() >= self._retry_at:
             try:
-                self._connection = self._open()
+                self._connection = self._connect()
             except OSError as error:
-                self._lose(error.strerror)
+                self._lose(error.strerror or str(error))
         if self._connection is not None:
             try:
                 self._connection.write(frame)
@@ -161,18 +166,16 @@ class Connection:
         self._clock, self._begun_at = clock, clock()
         self._sender = Sender(url, format_name)
         try:
-            self._muxer = Muxer(self._sender, NUT, NUT.options, encoding, None if sound is None else self._opener(sound))
+            open_tracks = None if sound is None else partial(self._open_sound_track, sound)
+            self._muxer = Muxer(self._sender, NUT, NUT.options, encoding, open_tracks)
         except BaseException:
             self._sender.kill()
             raise
         self._video = VideoTrack(self._muxer, NUT, self._times, CAMERA_TIME_BASE)
 
-    def _opener(self, sound: Sound) -> Callable[[av.container.OutputContainer], SoundTrack]:
-        def open_track(output: av.container.OutputContainer) -> SoundTrack:
-            self._sound_track = SoundTrack(sound, output, NUT)
-            return self._sound_track
-
-        return open_track
+    def _open_sound_track(self, sound: Sound, output: OutputContainer) -> SoundTrack:
+        self._sound_track = SoundTrack(sound, output, NUT)
+        return self._sound_track
 
     @property
     def is_accepted(self) -> bool:

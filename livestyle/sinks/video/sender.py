@@ -29,7 +29,7 @@ def send(url: str, format_name: str) -> None:
     output_options = {"max_interleave_delta": "1", "flush_packets": "1"} | OPTIONS.get(format_name, {})
     with (
         open(0, "rb", buffering=0) as stdin,  # a buffer would delay packets until it is full
-        av.open(stdin, format="nut", container_options=source_options) as source,
+        av.open(stdin, "r", format="nut", container_options=source_options) as source,
         av.open(url, "w", format=format_name, container_options=output_options) as output,
     ):
         streams = {}

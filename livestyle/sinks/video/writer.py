@@ -237,7 +237,7 @@ class VideoWriter:
             self.damage.append(f"no room to put the index of {self.path} in front; it is left in fragments, without subtitles")
             self._file.commit()
 
-    def _reopen_tracks(self, output: OutputContainer) -> Tracks:
+    def _reopen_tracks(self, output: OutputContainer) -> OtherTracks:
         assert self._sound_from is not None
         try:
             self._tracks = self._track_opener(self._sound_from, late=True)(output)

@@ -64,7 +64,8 @@ def serve() -> Iterator[Callable[[int, int], "Future[Received]"]]:
 
 
 def frame(number: int) -> Frame:
-    return Frame(np.full((48, 64, 3), 40 + number % 100, np.uint8), Fraction(number, 10), number / 10, sound_seconds=Fraction(number, 10))
+    image, seconds = np.full((48, 64, 3), 40 + number % 100, np.uint8), Fraction(number, 10)
+    return Frame(image, seconds, float(seconds), sound_seconds=seconds)
 
 
 def sound_with_click(at_seconds: int) -> Sound:
