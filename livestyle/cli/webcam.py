@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     cls=Command,
     examples=[
         "livestyle webcam --style painting.jpg --refine",
-        "livestyle webcam --camera rtsp://192.168.1.20/live --record out.mp4",
-        "livestyle webcam --to window:2 --to rtmp://live.example.com/app/KEY",
+        "livestyle webcam --camera rtsp://192.168.1.20/live --to window --to rtmp://live.example.com/app/KEY",
     ],
 )
 @click.option("--camera", default="0", show_default=True, help="Camera index or device, URL, video file, or `demo`.")

@@ -144,7 +144,8 @@ class Webcam:
         output, errors = self.process.communicate(timeout=PATIENCE_SECONDS)
         assert self.process.returncode == 0, errors
         assert "Traceback" not in errors
-        summary = json.loads(output)
+        *live, summary = map(json.loads, output.splitlines())
+        assert all(set(line) == {"live"} for line in live)
         assert isinstance(summary, dict)
         return summary
 
@@ -327,7 +328,7 @@ def test_lost_display_completes_the_recording(folder: Path, tmp_path_factory: py
     output, errors = webcam.process.communicate(timeout=PATIENCE_SECONDS)
     assert webcam.process.returncode == 1, errors
     assert "livestyle: the connection to the display was lost" in errors
-    summary = json.loads(output)
+    summary = json.loads(output.splitlines()[-1])
     assert (summary["recordings"], summary["kept"]) == (["out.mp4"], [])
     with av.open(str(folder / "out.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) > 10
@@ -351,7 +352,7 @@ def test_window_opens_before_the_camera(display: Display, folder: Path) -> None:
             process.kill()
     assert time.monotonic() - pressed_at < AT_ONCE_SECONDS
     assert process.returncode == 0
-    assert json.loads(output)["frames"] == 0
+    assert json.loads(output.splitlines()[-1])["frames"] == 0
 
 
 def test_window_responds_while_the_camera_has_stalled(start: Callable[..., Webcam], display: Display) -> None:

@@ -28,15 +28,19 @@ def animated_webp(path: Path, durations: tuple[int, ...] = (200, 300, 1000)) -> 
     return path
 
 
+def paced(source: Source) -> Paced:
+    return Paced(source, clock=lambda: 0, sleep=lambda seconds: None)
+
+
 SOURCES: dict[str, Factory] = {
     "video file": lambda make_clip: VideoFile(make_clip()),
     "part of a video file": lambda make_clip: VideoFile(make_clip(), **PART),
     "animated picture": lambda make_clip: open_video(animated_webp(make_clip().parent / "clip.webp")),
     "video file, scaled": lambda make_clip: VideoFile(make_clip(), size=lambda width, height: (width // 2, height // 2)),
     "demo scene": lambda make_clip: DemoScene(64, 48, seconds=0.2),
-    "video file, paced": lambda make_clip: Paced(VideoFile(make_clip()), clock=lambda: 0, sleep=lambda seconds: None),
-    "demo scene, mirrored": lambda make_clip: Mirrored(DemoScene(64, 48, seconds=0.2)),
-    "demo scene, to be paused": lambda make_clip: Pausable(DemoScene(64, 48, seconds=0.2)),
+    "video file, paced": lambda make_clip: paced(VideoFile(make_clip())),
+    "demo scene, mirrored": lambda make_clip: Mirrored(paced(DemoScene(64, 48, seconds=0.2))),
+    "demo scene, to be paused": lambda make_clip: Pausable(paced(DemoScene(64, 48, seconds=0.2))),
 }
 
 
