@@ -76,7 +76,7 @@ def test_skips_a_device_that_another_program_uses() -> None:
 def test_without_a_device_the_message_states_the_command() -> None:
     with pytest.raises(OutputError, match="sudo modprobe v4l2loopback"):
         opened(video0=StandIn(b"uvcvideo"))
-    with pytest.raises(OutputError, match="there is no v4l2loopback device; .*sudo apt install v4l2loopback-dkms"):
+    with pytest.raises(OutputError, match=r"there is no v4l2loopback device; .*sudo apt install v4l2loopback-dkms"):
         LoopbackCamera(INFO, [])
 
 
