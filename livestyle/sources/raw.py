@@ -17,6 +17,8 @@ from livestyle.sources.pace import RATE, TIME_BASE, Pace
 
 POLL_SECONDS = 0.1
 """The longest time from `stop` to the end of a read from a pipe that nothing is written to."""
+STALLED_SECONDS = 2.0
+"""After this long without a whole frame, `state` reports it."""
 CATCH_UP_SECONDS = 1.0
 """Frames that were delayed by up to this much are read at once, so that the delay does not stay."""
 ADVICE = "for example: ffmpeg -i in.mp4 -s 640x360 -f rawvideo -pix_fmt rgb24 - | livestyle webcam --camera - --size 640x360"
@@ -49,7 +51,6 @@ class RawFrames:
         self._pace, self._clock = Pace(rate, CATCH_UP_SECONDS, clock, wait), clock
         self.info = StreamInfo(width, height, rate=Fraction(rate), live=True, time_base=TIME_BASE)
         self.sound: Sound | None = None
-        self.state = ""
         self.notes: list[str] = []
         self.damage: list[str] = []
         try:
@@ -57,13 +58,25 @@ class RawFrames:
         except OSError as error:  # a folder, or closed
             raise InputError(f"cannot read standard input: {error.strerror}") from error
         self._is_first = True
+        self._waiting_since: float | None = None  # clock time at which `read` began to wait for data; None while it does not
+
+    @property
+    def state(self) -> str:
+        """What is wrong at the moment: that there is no data. Empty otherwise. Any thread may read it."""
+        waiting_since = self._waiting_since
+        is_stalled = waiting_since is not None and self._clock() - waiting_since > STALLED_SECONDS
+        return "standard input gives no frames" if is_stalled else ""
 
     def read(self) -> Frame | None:
         """Return the next frame; None at the end of the file, and after `stop` or `close`."""
         if self._file.closed or not self._pace.wait():
             return None
         image = np.empty(self.info.frame_shape, np.uint8)  # (H, W, 3)
-        count = self._fill(image)
+        self._waiting_since = self._clock()
+        try:
+            count = self._fill(image)
+        finally:
+            self._waiting_since = None
         if count == image.nbytes:
             self._is_first = False
             captured_at = self._clock()

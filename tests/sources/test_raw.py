@@ -124,6 +124,21 @@ def test_stop_ends_a_read_from_a_pipe_that_nothing_is_written_to(pipe: tuple[int
     os.fstat(pipe[0])  # is not closed
 
 
+def test_state_reports_that_no_frame_has_arrived_for_two_seconds(pipe: tuple[int, int], clock: Clock) -> None:
+    source = RawFrames(WIDTH, HEIGHT, descriptor=pipe[0], clock=clock)
+    assert source.state == ""
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(source.read)
+        while source.state == "" and not read.done():  # the thread has not begun to wait
+            clock.now += 1.9
+        assert source.state == "standard input gives no frames"
+        os.write(pipe[1], frame_bytes(1))
+        assert read.result(timeout=60) is not None
+    clock.now += 5
+    assert source.state == ""
+    source.close()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 def test_terminal_is_an_input_error() -> None:
     ends = os.openpty()

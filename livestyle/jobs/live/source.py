@@ -49,7 +49,7 @@ def open_live_source(camera: str, size: Size | None, rate: Fraction | None = Non
     if camera == "demo":
         return Paced(DemoScene(*fitted(*DEMO_SIZE), rate=rate or RATE))
     if rate is not None:
-        raise InputError(f"the rate of {hide_passwords(camera)} cannot be chosen; only that of the screen or of raw frames can")
+        raise InputError(f"camera {hide_passwords(camera)} has its own rate; only the screen, raw frames and demo have not")
     if names_file(camera):
         return Paced(open_video(Path(camera), size=fitted))
     # if only the height is given, request 16:9
