@@ -19,8 +19,6 @@ from livestyle.sources.reconnecting import Reconnecting
 from livestyle.sources.video.file import open_video
 
 DEMO_SIZE = (640, 360)
-
-
 STDIN = "-"
 FILE_SUFFIX = re.compile(r"\.\w*[A-Za-z]\w*")
 """Matches .mp4 and .3gp, and not the end of a camera's name such as "USB2.0 HD"."""
