@@ -43,9 +43,10 @@ if TYPE_CHECKING:
         "livestyle webcam --camera rtsp://192.168.1.20/live --to window --to rtmp://live.example.com/app/KEY",
     ],
 )
-@click.option("--camera", default="0", show_default=True, help="Camera index or device, URL, video file, or `demo`.")
+@click.option("--camera", default="0", show_default=True, help="Camera index, name or device, URL, file, screen, - or demo.")
 @click.option("--list-cameras", is_flag=True, help="List the connected cameras and exit.")
 @size_option
+@click.option("--rate", type=click.FloatRange(0.1, 1000), metavar="FPS", help="Frames per second of screen, - or demo.")
 @click.option("--mirror", is_flag=True, help="Swap left and right.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; needs no display.")
 @click.option("--to", "targets", multiple=True, metavar="OUTPUT", help="An output; may be repeated; see below. Default: window.")
@@ -67,6 +68,7 @@ def webcam(
     camera: str,
     list_cameras: bool,
     size: Size | None,
+    rate: float | None,
     mirror: bool,
     record: Path | None,
     targets: tuple[str, ...],
@@ -100,6 +102,11 @@ def webcam(
     --to OUTPUT: `window`, `window:2` (full screen on the second monitor), a video file, an rtmp://, rtmps://, rtsp:// or srt://
     address to stream to, `camera` (a virtual camera for video calls), or `-` (raw frames on stdout, for other programs). If one
     fails, the others go on. Without a window, Ctrl-C stops. --json also prints an object {"live": ...} every second.
+
+    --camera screen paints the primary monitor, screen:2 monitor 2, and screen:640x360+100+50 a part (width x height + left +
+    top). --camera - reads raw frames of --size from standard input; they are not read faster than --rate, so that a file plays in
+    real time: ffmpeg -i in.mp4 -s 640x360 -f rawvideo -pix_fmt rgb24 - | livestyle webcam --camera - --size 640x360. From a
+    program that writes in real time, read at a --rate that is higher than its own.
 
     --show SHOW.yml: cues, such as `cues: {drop: {style: "scream:.5,udnie:.5", strength: .8, fade: 2, key: d, at: 30}}`. A cue
     changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small
@@ -150,6 +157,7 @@ def webcam(
         camera=camera,
         style=style,
         size=size,
+        rate=None if rate is None else Fraction(rate).limit_denominator(1001),
         mirror=mirror,
         strength=strength,
         keep_colors=keep_colors,

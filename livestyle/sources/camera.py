@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,8 @@ from livestyle.frame import Frame, Image, StreamInfo
 from livestyle.opencv import silent
 
 INDICES = range(10)
+DEVICES = Path("/sys/class/video4linux")
+"""Linux only: a folder for each device, videoN, with its name."""
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 TIMEOUT_SECONDS = 5
 """After this long without a frame, a camera counts as disconnected."""
@@ -43,9 +45,11 @@ class Camera:
 
     If the URL is that of a file, the source is not live: it has the file's presentation times, and ends with the file.
 
-    camera: an index ("0"), a device ("/dev/video0"), or a URL (rtsp, rtsps, http, https).
+    camera: an index ("0"), a device ("/dev/video0"), a name or a part of it ("HD Pro Webcam"), or a URL (rtsp, rtsps, http,
+        https).
     preferred_size: (width, height) to request from the device, which may choose another.
     size: function from the (width, height) of the camera's frames to the (width, height) that they are scaled to.
+    list_others: whether the error for a camera that cannot be opened lists the connected ones, which opens each of them.
 
     Raises DeviceError if the camera cannot be opened or stops, InputError for a URL that cannot be opened.
     """
@@ -56,6 +60,7 @@ class Camera:
         *,
         preferred_size: tuple[int, int] | None = None,
         size: Callable[[int, int], tuple[int, int]] | None = None,
+        list_others: bool = True,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -63,7 +68,7 @@ class Camera:
         self.damage: list[str] = []
         self._name = hide_passwords(camera)
         self._clock, self._sleep = clock, sleep
-        self._capture = _open(camera)
+        self._capture = _open(camera, list_others)
         try:
             if preferred_size:
                 self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, preferred_size[0])
@@ -139,6 +144,7 @@ class Camera:
 def find_cameras() -> list[CameraInfo]:
     """The connected cameras with an index from 0 to 9. Opens each one briefly."""
     found = []
+    names = camera_names()
     with silent():
         for index in INDICES:
             if sys.platform == "linux" and not Path(f"/dev/video{index}").exists():
@@ -146,17 +152,53 @@ def find_cameras() -> list[CameraInfo]:
             capture = cv2.VideoCapture(index)
             if capture.isOpened():
                 width, height = (int(capture.get(prop)) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-                found.append(CameraInfo(index, _name(index), width, height))
+                found.append(CameraInfo(index, names.get(index, ""), width, height))
             capture.release()
     return found
 
 
-def _name(index: int) -> str:
-    path = Path(f"/sys/class/video4linux/video{index}/name")  # exists on Linux only
-    return path.read_text(errors="replace").strip() if path.is_file() else ""
+def camera_names(devices: Path = DEVICES) -> dict[int, str]:
+    """Index -> name of each camera, without opening it. Empty on macOS and Windows, where OpenCV does not provide names."""
+    found = {}
+    for path in devices.glob("video*"):
+        number = path.name.removeprefix("video")
+        if number.isdecimal() and _text(path / "index") in ("", "0"):  # further devices of a camera give metadata
+            found[int(number)] = _text(path / "name")
+    return dict(sorted(found.items()))
 
 
-def _open(camera: str) -> cv2.VideoCapture:
+def index_of(name: str, names: Mapping[int, str]) -> int:
+    """The index of the camera with this name or, if there is none, of the only one whose name contains it. Ignores case.
+
+    Raises DeviceError if there is none, or if there are several.
+    """
+    wanted = name.casefold()
+    found = [index for index, each in names.items() if each.casefold() == wanted]
+    found = found or [index for index, each in names.items() if wanted in each.casefold()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DeviceError(f"several cameras are named {name}: {_listed({i: names[i] for i in found})}; choose one by its index")
+    if names or sys.platform == "linux":
+        found_names = f"cameras found: {_listed(names)}" if names else "no camera found"
+        raise DeviceError(f"there is no camera named {name}; {found_names}", advice=ADVICE)
+    advice = "livestyle webcam --list-cameras lists the indices"
+    raise DeviceError(f"{name} is not a camera; they can be chosen by name on Linux only, elsewhere by index", advice=advice)
+
+
+def _listed(names: Mapping[int, str]) -> str:
+    return ", ".join(f"{index} ({name})" for index, name in names.items())
+
+
+def _text(path: Path) -> str:
+    """The text of a file; empty if it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:  # the device was unplugged
+        return ""
+
+
+def _open(camera: str, list_others: bool) -> cv2.VideoCapture:
     scheme, separator, _ = camera.partition("://")
     if separator:
         name = hide_passwords(camera)
@@ -171,11 +213,22 @@ def _open(camera: str) -> cv2.VideoCapture:
         return capture
     with silent():
         try:
-            capture = cv2.VideoCapture(int(camera)) if camera.isdecimal() else cv2.VideoCapture(camera, cv2.CAP_V4L2)
+            if camera.isdecimal():
+                capture = cv2.VideoCapture(int(camera))
+            elif _is_device(camera):
+                capture = cv2.VideoCapture(camera, cv2.CAP_V4L2)
+            else:
+                capture = cv2.VideoCapture(index_of(camera, camera_names()))
         except (OverflowError, cv2.error):  # an index of more than 32 bits
             capture = cv2.VideoCapture()
     if not capture.isOpened():
-        cameras = ", ".join(map(str, find_cameras()))
-        found = f"cameras found: {cameras}" if cameras else "no camera found"
-        raise DeviceError(f"cannot open camera {camera}; {found}", advice=ADVICE)
+        message = f"cannot open camera {camera}"
+        if list_others:
+            cameras = ", ".join(map(str, find_cameras()))
+            message += f"; cameras found: {cameras}" if cameras else "; no camera found"
+        raise DeviceError(message, advice=ADVICE)
     return capture
+
+
+def _is_device(camera: str) -> bool:
+    return camera.startswith("/") or Path(camera).is_char_device()

@@ -13,7 +13,8 @@ from livestyle.frame import Frame, Image, Source
 from livestyle.sound import Sound
 
 FROZEN_SECONDS = 2.0
-"""After this long, a camera that repeats its last frame counts as stopped. The noise of a sensor makes every frame different."""
+"""After this long, a camera that repeats its last frame counts as stopped. The noise of a sensor makes every frame different.
+A virtual camera can show a still picture without noise: it repeats the same frame after it was opened again, too."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 8.0
 """Time from one attempt to the next. It doubles with each attempt, until a new frame arrives."""
 LEAST_OUTAGE_SECONDS = 1.0
@@ -23,7 +24,9 @@ LEAST_OUTAGE_SECONDS = 1.0
 class Reconnecting:
     """A live source that is opened again if it fails, ends, or repeats its last frame.
 
-    `read` waits until there is a frame. Presentation times continue with the clock. Each outage is listed in `damage`.
+    If it repeats the same frame after that, the frame is a still picture: the source is not opened again until another frame
+    follows, and `notes` has a line about it. `read` waits until there is a frame. Presentation times continue with the clock.
+    Each outage is listed in `damage`.
 
     source: the source. reopen: opens it again, with frames of the same size; called after an outage.
     name: of the source, for messages.
@@ -51,6 +54,7 @@ class Reconnecting:
         self._begun_at = clock()
         self._image: Image | None = None  # the last one
         self._new_at = self._begun_at  # when a frame that differed from the one before arrived
+        self._frozen: Image | None = None  # the frame that the source repeated when it was closed
         self._last_at: float | None = None  # when the last frame arrived
         self._pts = Fraction(0)  # of the last frame
         self._offset: Fraction | None = Fraction(0)  # added to the source's times; None after it was opened again
@@ -72,7 +76,11 @@ class Reconnecting:
             if self._is_new(frame.image):
                 self._resume()
             elif self._clock() - self._new_at > FROZEN_SECONDS:
-                self._lose(f"{self._name} repeats its last frame")
+                if self._frozen is not None and _are_same(frame.image, self._frozen):
+                    self._accept_still()
+                else:
+                    self._frozen = frame.image
+                    self._lose(f"{self._name} repeats its last frame")
             now = self._clock()
             if self._offset is None:  # the source's times begin at 0 again
                 elapsed = now - self._last_at if self._last_at is not None else 0.0
@@ -94,12 +102,19 @@ class Reconnecting:
 
     def _is_new(self, image: Image) -> bool:
         last, self._image = self._image, image
-        return last is None or last.shape != image.shape or not np.array_equal(last[::8], image[::8])
+        return last is None or not _are_same(last, image)
 
     def _resume(self) -> None:
         """Note that the source works."""
         self._note_outage()
         self._new_at, self._retry_seconds = self._clock(), FIRST_RETRY_SECONDS
+
+    def _accept_still(self) -> None:
+        """Note that the source works, although it repeats its frame."""
+        note = f"{self._name} shows a still picture: after it was opened again, it repeats the same frame"
+        if note not in self.notes:
+            self.notes.append(note)
+        self.state, self._new_at, self._retry_seconds = "", self._clock(), FIRST_RETRY_SECONDS
 
     def _note_outage(self) -> None:
         """List the outage that ends now, if there is one."""
@@ -126,3 +141,8 @@ class Reconnecting:
             return None
         self._offset = None
         return self._source
+
+
+def _are_same(image: Image, other: Image) -> bool:
+    """Whether two images are the same in every eighth row."""
+    return np.array_equal(image[::8], other[::8])

@@ -103,20 +103,52 @@ def test_attempts_are_repeated_with_longer_and_longer_waits() -> None:
 
 
 def test_a_camera_that_repeats_its_last_frame_is_opened_again() -> None:
-    bench = Bench([1, 2] + [2] * 40 + [3])
+    bench = Bench([1] + [2] * 22 + [3, 4])
     found = [bench.read()[0] for _ in range(21)]
     assert found == [1, *[2] * 20]
     assert bench.source.state == ""
     states = []
-    for _ in range(3):
-        bench.read()
+    while bench.read()[0] == 2:
         states.append(bench.source.state)
-    assert "camera 0 repeats its last frame" in states
+    assert states[-1] == "camera 0 repeats its last frame"
     assert len(bench.cameras) == 2
+    assert bench.source.state == ""
+    assert bench.source.damage == ["camera 0 repeats its last frame: no new frames for 3 s, after 0 s"]
+    assert bench.source.notes == []
+
+
+def test_a_still_picture_is_accepted_after_the_camera_was_opened_again_once() -> None:
+    bench = Bench([1] + [2] * 300 + [3])
     while bench.read()[0] != 3:
         pass
+    assert len(bench.opened) == 2
     assert bench.source.state == ""
-    assert bench.source.damage[0].startswith("camera 0 repeats its last frame: no new frames for ")
+    assert bench.source.damage == []
+    assert bench.source.notes == ["camera 0 shows a still picture: after it was opened again, it repeats the same frame"]
+
+
+def test_a_still_picture_after_a_first_black_frame_is_accepted() -> None:
+    bench = Bench([1] + [2] * 22 + [0] + [2] * 100 + ["unplugged"], outages=[(10, 15)])
+    while bench.clock.now < bench.begin + 12:
+        assert bench.read()[0] in (0, 1, 2)
+    assert len(bench.opened) == 2
+    assert bench.source.state == ""
+
+
+def test_another_picture_that_stands_still_is_taken_for_an_outage_again() -> None:
+    bench = Bench([1] + [2] * 60 + [3] * 60 + [4])
+    while bench.read()[0] != 4:
+        pass
+    assert len(bench.opened) == 3
+    assert len(bench.source.notes) == 1
+
+
+def test_an_outage_after_a_still_picture_begins_when_frames_stop() -> None:
+    bench = Bench([1] + [2] * 300 + ["unplugged", 3], outages=[(30, 40)])
+    while bench.read()[0] != 3:
+        pass
+    (damage,) = bench.source.damage
+    assert damage.startswith("unplugged: no new frames for 1")
 
 
 def test_the_state_is_kept_during_an_outage_and_stop_ends_it() -> None:

@@ -51,11 +51,14 @@ class LiveJob:
     """
 
     camera: str = "0"
-    """A camera's index or device, a URL, the path of a video file, or "demo"."""
+    """A camera's index, name or device, a URL, the path of a video file, "screen" or a part of it, "-" for raw frames on standard
+    input, or "demo"; see `open_live_source`."""
     style: Blend = "wave"
     """The style at the start; keys change it."""
     size: Size | None = None
     """The box, in pixels, that frames are scaled to fit; see `livestyle.size`. None: the size of the source."""
+    rate: Fraction | None = None
+    """Frames per second of the screen, of raw frames, or of "demo"; None for 30. Only those have a rate that can be chosen."""
     mirror: bool = False
     """Whether to mirror the frames: to swap left and right."""
     strength: float = 1.0
@@ -212,7 +215,7 @@ class LiveSession:
         resources = ExitStack()
         try:
             yield f"camera {hide_passwords(job.camera)}"
-            source = resources.enter_context(closing(open_live_source(job.camera, job.size)))
+            source = resources.enter_context(closing(open_live_source(job.camera, job.size, job.rate)))
             yield f"style {job.style}"
             stylizer = resources.enter_context(open_stylizer())
             for cue in job.show.cues:
