@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--list-cameras", is_flag=True, help="List the connected cameras and exit.")
 @size_option
 @click.option("--rate", type=click.FloatRange(0.1, 1000), metavar="FPS", help="Frames per second of screen, - or demo.")
+@click.option("--loop", is_flag=True, help="Repeat a video file without end.")
 @click.option("--mirror", is_flag=True, help="Swap left and right.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; needs no display.")
 @click.option("--to", "targets", multiple=True, metavar="OUTPUT", help="An output; may be repeated; see below. Default: window.")
@@ -69,6 +70,7 @@ def webcam(
     list_cameras: bool,
     size: Size | None,
     rate: float | None,
+    loop: bool,
     mirror: bool,
     record: Path | None,
     targets: tuple[str, ...],
@@ -158,6 +160,7 @@ def webcam(
         style=style,
         size=size,
         rate=None if rate is None else Fraction(rate).limit_denominator(1001),
+        loop=loop,
         mirror=mirror,
         strength=strength,
         keep_colors=keep_colors,

@@ -1,4 +1,4 @@
-"""Read frames from a camera or a network stream, by OpenCV."""
+"""Read frames from a camera, by OpenCV."""
 
 import sys
 import time
@@ -10,17 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from livestyle.errors import DeviceError, InputError, hide_passwords
+from livestyle.errors import DeviceError
 from livestyle.frame import Frame, Image, StreamInfo
 from livestyle.opencv import silent
 
 INDICES = range(10)
 DEVICES = Path("/sys/class/video4linux")
 """Linux only: a folder for each device, videoN, with its name."""
-URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 TIMEOUT_SECONDS = 5
 """After this long without a frame, a camera counts as disconnected."""
 RETRY_SECONDS = 0.05
+UNPLUGGED = "is it plugged in, and not in use by another program?"
 ADVICE = "to try livestyle without a camera, use --camera demo"
 TIME_BASE = Fraction(1, 1_000_000)
 """Seconds per tick: the presentation times of camera frames are whole microseconds."""
@@ -43,15 +43,12 @@ class CameraInfo:
 class Camera:
     """A live source whose frames carry their capture time.
 
-    If the URL is that of a file, the source is not live: it has the file's presentation times, and ends with the file.
-
-    camera: an index ("0"), a device ("/dev/video0"), a name or a part of it ("HD Pro Webcam"), or a URL (rtsp, rtsps, http,
-        https).
+    camera: an index ("0"), a device ("/dev/video0"), or a name or a part of it ("HD Pro Webcam").
     preferred_size: (width, height) to request from the device, which may choose another.
     size: function from the (width, height) of the camera's frames to the (width, height) that they are scaled to.
     list_others: whether the error for a camera that cannot be opened lists the connected ones, which opens each of them.
 
-    Raises DeviceError if the camera cannot be opened or stops, InputError for a URL that cannot be opened.
+    Raises DeviceError if the camera cannot be opened or stops.
     """
 
     def __init__(
@@ -66,7 +63,7 @@ class Camera:
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
-        self._name = hide_passwords(camera)
+        self._name = camera
         self._clock, self._sleep = clock, sleep
         self._capture = _open(camera, list_others)
         try:
@@ -74,35 +71,25 @@ class Camera:
                 self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, preferred_size[0])
                 self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, preferred_size[1])
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a longer queue would delay every frame
-            frame_count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None
-            self._is_file = frame_count is not None
             self._first_at: float | None = None
             first = self._grab()  # its size is used, as the one that drivers report can be wrong
-            if first is None:
-                raise self._stopped("gives no frames")
             height, width = first[0].shape[:2]
-            # a camera's first frame is discarded: when `read` is called, it is old
-            self._pending = first if self._is_file else None
-            self._first_at = None
+            self._first_at = None  # the first frame is discarded: when `read` is called, it is old
             width, height = size(width, height) if size else (width, height)
             rate = self._capture.get(cv2.CAP_PROP_FPS)
             self.info = StreamInfo(
                 width,
                 height,
                 rate=Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else None,
-                frame_count=frame_count,
-                live=not self._is_file,
+                live=True,
                 time_base=TIME_BASE,
             )
         except BaseException:
             self.close()
             raise
 
-    def read(self) -> Frame | None:
-        grabbed, self._pending = self._pending or self._grab(), None
-        if grabbed is None:
-            return None
-        image, grabbed_at, pts_seconds = grabbed
+    def read(self) -> Frame:
+        image, grabbed_at, pts_seconds = self._grab()
         picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
         if image.shape[:2] != (self.info.height, self.info.width):
             picture = cv2.resize(picture, (self.info.width, self.info.height), interpolation=cv2.INTER_AREA)
@@ -111,8 +98,8 @@ class Camera:
     def close(self) -> None:
         self._capture.release()
 
-    def _grab(self) -> tuple[Image, float, Fraction] | None:
-        """The next picture, (H, W, 3) BGR or (H, W) grey, with its capture time and its pts; None at the end of a file.
+    def _grab(self) -> tuple[Image, float, Fraction]:
+        """The next picture, (H, W, 3) BGR or (H, W) grey, with its capture time and its pts.
 
         Raises DeviceError if none arrives within TIMEOUT_SECONDS.
         """
@@ -123,22 +110,15 @@ class Camera:
                 good, image = self._capture.retrieve()
                 if good and image is not None:
                     return np.asarray(image, np.uint8), grabbed_at, self._time(grabbed_at)
-            if self._is_file:
-                return None
             if self._clock() - begun_at > TIMEOUT_SECONDS or not self._capture.isOpened():
-                raise self._stopped("no longer gives frames")
+                raise DeviceError(f"camera {self._name} no longer gives frames; {UNPLUGGED}")
             self._sleep(RETRY_SECONDS)
 
     def _time(self, grabbed_at: float) -> Fraction:
-        if self._is_file:
-            return round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1000) * TIME_BASE
         if self._first_at is None:
             self._first_at = grabbed_at
         return round((grabbed_at - self._first_at) / TIME_BASE) * TIME_BASE
 
-    def _stopped(self, what: str) -> DeviceError:
-        hint = "is it still reachable?" if "://" in self._name else "is it plugged in, and not in use by another program?"
-        return DeviceError(f"camera {self._name} {what}; {hint}")
 
 
 def find_cameras() -> list[CameraInfo]:
@@ -199,18 +179,6 @@ def _text(path: Path) -> str:
 
 
 def _open(camera: str, list_others: bool) -> cv2.VideoCapture:
-    scheme, separator, _ = camera.partition("://")
-    if separator:
-        name = hide_passwords(camera)
-        if scheme.lower() not in URL_SCHEMES:
-            raise InputError(f"cannot open {name}: a camera's URL begins with {', '.join(URL_SCHEMES)}")
-        timeout_ms = round(TIMEOUT_SECONDS * 1000)
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-        with silent():
-            capture = cv2.VideoCapture(camera, cv2.CAP_FFMPEG, timeouts)
-        if not capture.isOpened():
-            raise InputError(f"cannot open {name}: no answer, or not a video; check the address", advice=ADVICE)
-        return capture
     with silent():
         try:
             if camera.isdecimal():

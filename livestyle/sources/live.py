@@ -52,15 +52,19 @@ class _Wrapper:
 class Paced:
     """Reads the frames of a file or a scene in real time, as from a camera: `read` waits for each frame's presentation time.
 
-    Gaps between frames are shortened to 1 s, so that a run can be ended soon.
+    Gaps between frames are shortened to 1 s, so that a run can be ended soon. sound: of the source; None if it has none.
     """
 
     def __init__(
-        self, source: Source, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        source: Source,
+        sound: Sound | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.info = replace(source.info, live=True)
         self.notes, self.damage = source.notes, source.damage
-        self.sound: Sound | None = None
+        self.sound = sound
         self._source = source
         self._clock, self._sleep = clock, sleep
         self._due: float | None = None  # clock time of the last frame

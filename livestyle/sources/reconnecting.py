@@ -29,7 +29,7 @@ class Reconnecting:
     Each outage is listed in `damage`.
 
     source: the source. reopen: opens it again, with frames of the same size; called after an outage.
-    name: of the source, for messages.
+    name: of the source, for messages. sound: of the source, to which it also adds after it was opened again; None for none.
     wait: waits for some seconds, or until `stop` is called; returns whether it was.
     """
 
@@ -38,6 +38,7 @@ class Reconnecting:
         source: Source,
         reopen: Callable[[], Source],
         name: str,
+        sound: Sound | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
@@ -47,7 +48,7 @@ class Reconnecting:
         self._source: Source | None = source
         self.info, self.notes = source.info, source.notes
         self.damage: list[str] = []
-        self.sound: Sound | None = None
+        self.sound = sound
         self.state = ""
         """What is wrong with the source, to be displayed; empty if nothing is."""
         self._retry_seconds = FIRST_RETRY_SECONDS

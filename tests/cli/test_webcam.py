@@ -216,14 +216,14 @@ def test_ctrl_c_while_the_camera_opens(folder: Path, begin: Callable[..., Proces
 def test_disconnected_stream_is_opened_again(
     folder: Path, served: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livestyle.sources.camera.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("livestyle.sources.video.network.TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr("livestyle.sources.reconnecting.LEAST_OUTAGE_SECONDS", 0.1)
     address = f"{served}/live".replace("//", "//someone:mysecret@")
     assert run("--camera", address, "--record", "out.mp4", "--json", "--seconds", "1") == 1
     out, err = capsys.readouterr()
     summary = json.loads(out.splitlines()[-1])
     assert summary["recordings"] == ["out.mp4"]
-    assert summary["captured"] > 4  # each connection gives five frames, of which one is read for its size
+    assert summary["captured"] > 4  # each connection gives five frames
     assert summary["captured"] == summary["frames"] + summary["dropped"] + summary["failed"]
     times, _ = read_video(folder / "out.mp4")
     assert len(times) == summary["frames"]

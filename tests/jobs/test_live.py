@@ -57,7 +57,7 @@ class User:
     def __init__(self, stylizer: Stylizer, folder: Path) -> None:
         self.stylizer = stylizer
         self.clock = Clock()
-        self.source = Pausable(Paced(DemoScene(48, 32, rate=10), self.clock, self.clock.sleep))
+        self.source = Pausable(Paced(DemoScene(48, 32, rate=10), clock=self.clock, sleep=self.clock.sleep))
         self.working_size = WorkingSize(self.source)
         self.screen = NoWindow()
         self.looks = LookControl(stylizer, stylizer.load_all(), stylizer.default_look, clock=self.clock)

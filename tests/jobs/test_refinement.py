@@ -87,7 +87,7 @@ class Show:
 
     def __init__(self, stylizer: Stylizer, folder: Path) -> None:
         clock = self.clock = Clock()
-        self.source = Pausable(Paced(DemoScene(48, 32, rate=10), clock, clock.sleep))
+        self.source = Pausable(Paced(DemoScene(48, 32, rate=10), clock=clock, sleep=clock.sleep))
         self.screen = NoWindow()
         self.looks = LookControl(stylizer, stylizer.load_all(), stylizer.look("ash"), clock=clock)
         self.printed: list[str] = []

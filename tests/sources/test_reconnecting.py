@@ -50,7 +50,7 @@ class Bench:
         self.cameras: list[Camera] = []
         self.states: list[str] = []
         self._readings, self._outages = iter(readings), outages
-        self.source = Reconnecting(self._open(), self._open, "camera 0", self.clock, self._wait)
+        self.source = Reconnecting(self._open(), self._open, "camera 0", clock=self.clock, wait=self._wait)
 
     def _open(self) -> Camera:
         now = round(self.clock.now - self.begin, 3)

@@ -59,6 +59,8 @@ class LiveJob:
     """The box, in pixels, that frames are scaled to fit; see `livestyle.size`. None: the size of the source."""
     rate: Fraction | None = None
     """Frames per second of the screen, of raw frames, or of "demo"; None for 30. Only those have a rate that can be chosen."""
+    loop: bool = False
+    """Whether to repeat a video file without end."""
     mirror: bool = False
     """Whether to mirror the frames: to swap left and right."""
     strength: float = 1.0
@@ -215,7 +217,7 @@ class LiveSession:
         resources = ExitStack()
         try:
             yield f"camera {hide_passwords(job.camera)}"
-            source = resources.enter_context(closing(open_live_source(job.camera, job.size, job.rate)))
+            source = resources.enter_context(closing(open_live_source(job.camera, job.size, job.rate, job.loop)))
             yield f"style {job.style}"
             stylizer = resources.enter_context(open_stylizer())
             for cue in job.show.cues:

@@ -16,7 +16,8 @@ from livestyle.sources.live import LiveSource, Paced
 from livestyle.sources.pace import RATE
 from livestyle.sources.raw import RawFrames
 from livestyle.sources.reconnecting import Reconnecting
-from livestyle.sources.video.file import open_video
+from livestyle.sources.video.live_file import LiveFile
+from livestyle.sources.video.network import NetworkVideo
 
 DEMO_SIZE = (640, 360)
 STDIN = "-"
@@ -24,12 +25,13 @@ FILE_SUFFIX = re.compile(r"\.\w*[A-Za-z]\w*")
 """Matches .mp4 and .3gp, and not the end of a camera's name such as "USB2.0 HD"."""
 
 
-def open_live_source(camera: str, size: Size | None, rate: Fraction | None = None) -> LiveSource:
+def open_live_source(camera: str, size: Size | None, rate: Fraction | None = None, loop: bool = False) -> LiveSource:
     """Open a source whose frames arrive in real time, scaled to fit `size`. A camera or a stream that stops is opened again.
 
     camera: a camera's index ("0"), device ("/dev/video0") or name, a URL, the path of a video file, "screen" (see
         `ScreenCapture`), "-" for raw frames of `size` on standard input, or "demo".
     rate: frames per second of the screen, of standard input, or of the demo scene; None for 30.
+    loop: whether to repeat a video file without end.
 
     Raises DeviceError or InputError if it cannot be opened.
     """
@@ -37,6 +39,8 @@ def open_live_source(camera: str, size: Size | None, rate: Fraction | None = Non
     def fitted(width: int, height: int) -> tuple[int, int]:
         return fit_size(width, height, size)
 
+    if loop and not names_file(camera):
+        raise InputError(f"only a video file can be repeated, not {hide_passwords(camera)}")
     if camera == STDIN:
         if size is None or size[0] is None:
             advice = "add their size to the command: --size 640x360"
@@ -49,18 +53,32 @@ def open_live_source(camera: str, size: Size | None, rate: Fraction | None = Non
     if rate is not None:
         raise InputError(f"camera {hide_passwords(camera)} has its own rate; only the screen, raw frames and demo have not")
     if names_file(camera):
-        return Paced(open_video(Path(camera), size=fitted))
+        file = LiveFile(Path(camera), size=fitted, loop=loop)
+        return Paced(file, file.sound)
+    name = f"camera {hide_passwords(camera)}"
+    if "://" in camera:
+        return _open_stream(camera, fitted, name)
     # if only the height is given, request 16:9
     preferred_size = None if size is None else (size[0] or round(size[1] * 16 / 9), size[1])
     source = Camera(camera, preferred_size=preferred_size, size=fitted)
-    if not source.info.live:
-        return Paced(source)
     width, height = source.info.width, source.info.height
 
     def reopen() -> Source:
         return Camera(camera, preferred_size=preferred_size, size=lambda _width, _height: (width, height), list_others=False)
 
-    return Reconnecting(source, reopen, f"camera {hide_passwords(camera)}")
+    return Reconnecting(source, reopen, name)
+
+
+def _open_stream(url: str, size: Callable[[int, int], tuple[int, int]], name: str) -> LiveSource:
+    source = NetworkVideo(url, size=size)
+    if not source.info.live:
+        return Paced(source, source.sound)
+    width, height = source.info.width, source.info.height
+
+    def reopen() -> Source:
+        return NetworkVideo(url, size=lambda _width, _height: (width, height), sound=source.sound)
+
+    return Reconnecting(source, reopen, name, source.sound)
 
 
 def names_screen(camera: str) -> bool:

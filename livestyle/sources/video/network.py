@@ -27,6 +27,7 @@ TIMEOUT_SECONDS = 5.0
 """After this long without an answer or a packet, a stream counts as disconnected."""
 LONGEST_STEP_SECONDS = 10
 """A larger step of the stream's clock, or one back, is no pause: its times then continue with the time that has passed."""
+ADVICE = "to try livestyle without a camera, use --camera demo"
 WITHOUT_TIMES = ("mpjpeg", "mjpeg")
 """FFmpeg's names of formats whose packets have no times: the frames get the time of their arrival."""
 
@@ -153,11 +154,6 @@ class NetworkVideo:
             self._sound_end += Fraction(len(samples), RATE)
 
 
-def names_stream(camera: str) -> bool:
-    """Whether this is a URL."""
-    return "://" in camera
-
-
 def _open(url: str) -> Any:
     name = hide_passwords(url)
     scheme = url.partition("://")[0].lower()
@@ -172,4 +168,4 @@ def _open(url: str) -> Any:
         raise InputError(f"cannot open {name}: PyAV's FFmpeg was built without {scheme}") from None
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot open {name}: no answer, or not a video ({reason}); check the address") from None
+        raise InputError(f"cannot open {name}: no answer, or not a video ({reason}); check the address", advice=ADVICE) from None
