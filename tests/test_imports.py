@@ -66,14 +66,14 @@ ALLOWED: dict[str, set[str]] = {
 HOMES = {
     "av": {"media.py", "timeline.py", "sources/video/", "sinks/video/"},
     "cv2": {
-        *("opencv.py", "pictures/", "sinks/overlay.py", "sinks/window.py"),
+        *("opencv.py", "pictures/", "sinks/overlay.py", "sinks/virtual_camera.py", "sinks/window.py"),
         *("sources/camera.py", "sources/demo.py", "sources/screen.py"),
         *("streaming/mixing.py", "streaming/optical_flow.py", "streaming/smoothing.py"),
         "streaming/person.py", "streaming/still.py", "streaming/working_size.py",
     },
     "PIL": {"pictures/", "sources/video/webp.py"},
     "torch.cuda": {"engines/cuda.py"},
-    "mss": {"sources/screen.py"},
+    "mss": {"sources/screen.py", "sinks/window.py"},
     "openvino": {"networks/openvino_graph.py"},
 }
 """Library -> the files and folders of livestyle that may import it. The trainer, a separate program, is exempt."""

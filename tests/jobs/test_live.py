@@ -218,7 +218,7 @@ def test_the_time_limit_holds_while_a_camera_is_gone(stylizer: Stylizer, monkeyp
         raise DeviceError("cannot open camera 0")
 
     source = Reconnecting(Unplugged(), reopen, "camera 0")
-    monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size, rate: source)
+    monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size, rate, loop: source)
     job = LiveJob("0", "ash", seconds=Fraction(3, 2))
     result = LiveSession(job, NoWindow()).run(lambda: nullcontext(stylizer))
     assert result.captured == 2

@@ -29,7 +29,7 @@ def test_paced_does_not_wait_when_late() -> None:
 
 
 def test_mirrored_swaps_left_and_right() -> None:
-    plain, mirrored = DemoScene(32, 16).read(), Mirrored(DemoScene(32, 16)).read()
+    plain, mirrored = DemoScene(32, 16).read(), Mirrored(Paced(DemoScene(32, 16), sleep=lambda seconds: None)).read()
     assert plain is not None
     assert mirrored is not None
     assert np.array_equal(mirrored.image[:, ::-1], plain.image)
@@ -37,7 +37,7 @@ def test_mirrored_swaps_left_and_right() -> None:
 
 
 def test_pausable_repeats_its_frame_and_leaves_the_pause_out_of_later_times() -> None:
-    source = Pausable(DemoScene(16, 16, rate=4))
+    source = Pausable(Paced(DemoScene(16, 16, rate=4), sleep=lambda seconds: None))
     first = source.read()
     source.paused = True
     repeated = [source.read() for _ in range(3)]

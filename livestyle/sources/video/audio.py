@@ -1,10 +1,9 @@
 """Decode audio into a `Sound`."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
@@ -84,7 +83,7 @@ class FileAudio:
         self._blocks.close()
         self._container.close()
 
-    def _decode(self) -> Iterator[tuple[int, FloatArray]]:
+    def _decode(self) -> Generator[tuple[int, FloatArray]]:
         streams = _audio_streams(self._container)
         if not streams:
             return
@@ -113,7 +112,7 @@ class FileAudio:
                     errors = 0
                     if packet.stream.index == stream.index:
                         with suppress(av.InvalidDataError):  # this packet is silent
-                            yield from cast(list[AudioFrame], stream.codec_context.decode(packet))
+                            yield from stream.codec_context.decode(packet)
                 return
             except av.FFmpegError as error:
                 if not self.damage:

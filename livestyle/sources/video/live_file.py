@@ -39,7 +39,7 @@ class LiveFile:
             frame = self._file.read()
             if frame is None:
                 return None
-        duration = frame.duration_seconds or 1 / (self.info.rate or 30)
+        duration = frame.duration_seconds or 1 / (self.info.rate or Fraction(30))
         end = frame.pts_seconds + duration
         pts = self._offset + frame.pts_seconds
         self._end = self._offset + end

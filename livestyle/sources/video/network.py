@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -116,7 +116,7 @@ class NetworkVideo:
         except av.FFmpegError as error:
             raise DeviceError(f"{self._name} no longer gives frames ({error.strerror}); is it still reachable?") from None
 
-    def _decode(self) -> Iterator[tuple[VideoFrame, Fraction, float]]:
+    def _decode(self) -> Generator[tuple[VideoFrame, Fraction, float]]:
         streams = [self._stream] if self._audio is None else [self._stream, self._audio]
         for packet in self._container.demux(streams):
             arrived_at = self._clock()
