@@ -80,13 +80,13 @@ def test_delayed_frames_are_read_at_once_for_up_to_a_second(opened: Open, clock:
     assert late == pytest.approx([150.4] * 11 + [150.5, 150.6])
 
 
-def test_frame_that_arrives_in_pieces_is_whole(pipe: tuple[int, int]) -> None:
-    source = RawFrames(WIDTH, HEIGHT, descriptor=pipe[0])
-    data = bytes(range(FRAME_BYTES))
+def test_frame_that_is_larger_than_the_pipe_is_whole(pipe: tuple[int, int]) -> None:
+    source = RawFrames(500, 400, descriptor=pipe[0])
+    data = np.random.default_rng(0).bytes(500 * 400 * 3)
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(source.read)
-        for piece in (data[:1], data[1:20], data[20:]):
-            os.write(pipe[1], piece)
+        with os.fdopen(pipe[1], "wb") as writer:
+            writer.write(data)
         frame = read.result(timeout=60)
     source.close()
     assert frame is not None
