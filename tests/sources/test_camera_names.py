@@ -40,6 +40,11 @@ def test_unknown_name_is_an_error_that_lists_the_cameras() -> None:
         index_of("Kinect", NAMES)
 
 
+def test_error_without_the_other_cameras() -> None:
+    with pytest.raises(DeviceError, match=r"^cannot open camera /dev/no-camera$"):
+        Camera("/dev/no-camera", list_others=False)
+
+
 def test_camera_with_an_unknown_name_is_a_device_error() -> None:
     with pytest.raises(DeviceError, match="no such camera"):
         Camera("no such camera")

@@ -111,6 +111,7 @@ def test_less_than_one_frame_is_an_input_error(opened: Open, data: bytes, messag
     source.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="cannot end a read from a pipe")
 @pytest.mark.parametrize("data", [b"", b"12345"])
 def test_stop_ends_a_read_from_a_pipe_that_nothing_is_written_to(pipe: tuple[int, int], data: bytes) -> None:
     source = RawFrames(WIDTH, HEIGHT, descriptor=pipe[0])
@@ -151,6 +152,7 @@ def test_terminal_is_an_input_error() -> None:
     assert "-f rawvideo -pix_fmt rgb24 - | livestyle webcam --camera -" in caught.value.advice
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="cannot open a folder")
 def test_folder_is_an_input_error(tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
     try:
