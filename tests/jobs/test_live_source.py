@@ -41,5 +41,5 @@ def test_rate_of_the_demo_scene_can_be_chosen() -> None:
 
 
 def test_rate_of_a_file_is_an_input_error(make_clip: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match="has its own rate"):
+    with pytest.raises(InputError, match="a rate can be chosen for the screen, raw frames and demo, not for "):
         open_live_source(str(make_clip()), None, Fraction(60))

@@ -51,7 +51,7 @@ def open_live_source(camera: str, size: Size | None, rate: Fraction | None = Non
     if camera == "demo":
         return Paced(DemoScene(*fitted(*DEMO_SIZE), rate=rate or RATE))
     if rate is not None:
-        raise InputError(f"camera {hide_passwords(camera)} has its own rate; only the screen, raw frames and demo have not")
+        raise InputError(f"a rate can be chosen for the screen, raw frames and demo, not for {hide_passwords(camera)}")
     if names_file(camera):
         file = LiveFile(Path(camera), size=fitted, loop=loop)
         return Paced(file, file.sound)
