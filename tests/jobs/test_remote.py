@@ -211,7 +211,7 @@ def test_wrong_message_is_shown_and_is_no_error_of_the_run(
     run.until(lambda: run.message.startswith(message))
     assert run.printed == []
     run.close()
-    assert run.loop.notes[0].startswith(f"1 remote messages were ignored; the last one: {message}")
+    assert run.loop.notes[0].startswith(f"remote messages that were ignored: 1; the last one: {message}")
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_flood_keeps_the_newest_messages_and_counts_the_dropped_ones(run: Run) -
     run.loop.follow_remote()
     assert (run.looks.look.strength, run.looks.fade_seconds) == (pytest.approx((count - 1) / count), 7)
     run.close()
-    assert run.loop.notes == [f"{count + 1 - QUEUE_LENGTH} remote messages were dropped; they came faster than they are run"]
+    assert run.loop.notes == [f"remote messages that were dropped, as they came too fast: {count + 1 - QUEUE_LENGTH}"]
 
 
 def test_messages_come_from_this_machine_only_unless_a_host_is_given() -> None:
@@ -684,7 +684,7 @@ def test_session_driven_by_osc(stylizer: Stylizer, tmp_path: Path) -> None:
     assert any(screen.recorded)
     assert [path.name for path in result.recordings] == ["webcam-001.mp4"]
     assert result.errors == ()
-    assert "1 remote messages were ignored; the last one: there is no style 'no such style'" in result.notes[-1]
+    assert "remote messages that were ignored: 1; the last one: there is no style 'no such style'" in result.notes[-1]
     assert threads() == []
     with closing(OscReceiver(str(port))):  # free again
         pass

@@ -15,6 +15,8 @@ LARGEST_PACKET = 4096  # bytes
 DEEPEST_BUNDLE = 4  # of nested bundles
 POLL_SECONDS = 0.1
 """The longest time for which the thread waits for a packet before it checks whether to end."""
+PAUSE_SECONDS = 0.01
+"""The thread pauses after every QUEUE_LENGTH messages, as a flood of them would take a core from painting."""
 
 BUNDLE = b"#bundle\0"
 MESSAGE = re.compile(rb"/[ -~]*(\0{1,4},[ifhdsTF]*\0{1,4}|\0{0,4}\Z)")
@@ -63,6 +65,7 @@ class OscReceiver:
         self._socket.close()
 
     def _receive(self) -> Iterator[Message | InputError]:
+        messages = 0
         while not self._closing.is_set():
             try:
                 packet = self._socket.recv(2**16)  # as large as a packet can be: Windows raises an error for a larger packet
@@ -70,7 +73,11 @@ class OscReceiver:
                 continue
             except OSError as error:
                 raise DeviceError(f"OSC messages are no longer received: {error.strerror or error}") from error
-            yield from self._messages(packet)
+            for message in self._messages(packet):
+                yield message
+                messages += 1
+                if messages % QUEUE_LENGTH == 0:
+                    self._closing.wait(PAUSE_SECONDS)
 
     def _messages(self, packet: bytes) -> Iterator[Message | InputError]:
         """Check the messages of a packet, at once whatever their time tags."""

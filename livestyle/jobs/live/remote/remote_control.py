@@ -59,9 +59,9 @@ class RemoteControl:
     @property
     def notes(self) -> list[str]:
         """One line on the messages that were ignored, and one on those that were dropped, if there were any."""
-        dropped = self._receivers.dropped
-        notes = [] if not self._ignored else [f"{self._ignored} remote messages were ignored; the last one: {self._last_error}"]
-        return notes + ([] if not dropped else [f"{dropped} remote messages were dropped; they came faster than they are run"])
+        ignored, dropped = self._ignored, self._receivers.dropped
+        notes = [f"remote messages that were ignored: {ignored}; the last one: {self._last_error}"] if ignored else []
+        return notes + ([f"remote messages that were dropped, as they came too fast: {dropped}"] if dropped else [])
 
     def follow(self) -> None:
         """Run the messages received since the last call. The controls show errors."""
