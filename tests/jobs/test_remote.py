@@ -176,6 +176,19 @@ def test_osc_starts_and_stops_recordings(run: Run) -> None:
     run.until(lambda: not recorder.is_on)
 
 
+def test_only_the_newest_of_each_amount_and_switch_is_run_before_a_frame(run: Run, tmp_path: Path) -> None:
+    builder = OscBundleBuilder(0)  # type: ignore[arg-type]
+    sent = [("record", 1), ("record", 0), ("style", 2), ("style", 1), ("blend", 0.0), ("record", 1), ("fade", 2)]
+    for control, argument in sent:
+        builder.add_content(build_msg(f"/livestyle/{control}", [argument]))
+    run.sender.send(builder.build())
+    until(lambda: run.receivers.osc is not None and run.receivers.osc._received.received == len(sent))
+    run.until(lambda: run.looks.fade_seconds == 2)
+    assert [path.name for path in run.loop.recorder.paths] == ["webcam-001.mp4"]
+    assert run.loop.recorder.notes == []
+    assert run.looks.look.name == "birch"  # the share of ash, the last style, is 0
+
+
 def test_recording_that_cannot_start_is_an_error_of_the_run(stylizer: Stylizer, tmp_path: Path) -> None:
     with closing(Run(stylizer, tmp_path / "nowhere")) as run:
         run.send("record", 1)
@@ -346,8 +359,9 @@ def test_port_that_fails_is_reported_once_and_the_run_goes_on(run: Run) -> None:
     assert run.receivers.osc is not None
     run.receivers.osc._socket.close()
     run.until(lambda: run.printed)
-    for _ in range(3):
-        run.loop.follow_remote()
+    run.loop.controls.show_message("of something else")
+    run.loop.follow_remote()
+    assert run.message == "of something else"
     assert [line.split(":")[0] for line in run.printed] == ["OSC messages are no longer received"]
 
 

@@ -9,7 +9,7 @@ from livestyle.jobs.live.controls import MESSAGE_SECONDS, Controls
 from livestyle.jobs.live.cues import Cue
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.recorder import Recorder
-from livestyle.jobs.live.remote.messages import Argument, Message
+from livestyle.jobs.live.remote.messages import CONTROLS, Argument, Message
 from livestyle.jobs.live.remote.midi import MidiInput
 from livestyle.jobs.live.remote.midi_mapping import MidiMapper, mapping_path
 from livestyle.jobs.live.remote.osc import OscReceiver
@@ -74,7 +74,7 @@ class RemoteControl:
             self._controls.fail(error)
         except LivestyleError as error:
             self._controls.fail(error)
-        for message in messages:
+        for message in _without_outdated(messages):
             self._run(message)
         self._show_prompt()
 
@@ -134,6 +134,18 @@ class RemoteControl:
             case "record", state:
                 if state != self._recorder.is_on:
                     self._controls.toggle_recording("")
+
+
+def _without_outdated(messages: Sequence[Message | InputError]) -> list[Message | InputError]:
+    """Leave out amounts and switches that a later message sets again: a flood must not start 64 recordings before a frame."""
+    # each choice counts, as a blend is of the last two styles
+    choices = [control.name for control in CONTROLS if control.kind == "choice"]
+    newest = {message.control: message for message in messages if isinstance(message, Message)}
+    return [
+        message
+        for message in messages
+        if isinstance(message, InputError) or message.control in choices or message is newest[message.control]
+    ]
 
 
 def _chosen(argument: Argument, names: Sequence[str], kind: str) -> str:
