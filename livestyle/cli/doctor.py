@@ -202,10 +202,13 @@ def cameras() -> dict[str, Any]:
 
 
 def extras() -> dict[str, Any]:
-    """Name of each optional extra -> the versions of its packages, or the command that installs those that are missing."""
+    """Name of each optional extra -> the versions of its packages, or the command that installs those that are missing.
+
+    Packages that are for some systems or versions of Python only are left out.
+    """
     packages: dict[str, list[str]] = {}
     for line in importlib.metadata.requires("livestyle") or []:
-        match = re.fullmatch(r"([\w.-]+)[^;]*;.*\bextra == ['\"]([\w-]+)['\"]", line)
+        match = re.fullmatch(r"([\w.-]+)[^;]*;\s*extra == ['\"]([\w-]+)['\"]", line)
         if match and match[2] != "test":
             packages.setdefault(match[2], []).append(match[1])
     found: dict[str, Any] = {}
