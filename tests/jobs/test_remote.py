@@ -14,6 +14,7 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clock import Clock
@@ -50,10 +51,18 @@ mido = pytest.importorskip("mido", reason="needs the extra control")
 
 import midi_ports  # noqa: E402  # imports mido
 from pythonosc.osc_bundle_builder import OscBundleBuilder  # noqa: E402
-from pythonosc.osc_message_builder import OscMessageBuilder, build_msg  # noqa: E402
+from pythonosc.osc_message import OscMessage  # noqa: E402
+from pythonosc.osc_message_builder import OscMessageBuilder  # noqa: E402
 from pythonosc.udp_client import SimpleUDPClient  # noqa: E402
 
 CUES = [Cue("drop", "birch", 0.5, fade_seconds=0), Cue("calm", strength=0.25)]
+
+
+def osc_message(address: str, arguments: Sequence[Any]) -> OscMessage:
+    builder = OscMessageBuilder(address)
+    for argument in arguments:
+        builder.add_arg(argument)
+    return builder.build()
 
 
 def until(condition: Callable[[], object], step: Callable[[], object] = lambda: None) -> None:
@@ -180,7 +189,7 @@ def test_only_the_newest_of_each_amount_and_switch_is_run_before_a_frame(run: Ru
     builder = OscBundleBuilder(0)  # type: ignore[arg-type]
     sent = [("record", 1), ("record", 0), ("style", 2), ("style", 1), ("blend", 0.0), ("record", 1), ("fade", 2)]
     for control, argument in sent:
-        builder.add_content(build_msg(f"/livestyle/{control}", [argument]))
+        builder.add_content(osc_message(f"/livestyle/{control}", [argument]))
     run.sender.send(builder.build())
     until(lambda: run.receivers.osc is not None and run.receivers.osc._received.received == len(sent))
     run.until(lambda: run.looks.fade_seconds == 2)
@@ -249,8 +258,8 @@ def test_argument_of_the_wrong_type_or_range_is_refused(control: str, arguments:
 
 def test_bundle_is_run_at_once_whatever_its_time(run: Run) -> None:
     inner, outer = OscBundleBuilder(time.time() + 3600), OscBundleBuilder(time.time() + 3600)  # type: ignore[arg-type]
-    inner.add_content(build_msg("/livestyle/strength", [0.5]))
-    outer.add_content(build_msg("/livestyle/style", [2]))
+    inner.add_content(osc_message("/livestyle/strength", [0.5]))
+    outer.add_content(osc_message("/livestyle/style", [2]))
     outer.add_content(inner.build())
     run.sender.send(outer.build())
     run.until(lambda: (run.looks.look.name, run.looks.look.strength) == ("birch", 0.5))
@@ -261,7 +270,7 @@ def bundle(*parts: bytes) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    packet = build_msg("/livestyle/strength", [0.1]).dgram
+    packet = osc_message("/livestyle/strength", [0.1]).dgram
     for _ in range(depth):
         packet = bundle(packet)
     return packet
@@ -269,16 +278,17 @@ def nested(depth: int) -> bytes:
 
 def hostile_packets() -> list[bytes]:
     rng = random.Random(0)
-    good = build_msg("/livestyle/style", ["ash", 1, 0.5]).dgram
+    good = osc_message("/livestyle/style", ["ash", 1, 0.5]).dgram
     packets = [b"", b"/", b"/livestyle/strength", b"/livestyle/strength\0", b"/livestyle/strength\0,d\0\0\0"]
     packets += [b"#bundle\0", b"#bundle\0" + bytes(8) + b"\0\0\0", bytes(8) + good, good[:-1], good + b"\xff"]
     packets += [b"/\xff\xfe\0,s\0\0\xff\xff\xff\0", b"/livestyle/style\0\0\0\0,s\0\0\xff\xfe\0\0"]
     packets += [b"#bundle\0" + bytes(8) + struct.pack(">i", size) for size in (-4, -(2**31), 0, 2**31 - 1, 5)]
     packets += [bundle(good, b"")[:-2], bundle(b"\0" * 8), nested(5), nested(100)]
-    packets += [build_msg("/livestyle/style", ["x" * size]).dgram for size in (3000, 60_000)]
-    packets += [build_msg("/" + "x" * 3000, [1]).dgram, build_msg("/livestyle/strength", [[[0.5]]]).dgram]
+    packets += [osc_message("/livestyle/style", ["x" * size]).dgram for size in (3000, 60_000)]
+    packets += [osc_message("/" + "x" * 3000, [1]).dgram, osc_message("/livestyle/strength", [[[0.5]]]).dgram]
     packets += [b"/livestyle/strength\0," + b"f" * 2000 + bytes(2000), b"/livestyle/strength\0,zzz\0\0\0\0"]
-    for kind, value in (("b", b"blob"), ("m", (1, 2, 3, 4)), ("r", 5), ("N", None), ("d", float("nan")), ("h", 2**62)):
+    packets += [b"/livestyle/strength\0,N\0\0", b"/livestyle/strengt\0,f\0\0,Y\0", b"/livestyle/style\0,s\0\0\0\0\0,Yes\0\0\0\0"]
+    for kind, value in (("b", b"blob"), ("m", (1, 2, 3, 4)), ("r", 5), ("d", float("nan")), ("h", 2**62)):
         builder = OscMessageBuilder("/livestyle/strength")
         builder.add_arg(value, kind)  # type: ignore[arg-type]
         packets.append(builder.build().dgram)
@@ -316,7 +326,7 @@ def test_hostile_packets_are_refused_and_nothing_is_printed(
 def test_flood_keeps_the_newest_messages_and_counts_the_dropped_ones(run: Run) -> None:
     assert run.receivers.osc is not None
     count = 16 * QUEUE_LENGTH  # in packets that the system's buffer holds, in case the thread is slow
-    messages = [build_msg("/livestyle/strength", [number / count]).dgram for number in range(count)]
+    messages = [osc_message("/livestyle/strength", [number / count]).dgram for number in range(count)]
     for start in range(0, count, 50):
         run.sender._sock.sendto(bundle(*messages[start : start + 50]), ("127.0.0.1", run.sender._port))
     run.send("fade", 7)

@@ -19,7 +19,7 @@ PAUSE_SECONDS = 0.01
 """The thread pauses after every QUEUE_LENGTH messages, as a flood of them would take a core from painting."""
 
 BUNDLE = b"#bundle\0"
-MESSAGE = re.compile(rb"/[ -~]*(\0{1,4},[ifhdsTF]*\0{1,4}|\0{0,4}\Z)")
+MESSAGE = re.compile(rb"(/[ -~]*\0{1,4})(,[ifhdsTF]*\0|\Z)")
 """The address of a message, and types of arguments that a control may take. python-osc prints a line for each unknown type."""
 
 
@@ -90,7 +90,8 @@ class OscReceiver:
             return
         for part in parts:
             try:
-                if not MESSAGE.match(part):
+                begin = MESSAGE.match(part)
+                if begin is None or begin.end(1) % 4:  # each string is padded to a multiple of 4 bytes
                     raise InputError("an OSC message is damaged, or has arguments other than a number, a text, true or false")
                 try:
                     message = self._parse(part)
