@@ -74,6 +74,8 @@ HOMES = {
     "PIL": {"pictures/", "sources/video/webp.py"},
     "torch.cuda": {"engines/cuda.py"},
     "mss": {"sources/screen.py", "sinks/window.py"},
+    "mido": {"jobs/live/remote/midi.py"},
+    "pythonosc": {"jobs/live/remote/osc.py"},
     "openvino": {"networks/openvino_graph.py"},
 }
 """Library -> the files and folders of livestyle that may import it. The trainer, a separate program, is exempt."""

@@ -202,13 +202,20 @@ def cameras() -> dict[str, Any]:
 
 
 def extras() -> dict[str, Any]:
-    """Name of each optional extra -> version of its package, or the command that installs it."""
-    found: dict[str, Any] = {}
+    """Name of each optional extra -> the versions of its packages, or the command that installs those that are missing.
+
+    Packages that are for some systems or versions of Python only are left out.
+    """
+    packages: dict[str, list[str]] = {}
     for line in importlib.metadata.requires("livestyle") or []:
-        match = re.fullmatch(r"([\w.-]+)(.*?)\s*;\s*extra == ['\"]([\w-]+)['\"]", line)
-        if match and match[3] != "test":
-            version = installed(match[1])
-            found[match[3]] = version or f"missing; pip install '{match[1]}{match[2].strip()}'"
+        match = re.fullmatch(r"([\w.-]+)[^;]*;\s*extra == ['\"]([\w-]+)['\"]", line)
+        if match and match[2] != "test":
+            packages.setdefault(match[2], []).append(match[1])
+    found: dict[str, Any] = {}
+    for extra, names in packages.items():
+        missing = [name for name in names if not installed(name)]
+        versions = ", ".join(f"{name} {installed(name)}" for name in names)
+        found[extra] = f"missing; pip install {' '.join(missing)}" if missing else versions
     return found
 
 

@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 @click.option("--playlist", metavar="STYLE:SECONDS,...", help="Show styles in turn, for as long as stated: wave:10,scream:20.")
 @click.option("--shuffle", type=TimeType(above_zero=True), metavar="TIME", help="Change the style at random, this often.")
 @click.option("--show", type=click.Path(path_type=Path), metavar="SHOW.yml", help="File of cues; see below.")
+@click.option("--osc", metavar="[HOST:]PORT", help="Receive OSC messages; without HOST, from this machine only.")
+@click.option("--midi", metavar="NAME", help="Follow the MIDI controller with this in its name; see below.")
+@click.option("--list-controls", is_flag=True, help="List what OSC and MIDI messages change, and exit.")
 @click.option("--no-skip", is_flag=True, help="Also paint frames that are about the same as the last one.")
 @click.option("--refine", is_flag=True, help="Train the style of a picture while it is shown; see below.")
 @overwrite_options
@@ -87,6 +90,9 @@ def webcam(
     playlist: str | None,
     shuffle: Fraction | None,
     show: Path | None,
+    osc: str | None,
+    midi: str | None,
+    list_controls: bool,
     no_skip: bool,
     refine: bool,
     overwrite: bool | None,
@@ -114,6 +120,10 @@ def webcam(
     changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small
     letter or a digit. `loop: 60` repeats the times every 60 seconds.
 
+    --osc 9000: messages such as /livestyle/style "scream" or /livestyle/strength 0.5 change the look; --list-controls lists
+    them. --midi NAME: notes and controllers do the same, a part of the port's name is enough. The key l maps them: play a note
+    or move a controller for each control that is named on the screen, or press l for the next one. The mapping is saved.
+
     --style painting.jpg --refine: the style of a picture is shown at once, trained in the background at low priority, and shown
     as it gets better. At the end it is saved with your own styles; the next run continues with it.
     """
@@ -128,6 +138,8 @@ def webcam(
 
     if list_cameras:
         return _list_cameras(as_json)
+    if list_controls:
+        return _list_controls(as_json)
     windows = [target for target in targets if target.partition(":")[0] == "window" and "://" not in target]
     outputs = tuple(target for target in targets if target not in windows)
     if as_json and STDOUT in outputs:
@@ -172,6 +184,8 @@ def webcam(
         shuffle_seconds=None if shuffle is None else max(float(shuffle), SHORTEST_SECONDS),
         skip=not no_skip,
         refine={} if refine else None,
+        osc=osc,
+        midi=midi,
         seconds=seconds,
         record=record,
         outputs=outputs,
@@ -233,6 +247,23 @@ def _list_cameras(as_json: bool) -> int:
         print_line(camera)
     if not cameras:
         print_line("no camera found; --camera demo is a moving test scene", err=True)
+    return 0
+
+
+def _list_controls(as_json: bool) -> int:
+    from livestyle.jobs.live.remote.messages import CONTROLS
+    from livestyle.jobs.live.remote.midi_mapping import mapping_path, read_mapping
+
+    mapping = read_mapping(mapping_path())
+    sources = {name: str(source) for name, source in mapping.items()}
+    if as_json:
+        keys = ("address", "argument", "help")
+        controls = [{key: getattr(each, key) for key in keys} | {"midi": sources.get(each.name)} for each in CONTROLS]
+        add_to_summary({"controls": controls})
+        return 0
+    for control in CONTROLS:
+        midi = sources.get(control.name, "nothing") + (" and up" if control.kind == "choice" and control.name in sources else "")
+        print_line(f"{control.address + ' ' + control.argument:30} {control.help} (MIDI: {midi})")
     return 0
 
 

@@ -164,7 +164,7 @@ def _corner_of(monitor: int) -> tuple[int, int]:
     except ImportError:
         raise DeviceError("to choose a monitor, install the library mss: pip install 'livestyle[screen]'") from None
     try:
-        with mss.mss() as screens:
+        with mss.MSS() as screens:
             monitors = screens.monitors[1:]  # the first entry is all of them together
     except mss.ScreenShotError as error:
         raise DeviceError(f"the monitors cannot be listed: {error}") from None

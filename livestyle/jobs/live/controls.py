@@ -58,6 +58,8 @@ class Controls:
         """The share of the training of the refined style that is done, 0 to 1; None without a training."""
         self.cues: dict[str, Cue] = {}
         """The cues that keys fire, by key. They come before the actions of KEYS."""
+        self.learn_next: Callable[[], object] = lambda: self.show_message("no MIDI controller is open")
+        """Begins to learn the notes and controllers of a MIDI controller, or goes on to the next control."""
         self._cue, self._cue_look = "", ""  # names of the last cue and of its look
         self._looks, self._source, self._screen, self._recorder = looks, source, screen, recorder
         self._working_size, self._outputs = working_size, outputs
@@ -214,6 +216,9 @@ class Controls:
             path = write_to_free_path(self._folder, "mp4", self._recorder.start)
             self.show_message(f"recording {path}")
 
+    def learn(self, key: str) -> None:
+        self.learn_next()
+
     def toggle_full_screen(self, key: str) -> None:
         self._screen.toggle_full_screen()
 
@@ -253,6 +258,7 @@ KEYS = (
     Key(("space",), "space", "pause or resume", Controls.toggle_pause),
     Key(("s",), "s", "save a picture", Controls.save_picture),
     Key(("r",), "r", "start or stop recording", Controls.toggle_recording),
+    Key(("l",), "l", "learn MIDI notes and controllers, or the next one", Controls.learn),
     Key(("f",), "f", "full screen, on or off", Controls.toggle_full_screen),
     Key(("h",), "h", "hide or show everything but the picture", Controls.toggle_overlay),
     Key(("?", "/"), "?", "show or hide this help", Controls.toggle_help),

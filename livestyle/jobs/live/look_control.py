@@ -53,8 +53,8 @@ class LookControl(SwitchedLook):
         seconds = self.fade_seconds if cue.fade_seconds is None else cue.fade_seconds
         self.fade_to(replace(look, strength=strength, keep_colors=keep_colors), seconds)
 
-    def blend(self, share: float) -> None:
-        """Crossfade to a blend of the last two styles. share: of the last one, from 0 to 1.
+    def blend(self, share: float, fade_seconds: float | None = None) -> None:
+        """Crossfade to a blend of the last two styles. share: of the last one, from 0 to 1. fade_seconds: None for the usual.
 
         Raises StyleError if only one style was shown so far, or if the two cannot be blended.
         """
@@ -67,7 +67,7 @@ class LookControl(SwitchedLook):
         self._share = share
         name = {0.0: one.name, 1.0: other.name}.get(share, f"{one.name}:{1 - share:.1g},{other.name}:{share:.1g}")
         look = replace(blend, name=name, strength=self.look.strength, keep_colors=self.look.keep_colors)
-        self.fade_to(look, self.fade_seconds)
+        self.fade_to(look, self.fade_seconds if fade_seconds is None else fade_seconds)
 
     def shift_blend(self, difference: float) -> None:
         """Add to the share of the last style in the blend with the one before it, rounded to one decimal and limited to 0..1.
@@ -107,7 +107,10 @@ class LookControl(SwitchedLook):
 
     def add_strength(self, difference: float) -> None:
         """Add to the strength, rounded to one decimal and limited to 0..1."""
-        strength = min(1.0, max(0.0, round(self.look.strength + difference, 1)))
+        self.set_strength(min(1.0, max(0.0, round(self.look.strength + difference, 1))))
+
+    def set_strength(self, strength: float) -> None:
+        """Set the strength, from 0 to 1, at once."""
         self.adjust(lambda look: replace(look, strength=strength))
 
     def toggle_colors(self) -> None:

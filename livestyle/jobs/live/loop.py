@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -21,6 +21,7 @@ from livestyle.jobs.live.recorder import OUTPUT_NAME as RECORDING
 from livestyle.jobs.live.recorder import Recorder
 from livestyle.jobs.live.refined_style import RefinedStyle
 from livestyle.jobs.live.refinement import Refinement
+from livestyle.jobs.live.remote.remote_control import Receivers, RemoteControl
 from livestyle.jobs.live.style_watch import StyleWatch
 from livestyle.sinks.window import Screen
 from livestyle.sources.live import Pausable
@@ -59,10 +60,11 @@ class LiveLoop:
         self.refined: RefinedStyle | None = None
         """The style whose refined rows were saved; None as long as none were."""
         self.notes: list[str] = []
-        """Informational notes on the refined style."""
+        """Informational notes on the refined style and on remote messages."""
         self._looks, self._source, self._screen, self._clock = looks, source, screen, clock
         self._refinement: Refinement | None = None
         self._watch: StyleWatch | None = None
+        self._remote: RemoteControl | None = None
         self.schedule(iter(()))
 
     def run(
@@ -98,6 +100,7 @@ class LiveLoop:
             self.follow_refinement(pipeline.dropped)
             self.follow_schedule()
             self.follow_styles()
+            self.follow_remote()
             self.controls.press(self._screen.key())
             if self._clock() >= report_at:
                 report_at = self._clock() + 1
@@ -145,6 +148,17 @@ class LiveLoop:
         """Fire the cue whose time has come, if there is one."""
         if (cue := self._schedule.due()) is not None:
             self.controls.fire(cue)
+
+    def receive(self, receivers: Receivers, cues: Sequence[Cue]) -> None:
+        """Run the messages of these receivers; they fire these cues."""
+        self._remote = RemoteControl(receivers, self.controls, self._looks, self.recorder, cues)
+        if receivers.mapper is not None:
+            self.controls.learn_next = self._remote.learn_next
+
+    def follow_remote(self) -> None:
+        """Run the remote messages that have arrived, if there are any."""
+        if self._remote is not None:
+            self._remote.follow()
 
     def watch(self, watch: StyleWatch) -> None:
         """Add styles whose files are added during the run."""
@@ -214,6 +228,7 @@ class LiveLoop:
             ending.callback(self._fan_out.close)
             ending.callback(self.end_refinement)
             self.complete_recordings()
+            self.notes += [] if self._remote is None else self._remote.notes
 
     def _output_failed(self, name: str, error: BaseException) -> None:
         """Raise the error if it is the screen's. If another output failed, report its error and continue without it.

@@ -28,6 +28,7 @@ from livestyle.jobs.live.look_control import FADE_SECONDS, LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
 from livestyle.jobs.live.outputs import is_file
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
+from livestyle.jobs.live.remote.remote_control import Receivers
 from livestyle.jobs.live.source import open_live_source, refuse_source
 from livestyle.jobs.live.style_watch import StyleWatch
 from livestyle.jobs.stages import make_stages
@@ -81,6 +82,10 @@ class LiveJob:
     """Cues, which keys and the time fire. The run starts with the one of time 0, if there is one, instead of `style`."""
     shuffle_seconds: float | None = None
     """If given, the style changes at random after each of these times, at least 0.1. The cues of `show` are then not timed."""
+    osc: str | None = None
+    """Receive OSC messages at this UDP port, from this machine only; or at "HOST:PORT", from others too. See `CONTROLS`."""
+    midi: str | None = None
+    """Follow the MIDI port with this in its name."""
     seconds: Fraction | None = None
     """Stop after this much of the source's time. None: when the user quits or the source ends."""
     record: Path | None = None
@@ -216,6 +221,7 @@ class LiveSession:
         job = self._job
         resources = ExitStack()
         try:
+            receivers = resources.enter_context(closing(Receivers(job.osc, job.midi)))
             yield f"camera {hide_passwords(job.camera)}"
             source = resources.enter_context(closing(open_live_source(job.camera, job.size, job.rate, job.loop)))
             yield f"style {job.style}"
@@ -230,7 +236,8 @@ class LiveSession:
             width, height = source.info.width, source.info.height
             yield f"{stylizer.engine.name} at {width}x{height}"
             stylizer.warm_up(height, width, look)
-            yield _Opened(Pausable(Mirrored(source) if job.mirror else source), stylizer, styles, look, refined, resources)
+            pausable = Pausable(Mirrored(source) if job.mirror else source)
+            yield _Opened(pausable, stylizer, styles, look, refined, receivers, resources)
         except BaseException:
             resources.close()
             raise
@@ -251,6 +258,7 @@ class LiveSession:
             stages = [*make_stages(job.smooth, job.only, job.compare), with_photos, working_size.restore]
             self._pipeline = Pipeline(working_size, engine, looks, LIVE, stages)
             loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
+            loop.receive(opened.receivers, job.show.cues)
             loop.watch(StyleWatch(stylizer, time.monotonic))
             loop.schedule(job.show.entries())
             if job.shuffle_seconds is not None:
@@ -325,6 +333,7 @@ class _Opened:
     styles: list[str]
     look: Look
     refined: RefinedStyle | None
+    receivers: Receivers
     resources: ExitStack
 
 
