@@ -50,6 +50,13 @@ if TYPE_CHECKING:
 @click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; needs no display.")
 @click.option("--to", "targets", multiple=True, metavar="OUTPUT", help="An output; may be repeated; see below. Default: window.")
 @click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="Stop after this time; default: never.")
+@click.option(
+    "--sound",
+    default="source",
+    show_default=True,
+    metavar="source|microphone|NAME|none",
+    help="Whose sound to use; NAME is a part of a microphone's name.",
+)
 @style_option
 @look_options
 @smooth_option
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
 @click.option("--fade", type=TimeType(), default="0.5", show_default=True, help="Duration of a style change; 0 cuts.")
 @click.option("--playlist", metavar="STYLE:SECONDS,...", help="Show styles in turn, for as long as stated: wave:10,scream:20.")
 @click.option("--shuffle", type=TimeType(above_zero=True), metavar="TIME", help="Change the style at random, this often.")
+@click.option("--on-beat", type=click.IntRange(1, 64), metavar="N", help="Change the style on every N-th beat; see below.")
 @click.option("--show", type=click.Path(path_type=Path), metavar="SHOW.yml", help="File of cues; see below.")
 @click.option("--no-skip", is_flag=True, help="Also paint frames that are about the same as the last one.")
 @click.option("--refine", is_flag=True, help="Train the style of a picture while it is shown; see below.")
@@ -71,6 +79,7 @@ def webcam(
     record: Path | None,
     targets: tuple[str, ...],
     seconds: Fraction | None,
+    sound: str,
     style: str,
     model: str,
     device: str,
@@ -82,6 +91,7 @@ def webcam(
     fade: Fraction,
     playlist: str | None,
     shuffle: Fraction | None,
+    on_beat: int | None,
     show: Path | None,
     no_skip: bool,
     refine: bool,
@@ -105,11 +115,17 @@ def webcam(
     changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small
     letter or a digit. `loop: 60` repeats the times every 60 seconds.
 
+    --on-beat 4: the next style, or the next cue of --playlist or --show whatever its time, on every fourth beat of the sound.
+    --sound microphone listens to the default microphone (needs pip install 'livestyle[sound]'). There are at most three
+    changes a second: faster flashes can cause seizures in people with photosensitive epilepsy.
+
     --style painting.jpg --refine: the style of a picture is shown at once, trained in the background at low priority, and shown
     as it gets better. At the end it is saved with your own styles; the next run continues with it.
     """
     if sum(option is not None for option in (playlist, shuffle, show)) > 1:
         raise click.UsageError("--playlist, --shuffle and --show exclude each other")
+    if on_beat is not None and shuffle is not None:
+        raise click.UsageError("--on-beat and --shuffle exclude each other")
     # before anything that imports av: on Linux the window hangs if av is imported before cv2
     from livestyle.sinks.window import NoWindow, Window
 
@@ -148,6 +164,7 @@ def webcam(
 
     job = LiveJob(
         camera=camera,
+        sound=sound,
         style=style,
         size=size,
         mirror=mirror,
@@ -159,6 +176,7 @@ def webcam(
         fade_seconds=float(fade),
         show=_show(playlist, show),
         shuffle_seconds=None if shuffle is None else max(float(shuffle), SHORTEST_SECONDS),
+        on_beat=on_beat,
         skip=not no_skip,
         refine={} if refine else None,
         seconds=seconds,

@@ -6,9 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from livestyle.frame import FloatArray
+from livestyle.sound import RATE
 from livestyle.streaming.onsets import SHORTEST_SECONDS, OnsetDetector
 
-RATE = 48_000
 Mono = NDArray[np.float64]
 
 
@@ -21,7 +21,7 @@ def stereo(mono: Mono) -> FloatArray:
 
 
 def onsets(mono: Mono, block: int = 1600) -> list[float]:
-    detector = OnsetDetector(RATE)
+    detector = OnsetDetector()
     samples = stereo(mono)
     return [time for begin in range(0, len(samples), block) for time in detector.feed(samples[begin : begin + block])]
 
@@ -101,7 +101,7 @@ def test_blocks_of_any_size_give_the_same_onsets() -> None:
     expected = onsets(music)
     assert len(expected) == 3
     assert onsets(music, len(music)) == onsets(music, 480) == onsets(music, 777) == expected
-    detector = OnsetDetector(RATE)
+    detector = OnsetDetector()
     assert detector.feed(stereo(np.zeros(0))) == []
     assert detector.feed(stereo(music)) == expected
 

@@ -20,15 +20,16 @@ from pathlib import Path
 from random import Random
 from typing import NoReturn
 
-from livestyle.errors import DeviceError, OutputError, StyleError, hide_passwords
+from livestyle.errors import DeviceError, InputError, OutputError, StyleError, hide_passwords
 from livestyle.interrupt import ctrl_c_noted
+from livestyle.jobs.live.beat import Beat
 from livestyle.jobs.live.controls import QUIT_KEYS
 from livestyle.jobs.live.cues import NO_CUES, Cue, Show, shuffled
 from livestyle.jobs.live.look_control import FADE_SECONDS, LookControl
 from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
 from livestyle.jobs.live.outputs import is_file
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
-from livestyle.jobs.live.source import open_live_source, refuse_source
+from livestyle.jobs.live.source import open_live_source, refuse_source, with_sound
 from livestyle.jobs.live.style_watch import StyleWatch
 from livestyle.jobs.stages import make_stages
 from livestyle.look import Look
@@ -52,6 +53,9 @@ class LiveJob:
 
     camera: str = "0"
     """A camera's index or device, a URL, the path of a video file, or "demo"."""
+    sound: str = "source"
+    """Whose sound to use: "source" for the source's own, "microphone" for the default one, a part of the name of a microphone,
+    or "none". A microphone needs the extra `sound`."""
     style: Blend = "wave"
     """The style at the start; keys change it."""
     size: Size | None = None
@@ -76,6 +80,9 @@ class LiveJob:
     """Cues, which keys and the time fire. The run starts with the one of time 0, if there is one, instead of `style`."""
     shuffle_seconds: float | None = None
     """If given, the style changes at random after each of these times, at least 0.1. The cues of `show` are then not timed."""
+    on_beat: int | None = None
+    """If given, the next cue of `show`, or else the next style, follows on every `on_beat`-th beat of the sound, at most three
+    times a second. The cues are then not timed, and `shuffle_seconds` is not used."""
     seconds: Fraction | None = None
     """Stop after this much of the source's time. None: when the user quits or the source ends."""
     record: Path | None = None
@@ -213,6 +220,10 @@ class LiveSession:
         try:
             yield f"camera {hide_passwords(job.camera)}"
             source = resources.enter_context(closing(open_live_source(job.camera, job.size)))
+            source = resources.enter_context(closing(with_sound(source, job.sound)))
+            if job.on_beat is not None and source.sound is None:
+                name = hide_passwords(job.camera)
+                raise InputError(f"{name} has no sound whose beat could change the style", advice="add --sound microphone")
             yield f"style {job.style}"
             stylizer = resources.enter_context(open_stylizer())
             for cue in job.show.cues:
@@ -247,8 +258,11 @@ class LiveSession:
             self._pipeline = Pipeline(working_size, engine, looks, LIVE, stages)
             loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
             loop.watch(StyleWatch(stylizer, time.monotonic))
-            loop.schedule(job.show.entries())
-            if job.shuffle_seconds is not None:
+            if job.on_beat is not None and source.sound is not None:
+                loop.change_on_beat(Beat(source.sound, job.on_beat), job.show.in_turn())
+            else:
+                loop.schedule(job.show.entries())
+            if job.shuffle_seconds is not None and job.on_beat is None:
                 loop.schedule(shuffled(opened.styles, opened.look.name, job.shuffle_seconds, Random()))
             if opened.refined is not None and job.refine is not None:
                 loop.refine(opened.refined, job.refine)

@@ -9,7 +9,8 @@ from livestyle.output_file import refuse_same_file
 from livestyle.size import Size, fit_size
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
-from livestyle.sources.live import LiveSource, Paced
+from livestyle.sources.live import LiveSource, Paced, WithMicrophone
+from livestyle.sources.microphone import Microphone
 from livestyle.sources.reconnecting import Reconnecting
 from livestyle.sources.video.file import open_video
 
@@ -42,6 +43,20 @@ def open_live_source(camera: str, size: Size | None) -> LiveSource:
         return Camera(camera, preferred_size=preferred_size, size=lambda _width, _height: (width, height))
 
     return Reconnecting(source, reopen, f"camera {hide_passwords(camera)}")
+
+
+def with_sound(source: LiveSource, sound: str) -> LiveSource:
+    """The source with its own sound ("source"), no sound ("none"), or that of a microphone, which is closed with the source.
+
+    sound: otherwise "microphone" for the default one, or a part of the name of a microphone.
+
+    Raises DeviceError if the microphone cannot be opened.
+    """
+    if sound == "none":
+        source.sound = None
+    if sound in ("source", "none"):
+        return source
+    return WithMicrophone(source, Microphone("" if sound == "microphone" else sound))
 
 
 def names_file(camera: str) -> bool:
