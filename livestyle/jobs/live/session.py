@@ -53,9 +53,6 @@ class LiveJob:
 
     camera: str = "0"
     """A camera's index or device, a URL, the path of a video file, or "demo"."""
-    sound: str = "source"
-    """Whose sound to use: "source" for the source's own, "microphone" for the default one, a part of the name of a microphone,
-    or "none". A microphone needs the extra `sound`."""
     style: Blend = "wave"
     """The style at the start; keys change it."""
     size: Size | None = None
@@ -80,6 +77,9 @@ class LiveJob:
     """Cues, which keys and the time fire. The run starts with the one of time 0, if there is one, instead of `style`."""
     shuffle_seconds: float | None = None
     """If given, the style changes at random after each of these times, at least 0.1. The cues of `show` are then not timed."""
+    sound: str = "source"
+    """Whose sound to use: "source" for the source's own, "microphone" for the default one, a part of the name of a microphone,
+    or "none". A microphone needs the extra `sound`."""
     on_beat: int | None = None
     """If given, the next cue of `show`, or else the next style, follows on every `on_beat`-th beat of the sound, at most three
     times a second. The cues are then not timed, and `shuffle_seconds` is not used."""
