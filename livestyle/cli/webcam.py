@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     default="source",
     show_default=True,
     metavar="source|microphone|NAME|none",
-    help="Whose sound to use; NAME is a part of a microphone's name.",
+    help="Whose sound to use; NAME is a part of a microphone's name; a wrong one lists them.",
 )
 @style_option
 @look_options

@@ -17,11 +17,11 @@ LATENCY_SECONDS = 0.05
 SILENT_SECONDS, LOST_SECONDS = 5.0, 2.0
 """After this long with zeros only, the microphone counts as silent; after this long without a block, as lost."""
 SMOOTHING = 0.02
-"""Weight of a block in the mean offset between the clock and the samples: a callback may be late by some milliseconds."""
+"""Weight of a block in the mean offset between the clock and the samples. One late callback must not shift the sound."""
 LARGEST_OFFSET, STRETCHED_OFFSET = round(0.05 * RATE), round(0.005 * RATE)
-"""Offsets, in samples, above which samples are left out or skipped, and above which blocks are made longer or shorter."""
+"""Mean offsets, in samples: above the first, the sound gets a gap or loses blocks; above the second, blocks are stretched."""
 STRETCH = 500
-"""A block is made longer or shorter by one in this many samples. The clocks of sound cards are off by less."""
+"""A block gets longer or shorter by one in this many samples, 0.2 %: inaudible, and more than sound cards drift."""
 
 
 class Microphone:
@@ -103,7 +103,7 @@ class Microphone:
         self._offset += SMOOTHING * (begin - end - self._offset)
         if self._offset > LARGEST_OFFSET:  # samples were lost; the gap is silent
             end, self._offset = begin, 0.0
-        elif self._offset < -LARGEST_OFFSET:
+        elif self._offset < -LARGEST_OFFSET:  # the sound must not step back: that would discard what is kept
             self._offset += len(samples)
             return
         elif abs(self._offset) > STRETCHED_OFFSET:

@@ -117,7 +117,7 @@ def test_missing_display_is_an_error_that_names_record(folder: Path) -> None:
 
 
 def test_on_beat_needs_a_sound_and_excludes_shuffle(folder: Path) -> None:
-    with pytest.raises(InputError, match="demo has no sound") as caught:
+    with pytest.raises(InputError, match="cannot follow the beat: demo has no sound") as caught:
         run("--camera", "demo", "--record", "out.mp4", "--on-beat", "2")
     assert caught.value.advice == "add --sound microphone"
     with pytest.raises(click.UsageError, match="exclude each other"):

@@ -174,9 +174,9 @@ def test_session_changes_the_style_on_the_beat(stylizer: Stylizer, monkeypatch: 
 
 
 def test_on_beat_needs_a_sound(stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="demo has no sound") as raised:
+    with pytest.raises(InputError, match="cannot follow the beat: demo has no sound") as raised:
         LiveSession(LiveJob("demo", "ash", (None, 36), on_beat=1), NoWindow()).run(lambda: nullcontext(stylizer))
     assert raised.value.advice == "add --sound microphone"
     monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size: Drummer())
-    with pytest.raises(InputError, match="demo has no sound"):
+    with pytest.raises(InputError, match="cannot follow the beat: demo has no sound"):
         LiveSession(LiveJob("demo", "ash", on_beat=1, sound="none"), NoWindow()).run(lambda: nullcontext(stylizer))

@@ -223,7 +223,7 @@ class LiveSession:
             source = resources.enter_context(closing(with_sound(source, job.sound)))
             if job.on_beat is not None and source.sound is None:
                 name = hide_passwords(job.camera)
-                raise InputError(f"{name} has no sound whose beat could change the style", advice="add --sound microphone")
+                raise InputError(f"cannot follow the beat: {name} has no sound", advice="add --sound microphone")
             yield f"style {job.style}"
             stylizer = resources.enter_context(open_stylizer())
             for cue in job.show.cues:
