@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "style_files": {"errors", "frame", "networks", "output_file", "pictures", "prediction"},
     "engines": {"errors", "frame", "look", "machine", "memory", "networks"},
     "stylizer": {"engines", "errors", "frame", "look", "networks", "style_files"},
-    "streaming": {"engines", "errors", "frame", "look", "networks"},
+    "streaming": {"engines", "errors", "frame", "look", "networks", "sound"},
     "sources": {"errors", "frame", "media", "opencv", "sound", "timeline"},
     "sinks": {"errors", "frame", "media", "output_file", "sound", "timeline"},
     "train": {
@@ -64,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
 """Part of livestyle (a module or a package) -> the parts that it may import, besides itself. cli may import everything."""
 
 HOMES = {
-    "av": {"media.py", "timeline.py", "sources/video/", "sinks/video/"},
+    "av": {"media.py", "timeline.py", "sources/microphone.py", "sources/video/", "sinks/video/"},
     "cv2": {
         *("opencv.py", "pictures/", "sinks/overlay.py", "sinks/virtual_camera.py", "sinks/window.py"),
         *("sources/camera.py", "sources/demo.py", "sources/screen.py"),
@@ -77,6 +77,7 @@ HOMES = {
     "mido": {"jobs/live/remote/midi.py"},
     "pythonosc": {"jobs/live/remote/osc.py"},
     "openvino": {"networks/openvino_graph.py"},
+    "sounddevice": {"sources/microphone.py"},
 }
 """Library -> the files and folders of livestyle that may import it. The trainer, a separate program, is exempt."""
 

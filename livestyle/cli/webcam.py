@@ -52,6 +52,13 @@ if TYPE_CHECKING:
 @click.option("--record", type=click.Path(path_type=Path), metavar="OUT.mp4", help="Record; needs no display.")
 @click.option("--to", "targets", multiple=True, metavar="OUTPUT", help="An output; may be repeated; see below. Default: window.")
 @click.option("--seconds", type=TimeType(above_zero=True), metavar="TIME", help="Stop after this time; default: never.")
+@click.option(
+    "--sound",
+    default="source",
+    show_default=True,
+    metavar="source|microphone|NAME|none",
+    help="Whose sound to use; NAME is a part of a microphone's name; a wrong one lists them.",
+)
 @style_option
 @look_options
 @smooth_option
@@ -60,6 +67,7 @@ if TYPE_CHECKING:
 @click.option("--fade", type=TimeType(), default="0.5", show_default=True, help="Duration of a style change; 0 cuts.")
 @click.option("--playlist", metavar="STYLE:SECONDS,...", help="Show styles in turn, for as long as stated: wave:10,scream:20.")
 @click.option("--shuffle", type=TimeType(above_zero=True), metavar="TIME", help="Change the style at random, this often.")
+@click.option("--on-beat", type=click.IntRange(1, 64), metavar="N", help="Change the style on every N-th beat; see below.")
 @click.option("--show", type=click.Path(path_type=Path), metavar="SHOW.yml", help="File of cues; see below.")
 @click.option("--osc", metavar="[HOST:]PORT", help="Receive OSC messages; without HOST, from this machine only.")
 @click.option("--midi", metavar="NAME", help="Follow the MIDI controller with this in its name; see below.")
@@ -78,6 +86,7 @@ def webcam(
     record: Path | None,
     targets: tuple[str, ...],
     seconds: Fraction | None,
+    sound: str,
     style: str,
     model: str,
     device: str,
@@ -89,6 +98,7 @@ def webcam(
     fade: Fraction,
     playlist: str | None,
     shuffle: Fraction | None,
+    on_beat: int | None,
     show: Path | None,
     osc: str | None,
     midi: str | None,
@@ -124,11 +134,17 @@ def webcam(
     them. --midi NAME: notes and controllers do the same, a part of the port's name is enough. The key l maps them: play a note
     or move a controller for each control that is named on the screen, or press l for the next one. The mapping is saved.
 
+    --on-beat 4: the next style, or the next cue of --playlist or --show whatever its time, on every fourth beat of the sound.
+    --sound microphone listens to the default microphone (needs pip install 'livestyle[sound]'). There are at most three
+    changes a second: faster flashes can cause seizures in people with photosensitive epilepsy.
+
     --style painting.jpg --refine: the style of a picture is shown at once, trained in the background at low priority, and shown
     as it gets better. At the end it is saved with your own styles; the next run continues with it.
     """
     if sum(option is not None for option in (playlist, shuffle, show)) > 1:
         raise click.UsageError("--playlist, --shuffle and --show exclude each other")
+    if on_beat is not None and shuffle is not None:
+        raise click.UsageError("--on-beat and --shuffle exclude each other")
     # before anything that imports av: on Linux the window hangs if av is imported before cv2
     from livestyle.sinks.window import NoWindow, Window
 
@@ -169,6 +185,7 @@ def webcam(
 
     job = LiveJob(
         camera=camera,
+        sound=sound,
         style=style,
         size=size,
         rate=None if rate is None else Fraction(rate).limit_denominator(1001),
@@ -182,6 +199,7 @@ def webcam(
         fade_seconds=float(fade),
         show=_show(playlist, show),
         shuffle_seconds=None if shuffle is None else max(float(shuffle), SHORTEST_SECONDS),
+        on_beat=on_beat,
         skip=not no_skip,
         refine={} if refine else None,
         osc=osc,

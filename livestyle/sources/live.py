@@ -10,6 +10,7 @@ import numpy as np
 
 from livestyle.frame import Frame, Source
 from livestyle.sound import Sound
+from livestyle.sources.microphone import Microphone
 
 LONGEST_GAP_SECONDS = Fraction(1)
 
@@ -101,6 +102,32 @@ class Mirrored(_Wrapper):
     def read(self) -> Frame | None:
         frame = self._source.read()
         return None if frame is None else replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]))
+
+
+class WithMicrophone(_Wrapper):
+    """A source with the sound of a microphone instead of its own. Closes the microphone."""
+
+    def __init__(self, source: LiveSource, microphone: Microphone) -> None:
+        super().__init__(source)
+        self._microphone = microphone
+        self.sound = microphone.sound
+
+    @property
+    def state(self) -> str:
+        return self._source.state or self._microphone.state
+
+    def read(self) -> Frame | None:
+        frame = self._source.read()
+        outage = self._microphone.outage
+        if outage and outage not in self.damage:
+            self.damage.append(outage)
+        if frame is None or frame.captured_at is None:
+            return frame
+        return replace(frame, sound_seconds=Fraction(frame.captured_at))
+
+    def close(self) -> None:
+        self._microphone.close()
+        self._source.close()
 
 
 class Pausable(_Wrapper):

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import click
 import numpy as np
 import pytest
 import torch
@@ -113,6 +114,14 @@ def test_missing_camera_is_an_error_that_lists_the_cameras(folder: Path) -> None
 def test_missing_display_is_an_error_that_names_record(folder: Path) -> None:
     with pytest.raises(DeviceError, match=r"no display .*--record"):
         run("--camera", "demo")
+
+
+def test_on_beat_needs_a_sound_and_excludes_shuffle(folder: Path) -> None:
+    with pytest.raises(InputError, match="cannot follow the beat: demo has no sound") as caught:
+        run("--camera", "demo", "--record", "out.mp4", "--on-beat", "2")
+    assert caught.value.advice == "add --sound microphone"
+    with pytest.raises(click.UsageError, match="exclude each other"):
+        run("--camera", "demo", "--record", "out.mp4", "--on-beat", "2", "--shuffle", "8")
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.org/a.mp4", "concat://a"])

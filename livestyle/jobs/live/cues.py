@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from random import Random
 
 SHORTEST_SECONDS = 0.1
@@ -54,6 +55,11 @@ class Show:
             if self.loop_seconds is None:
                 return
             begin += self.loop_seconds
+
+    def in_turn(self) -> Iterator[Cue]:
+        """Yield the cues in the order of `cues`, whatever their times, beginning after `first`. Endless if there are any."""
+        first = self.first
+        return islice(cycle(self.cues), 0 if first is None else self.cues.index(first) + 1, None)
 
 
 NO_CUES = Show()

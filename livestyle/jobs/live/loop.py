@@ -12,6 +12,7 @@ import numpy as np
 
 from livestyle.errors import LivestyleError, OutputError, TrainingError
 from livestyle.frame import Frame
+from livestyle.jobs.live.beat import Beat
 from livestyle.jobs.live.controls import Controls
 from livestyle.jobs.live.cues import Cue, Schedule
 from livestyle.jobs.live.look_control import LookControl
@@ -65,6 +66,8 @@ class LiveLoop:
         self._refinement: Refinement | None = None
         self._watch: StyleWatch | None = None
         self._remote: RemoteControl | None = None
+        self._beat: Beat | None = None
+        self._beat_cues: Iterator[Cue] = iter(())
         self.schedule(iter(()))
 
     def run(
@@ -99,6 +102,7 @@ class LiveLoop:
                 self._refresh()
             self.follow_refinement(pipeline.dropped)
             self.follow_schedule()
+            self.follow_beat()
             self.follow_styles()
             self.follow_remote()
             self.controls.press(self._screen.key())
@@ -159,6 +163,19 @@ class LiveLoop:
         """Run the remote messages that have arrived, if there are any."""
         if self._remote is not None:
             self._remote.follow()
+
+    def change_on_beat(self, beat: Beat, cues: Iterator[Cue]) -> None:
+        """Fire the next of the cues at each beat; without cues, select the next style."""
+        self._beat, self._beat_cues = beat, cues
+
+    def follow_beat(self) -> None:
+        """Change the look if a beat is due."""
+        if self._beat is not None and self._beat.is_due(self.controls.frame):
+            cue = next(self._beat_cues, None)
+            if cue is None:
+                self.controls.press("n")
+            else:
+                self.controls.fire(cue)
 
     def watch(self, watch: StyleWatch) -> None:
         """Add styles whose files are added during the run."""

@@ -20,8 +20,9 @@ from pathlib import Path
 from random import Random
 from typing import NoReturn
 
-from livestyle.errors import DeviceError, OutputError, StyleError, hide_passwords
+from livestyle.errors import DeviceError, InputError, OutputError, StyleError, hide_passwords
 from livestyle.interrupt import ctrl_c_noted
+from livestyle.jobs.live.beat import Beat
 from livestyle.jobs.live.controls import QUIT_KEYS
 from livestyle.jobs.live.cues import NO_CUES, Cue, Show, shuffled
 from livestyle.jobs.live.look_control import FADE_SECONDS, LookControl
@@ -29,7 +30,7 @@ from livestyle.jobs.live.loop import BLANK, POLL_SECONDS, LiveLoop
 from livestyle.jobs.live.outputs import is_file
 from livestyle.jobs.live.refined_style import RefinedStyle, picture_of
 from livestyle.jobs.live.remote.remote_control import Receivers
-from livestyle.jobs.live.source import open_live_source, refuse_source
+from livestyle.jobs.live.source import open_live_source, refuse_source, with_sound
 from livestyle.jobs.live.style_watch import StyleWatch
 from livestyle.jobs.stages import make_stages
 from livestyle.look import Look
@@ -86,6 +87,12 @@ class LiveJob:
     """Receive OSC messages at this UDP port, from this machine only; or at "HOST:PORT", from others too. See `CONTROLS`."""
     midi: str | None = None
     """Follow the MIDI port with this in its name."""
+    sound: str = "source"
+    """Whose sound to use: "source" for the source's own, "microphone" for the default one, a part of the name of a microphone,
+    or "none". A microphone needs the extra `sound`."""
+    on_beat: int | None = None
+    """If given, the next cue of `show`, or else the next style, follows on every `on_beat`-th beat of the sound, at most three
+    times a second. The cues are then not timed, and `shuffle_seconds` is not used."""
     seconds: Fraction | None = None
     """Stop after this much of the source's time. None: when the user quits or the source ends."""
     record: Path | None = None
@@ -224,6 +231,10 @@ class LiveSession:
             receivers = resources.enter_context(closing(Receivers(job.osc, job.midi)))
             yield f"camera {hide_passwords(job.camera)}"
             source = resources.enter_context(closing(open_live_source(job.camera, job.size, job.rate, job.loop)))
+            source = resources.enter_context(closing(with_sound(source, job.sound)))
+            if job.on_beat is not None and source.sound is None:
+                name = hide_passwords(job.camera)
+                raise InputError(f"cannot follow the beat: {name} has no sound", advice="add --sound microphone")
             yield f"style {job.style}"
             stylizer = resources.enter_context(open_stylizer())
             for cue in job.show.cues:
@@ -260,8 +271,11 @@ class LiveSession:
             loop.controls.cues = {cue.key: cue for cue in job.show.cues if cue.key}
             loop.receive(opened.receivers, job.show.cues)
             loop.watch(StyleWatch(stylizer, time.monotonic))
-            loop.schedule(job.show.entries())
-            if job.shuffle_seconds is not None:
+            if job.on_beat is not None and source.sound is not None:
+                loop.change_on_beat(Beat(source.sound, job.on_beat), job.show.in_turn())
+            else:
+                loop.schedule(job.show.entries())
+            if job.shuffle_seconds is not None and job.on_beat is None:
                 loop.schedule(shuffled(opened.styles, opened.look.name, job.shuffle_seconds, Random()))
             if opened.refined is not None and job.refine is not None:
                 loop.refine(opened.refined, job.refine)

@@ -12,7 +12,8 @@ from livestyle.output_file import refuse_same_file
 from livestyle.size import Size, fit_size
 from livestyle.sources.camera import Camera
 from livestyle.sources.demo import DemoScene
-from livestyle.sources.live import LiveSource, Paced
+from livestyle.sources.live import LiveSource, Paced, WithMicrophone
+from livestyle.sources.microphone import Microphone
 from livestyle.sources.pace import RATE
 from livestyle.sources.raw import RawFrames
 from livestyle.sources.reconnecting import Reconnecting
@@ -92,6 +93,20 @@ def _open_screen(what: str, size: Callable[[int, int], tuple[int, int]], rate: F
     except ModuleNotFoundError as error:
         raise DeviceError("the screen cannot be captured without mss; run: pip install 'livestyle[screen]'") from error
     return ScreenCapture(what, size=size, rate=rate)
+
+
+def with_sound(source: LiveSource, sound: str) -> LiveSource:
+    """The source with its own sound ("source"), no sound ("none"), or that of a microphone, which is closed with the source.
+
+    sound: otherwise "microphone" for the default one, or a part of the name of a microphone.
+
+    Raises DeviceError if the microphone cannot be opened.
+    """
+    if sound == "none":
+        source.sound = None
+    if sound in ("source", "none"):
+        return source
+    return WithMicrophone(source, Microphone("" if sound == "microphone" else sound))
 
 
 def names_file(camera: str) -> bool:
