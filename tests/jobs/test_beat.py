@@ -167,7 +167,7 @@ def test_session_changes_the_style_on_the_beat(stylizer: Stylizer, monkeypatch: 
             if not style.startswith("loading") and style not in seen:
                 seen.append(style)
 
-    monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size: Drummer())
+    monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size, rate, loop: Drummer())
     result = LiveSession(LiveJob("demo", "ash", on_beat=1), Screen()).run(lambda: nullcontext(stylizer))
     assert result.errors == ()
     assert seen == ["ash", "birch", "coal"]
@@ -177,6 +177,6 @@ def test_on_beat_needs_a_sound(stylizer: Stylizer, monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match="cannot follow the beat: demo has no sound") as raised:
         LiveSession(LiveJob("demo", "ash", (None, 36), on_beat=1), NoWindow()).run(lambda: nullcontext(stylizer))
     assert raised.value.advice == "add --sound microphone"
-    monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size: Drummer())
+    monkeypatch.setattr("livestyle.jobs.live.session.open_live_source", lambda camera, size, rate, loop: Drummer())
     with pytest.raises(InputError, match="cannot follow the beat: demo has no sound"):
         LiveSession(LiveJob("demo", "ash", on_beat=1, sound="none"), NoWindow()).run(lambda: nullcontext(stylizer))

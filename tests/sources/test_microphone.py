@@ -240,7 +240,7 @@ def test_device_with_another_rate_is_resampled(library: Library) -> None:
 def test_unplugged_microphone_is_reported_and_taken_up_again(library: Library) -> None:
     clock = Clock()
     microphone = Microphone(clock=clock)
-    source = WithMicrophone(Paced(DemoScene(16, 8, rate=1), clock, clock.sleep), microphone)
+    source = WithMicrophone(Paced(DemoScene(16, 8, rate=1), clock=clock, sleep=clock.sleep), microphone)
     play(library.streams[0], clock, 1)
     assert (microphone.state, source.state, source.damage) == ("", "", [])
     for _ in range(5):
@@ -268,7 +268,7 @@ def test_microphone_that_gives_only_zeros_is_called_silent(library: Library) -> 
 
 def test_frames_have_their_capture_time_on_the_clock_of_the_sound(library: Library) -> None:
     clock = Clock()
-    source = WithMicrophone(Paced(DemoScene(16, 8, rate=4), clock, clock.sleep), Microphone())
+    source = WithMicrophone(Paced(DemoScene(16, 8, rate=4), clock=clock, sleep=clock.sleep), Microphone())
     frames = [source.read() for _ in range(3)]
     assert [frame and frame.sound_seconds for frame in frames] == [100, 100.25, 100.5]
 
