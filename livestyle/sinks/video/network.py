@@ -71,13 +71,14 @@ class NetworkStream:
         if scheme not in FORMATS:
             schemes = ", ".join(f"{word}://" for word in FORMATS)
             raise OutputError(f"cannot send to {self._name}: the URL must begin with {schemes}")
-        self._connect = partial(Connection, url, FORMATS[scheme], info, sound, clock)
+        self._open = partial(Connection, url, FORMATS[scheme], info, sound, clock)
         self._clock = clock
         self._connection: Connection | None = None
         self._retry_at, self._retry_seconds = -1.0, FIRST_RETRY_SECONDS
         self._reason = ""  # why the last connection ended
         self._lost_at: float | None = None
         self._unsent = 0  # frames discarded in the current outage
+        self._connect()  # before the first frame, which opening an encoder would delay
 
     @property
     def state(self) -> str:
@@ -90,10 +91,7 @@ class NetworkStream:
     def write(self, frame: Frame) -> None:
         """Send a frame; discard it while there is no connection. Raises OutputError if the encoder fails."""
         if self._connection is None and self._clock() >= self._retry_at:
-            try:
-                self._connection = self._connect()
-            except OSError as error:
-                self._lose(error.strerror or str(error))
+            self._connect()
         if self._connection is not None:
             try:
                 self._connection.write(frame)
@@ -117,6 +115,12 @@ class NetworkStream:
                     self._lose(self._reason or "there was no answer")
             self._connection = None
         self._end_outage()
+
+    def _connect(self) -> None:
+        try:
+            self._connection = self._open()
+        except OSError as error:
+            self._lose(error.strerror or str(error))
 
     def _lose(self, reason: str) -> None:
         """End the connection, and set the time of the next attempt."""

@@ -128,7 +128,7 @@ def test_a_lost_connection_is_opened_again(serve: Callable[[int, int], "Future[R
 def test_without_a_server_it_says_so_and_retries_with_growing_intervals() -> None:
     clock = Clock()
     sink = NetworkStream(url_of(free_port()), INFO, clock=clock)
-    attempts = []
+    attempts = [clock.now]
     for number in range(80):
         connected = sink._connection  # None: the last attempt has failed
         sink.write(frame(number))
@@ -139,6 +139,13 @@ def test_without_a_server_it_says_so_and_retries_with_growing_intervals() -> Non
     sink.close()
     assert np.diff(attempts) == pytest.approx([0.5, 1, 2, 4], abs=0.11)
     assert "Connection refused" in sink.damage[0]
+
+
+def test_close_before_the_first_frame() -> None:
+    sink = NetworkStream(url_of(free_port()), INFO, Sound())
+    sink.close()
+    sink.close()
+    assert len(sink.damage) == 1
 
 
 def test_another_scheme_is_refused_and_passwords_are_hidden() -> None:
