@@ -122,21 +122,19 @@ def webcam(
     fails, the others go on. Without a window, Ctrl-C stops. --json also prints an object {"live": ...} every second.
 
     --camera screen paints the primary monitor, screen:2 monitor 2, and screen:640x360+100+50 a part (width x height + left +
-    top). --camera - reads raw frames of --size from standard input; they are not read faster than --rate, so that a file plays in
-    real time: ffmpeg -i in.mp4 -s 640x360 -f rawvideo -pix_fmt rgb24 - | livestyle webcam --camera - --size 640x360. From a
-    program that writes in real time, read at a --rate that is higher than its own.
+    top). --camera - reads raw rgb24 frames of --size from standard input, at most --rate of them a second, as from:
+    ffmpeg -i in.mp4 -s 640x360 -f rawvideo -pix_fmt rgb24 -
 
     --show SHOW.yml: cues, such as `cues: {drop: {style: "scream:.5,udnie:.5", strength: .8, fade: 2, key: d, at: 30}}`. A cue
     changes what it names: the style, the strength, keep_colors. It fires at its time, in seconds, or with its key, a small
     letter or a digit. `loop: 60` repeats the times every 60 seconds.
 
-    --osc 9000: messages such as /livestyle/style "scream" or /livestyle/strength 0.5 change the look; --list-controls lists
-    them. --midi NAME: notes and controllers do the same, a part of the port's name is enough. The key l maps them: play a note
-    or move a controller for each control that is named on the screen, or press l for the next one. The mapping is saved.
+    --osc 9000: messages such as /livestyle/style "scream" change the look; --list-controls lists them. --midi NAME: notes and
+    controllers do the same. The key l maps them: play a note or move a controller for each control that the screen names.
 
-    --on-beat 4: the next style, or the next cue of --playlist or --show whatever its time, on every fourth beat of the sound.
-    --sound microphone listens to the default microphone (needs pip install 'livestyle[sound]'). There are at most three
-    changes a second: faster flashes can cause seizures in people with photosensitive epilepsy.
+    --on-beat 4: the next style, or the next cue of --playlist or --show, on every fourth beat of the sound; of a microphone with
+    --sound microphone. There are at most three changes a second: faster flashes can cause seizures in people with photosensitive
+    epilepsy.
 
     --style painting.jpg --refine: the style of a picture is shown at once, trained in the background at low priority, and shown
     as it gets better. At the end it is saved with your own styles; the next run continues with it.
