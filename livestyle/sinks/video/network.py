@@ -25,6 +25,7 @@ from livestyle.sinks.video.containers import Container
 from livestyle.sinks.video.encoders import CAMERA_TIME_BASE, Encoder, Encoding
 from livestyle.sinks.video.muxing import FrameTimes, Muxer, VideoTrack
 from livestyle.sinks.video.pixels import YuvConverter
+from livestyle.sinks.video.sender import WITHOUT_PROTOCOL
 from livestyle.sinks.video.sound_track import SoundTrack
 from livestyle.sound import Sound
 
@@ -89,14 +90,17 @@ class NetworkStream:
         return f"not connected: {self._reason}" if self._reason else "connecting"
 
     def write(self, frame: Frame) -> None:
-        """Send a frame; discard it while there is no connection. Raises OutputError if the encoder fails."""
+        """Send a frame; discard it while there is no connection. Raises OutputError if FFmpeg does not have the protocol."""
         if self._connection is None and self._clock() >= self._retry_at:
             self._connect()
         if self._connection is not None:
             try:
                 self._connection.write(frame)
-            except OSError as error:
+            except (OSError, av.FFmpegError) as error:
                 self._lose(error.strerror or str(error))
+            except OutputError as error:
+                self._lose(str(error))
+                raise
         if self._connection is None:
             self._unsent += 1
         elif self._connection.is_accepted:
@@ -108,7 +112,7 @@ class NetworkStream:
             was_accepted = self._connection.is_accepted
             try:
                 self._connection.close()
-            except OSError as caught:
+            except (OSError, av.FFmpegError) as caught:
                 self._lose(caught.strerror or str(caught))
             else:
                 if not was_accepted:
@@ -251,9 +255,15 @@ class Sender:
         return self._was_accepted
 
     def write(self, data: bytes) -> int:
-        """Pass data on. Raises OSError if the process has ended, or the receiver takes no more data."""
+        """Pass data on. Raises OSError if the process has ended, or the receiver takes no more data.
+
+        Raises OutputError if trying again is of no use.
+        """
         if self._process.poll() is not None:
-            raise ConnectionError(self._process.returncode, self._last_line() or "the connection has ended")
+            reason = self._last_line() or "the connection has ended"
+            if self._process.returncode == WITHOUT_PROTOCOL:
+                raise OutputError(reason)
+            raise ConnectionError(self._process.returncode, reason)
         try:
             self._blocks.put(bytes(data), timeout=STALL_SECONDS)
         except queue.Full:

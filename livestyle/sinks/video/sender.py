@@ -3,7 +3,8 @@
     python -m livestyle.sinks.video.sender URL FORMAT < STREAM
 
 STREAM: the encoded stream in FFmpeg's NUT format. FORMAT: FFmpeg's name of the format to send. The process prints a line when the
-receiver has accepted the stream. It ends with the stream. After an error it prints one line on stderr, and the exit code is 1.
+receiver has accepted the stream. It ends with the stream. After an error it prints one line on stderr, and the exit code is 1; it
+is 3 if this FFmpeg does not have the protocol.
 
 A process of its own, because PyAV holds Python's global lock while it connects, and nothing can interrupt a blocked connection:
 this process can be killed at any time.
@@ -17,6 +18,8 @@ import av
 from livestyle.errors import printable
 
 ACCEPTED = b"accepted"
+WITHOUT_PROTOCOL = 3
+"""Exit code."""
 
 
 OPTIONS = {"flv": {"flvflags": "no_duration_filesize"}, "rtsp": {"rtsp_transport": "tcp"}}
@@ -53,6 +56,9 @@ def main(url: str, format_name: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all of its processes; the parent handles it
     try:
         send(url, format_name)
+    except av.ProtocolNotFoundError:
+        print(f"PyAV's FFmpeg was built without {url.partition(':')[0]}", file=sys.stderr)
+        return WITHOUT_PROTOCOL
     except (av.FFmpegError, ValueError) as error:
         print(printable(getattr(error, "strerror", None) or str(error)), file=sys.stderr)
         return 1

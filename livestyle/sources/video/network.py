@@ -27,6 +27,9 @@ TIMEOUT_SECONDS = 5.0
 """After this long without an answer or a packet, a stream counts as disconnected."""
 LONGEST_STEP_SECONDS = 10
 """A larger step of the stream's clock, or one back, is no pause: its times then continue with the time that has passed."""
+CURRENT_SECONDS = Fraction(1, 10)
+"""A frame that is late by less than this is not skipped at the beginning."""
+LONGEST_DECODING_SECONDS = 0.02
 ADVICE = "to try livestyle without a camera, use --camera demo"
 WITHOUT_TIMES = ("mpjpeg", "mjpeg")
 """FFmpeg's names of formats whose packets have no times: the frames get the time of their arrival."""
@@ -53,6 +56,7 @@ class NetworkVideo:
     ) -> None:
         self.damage: list[str] = []
         self._name, self._clock = hide_passwords(url), clock
+        self._opened_at = clock()
         self._container = _open(url)
         try:
             self._stream, self.notes = choose_stream(self._container)
@@ -69,6 +73,8 @@ class NetworkVideo:
             self._frames = self._decode()
             self._pending: deque[tuple[VideoFrame, Fraction, float]] = deque()
             first = self._next()
+            self._asked_at: float | None = None  # when the frame before was skipped
+            self._is_current = False  # whether all frames that waited for the first call of `read` have been read
             if first is None:
                 raise InputError(f"{self._name} ends before its first frame")
             self._upright = UprightFrames(
@@ -95,6 +101,8 @@ class NetworkVideo:
 
     def read(self) -> Frame | None:
         following = self._pending.popleft() if self._pending else self._next()
+        while following is not None and self._is_outdated(following):
+            following = self._next()
         if following is None:
             return None
         frame, pts, arrived_at = following
@@ -108,6 +116,16 @@ class NetworkVideo:
     def close(self) -> None:
         self._frames.close()
         self._container.close()
+
+    def _is_outdated(self, following: tuple[VideoFrame, Fraction, float]) -> bool:
+        """Whether a frame was received before the first call of `read`, while the rest of the program was being opened."""
+        if self._is_current or not self.info.live:
+            return False
+        now = self._clock()
+        waited = 0.0 if self._asked_at is None else now - self._asked_at  # a frame that had to be waited for is a new one
+        self._is_current = waited > LONGEST_DECODING_SECONDS or following[1] + CURRENT_SECONDS > now - self._opened_at
+        self._asked_at = now
+        return not self._is_current
 
     def _next(self) -> tuple[VideoFrame, Fraction, float] | None:
         """The next frame with its presentation time and the time of its arrival; None at the end."""

@@ -141,6 +141,19 @@ def test_without_a_server_it_says_so_and_retries_with_growing_intervals() -> Non
     assert "Connection refused" in sink.damage[0]
 
 
+def test_a_protocol_that_ffmpeg_lacks_is_an_output_error() -> None:
+    """PyPI's PyAV has no SRT."""
+    sink = NetworkStream("srt://127.0.0.1:9", INFO)
+
+    def write_until_it_fails() -> None:
+        for number in range(100_000):
+            sink.write(frame(number))
+
+    with pytest.raises(OutputError, match="built without srt"):
+        write_until_it_fails()
+    sink.close()
+
+
 def test_close_before_the_first_frame() -> None:
     sink = NetworkStream(url_of(free_port()), INFO, Sound())
     sink.close()

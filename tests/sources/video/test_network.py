@@ -76,6 +76,17 @@ def test_frames_and_sound_of_a_live_stream(transport_stream: bytes) -> None:
     assert (loud[0], loud[-1]) == pytest.approx((1.0, 1.1), abs=0.005)
 
 
+def test_frames_that_waited_for_the_first_read_are_skipped(transport_stream: bytes) -> None:
+    """The rest of the program takes a second to open; a frame that is late by less than .1 s is not skipped."""
+    clock = Clock()
+    with sent_over_tcp(transport_stream) as url:
+        source = NetworkVideo(url, size=whole, clock=clock)
+        clock.now += 1.05
+        times = [frame.pts_seconds for frame in iter(source.read, None)]
+        source.close()
+    assert times == [Fraction(number, 10) for number in range(10, 20)]
+
+
 def test_times_go_on_where_the_clock_of_the_stream_jumps(transport_stream: bytes) -> None:
     """The stream is sent twice: its clock steps back by two seconds."""
     clock = Clock()
