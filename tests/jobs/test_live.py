@@ -285,6 +285,12 @@ def test_stall_is_shown_in_the_status(user: User) -> None:
     assert "no frame" not in user.press("").status
 
 
+def test_dropped_frames_are_shown(user: User) -> None:
+    assert "dropped" not in user.press("").status
+    user.loop.controls.dropped = 3
+    assert "3 dropped" in user.press("").status
+
+
 def test_everything_on_the_screen_can_be_hidden(user: User) -> None:
     assert user.press("r").recording == "0:00"
     user.press("?")

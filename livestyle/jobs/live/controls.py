@@ -54,6 +54,8 @@ class Controls:
         self.frame: Frame | None = None
         """The frame that is shown."""
         self.has_quit = False
+        self.dropped = 0
+        """Frames dropped so far; set by the loop."""
         self.refined_share: float | None = None
         """The share of the training of the refined style that is done, 0 to 1; None without a training."""
         self.cues: dict[str, Cue] = {}
@@ -109,6 +111,7 @@ class Controls:
         words = [look.name]
         words += [f"cue {self._cue}"] if look.name == self._cue_look != self._cue else []
         words += [f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
+        words += [f"{self.dropped} dropped"] if self.dropped else []
         width, height = self._working_size.size
         words += [f"painted at {width}x{height}"] if (width, height) != (info.width, info.height) else []
         words += [f"strength {look.strength:.0%}"] if look.strength < 1 else []
@@ -127,8 +130,8 @@ class Controls:
             page=[*help_lines(), "", *self._style_lines()] if self._shows_help else (),
         )
 
-    def figures(self, dropped: int) -> dict[str, object]:
-        """The state of the run, for other programs. dropped: frames dropped so far."""
+    def figures(self) -> dict[str, object]:
+        """The state of the run, for other programs."""
         look = self._looks.look
         return {
             "seconds": round(self._meter.seconds, 2),
@@ -138,7 +141,7 @@ class Controls:
             "fps": round(self._meter.fps, 1),
             "delay_ms": round(self._meter.delay_ms),
             "frames": self._meter.frames,
-            "dropped": dropped,
+            "dropped": self.dropped,
             "source": self._source.state,
             "recording": self._recorder.is_on,
             "outputs": self._outputs.states(),

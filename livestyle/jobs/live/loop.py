@@ -90,6 +90,7 @@ class LiveLoop:
                 frame = pipeline.poll(POLL_SECONDS)
             except StopIteration:
                 return
+            self.controls.dropped = pipeline.dropped
             if frame is not None:
                 if end_pts is None and seconds is not None:
                     end_pts, end_at = frame.pts_seconds + seconds, self._clock() + float(seconds)
@@ -108,7 +109,7 @@ class LiveLoop:
             self.controls.press(self._screen.key())
             if self._clock() >= report_at:
                 report_at = self._clock() + 1
-                on_second(self.controls.figures(pipeline.dropped))
+                on_second(self.controls.figures())
 
     def write(self, frame: Frame) -> None:
         """Write a painted frame to all outputs. An error of the screen is raised; one of another is passed to the controls."""
