@@ -4,6 +4,8 @@ The stream is encoded here, and sent by a process of its own (sender.py), which 
 connection is lost, a new process and a new encoder take over: each connection starts with a keyframe, at time 0.
 """
 
+import atexit
+import os
 import queue
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from threading import Thread
 import av
 from av.container import OutputContainer
 
-from livestyle.errors import OutputError, hide_passwords
+from livestyle.errors import OutputError, hide_stream_key
 from livestyle.frame import Frame, StreamInfo
 from livestyle.sinks.video.containers import Container
 from livestyle.sinks.video.encoders import CAMERA_TIME_BASE, Encoder, Encoding
@@ -66,7 +68,7 @@ class NetworkStream:
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
-        self._name = hide_passwords(url)
+        self._name = hide_stream_key(url)
         scheme = url.partition("://")[0].lower()
         if scheme not in FORMATS:
             schemes = ", ".join(f"{word}://" for word in FORMATS)
@@ -212,7 +214,8 @@ def _step_seconds(last: Frame, frame: Frame) -> Fraction:
         return frame.pts_seconds - last.pts_seconds
     if frame.captured_at is None or last.captured_at is None:
         return Fraction(0)
-    return Fraction(max(0.0, frame.captured_at - last.captured_at)).limit_denominator(CAMERA_TIME_BASE.denominator)
+    # whole ticks: the denominator of a sum of arbitrary fractions grows without limit
+    return max(0, round((frame.captured_at - last.captured_at) / CAMERA_TIME_BASE)) * CAMERA_TIME_BASE
 
 
 def _encoder(rate: Fraction, bit_rate: int) -> Encoder:
@@ -231,9 +234,11 @@ class Sender:
     def __init__(self, url: str, format_name: str) -> None:
         self._answers, self._errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (`kill` closes them)
         # -P: a file in the working directory, such as av.py, must not replace a module
-        words = [sys.executable, "-P", "-m", MODULE, url, format_name]
+        words = [sys.executable, "-P", "-m", MODULE, format_name]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=self._answers, stderr=self._errors)
+        atexit.register(self._process.kill)  # a run does not wait at its end for an output that is blocked
         self._blocks: queue.Queue[bytes | None] = queue.Queue(QUEUED_BLOCKS)
+        self._blocks.put(os.fsencode(url) + b"\n")
         self._thread = Thread(target=self._pass_on, daemon=True)
         self._thread.start()
         self._was_accepted = False
@@ -283,6 +288,7 @@ class Sender:
         """End the process and the thread. Idempotent."""
         self._process.kill()
         self._process.wait()
+        atexit.unregister(self._process.kill)
         self._blocks.put(None)  # the thread discards what is before it
         self._thread.join()
         self._answers.close()
