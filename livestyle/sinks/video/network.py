@@ -78,7 +78,8 @@ class NetworkStream:
         self._connection: Connection | None = None
         self._retry_at, self._retry_seconds = -1.0, FIRST_RETRY_SECONDS
         self._reason = ""  # why the last connection ended
-        self._lost_at: float | None = None
+        self._lost_at: float | None = None  # since when there has been no connection; None while there is one
+        self._buffered = 0  # frames written to a connection that is not accepted yet
         self._unsent = 0  # frames discarded in the current outage
 
     @property
@@ -91,32 +92,33 @@ class NetworkStream:
 
     def write(self, frame: Frame) -> None:
         """Send a frame; discard it while there is no connection. Raises OutputError if the encoder fails."""
+        if self._connection is None and self._lost_at is None:  # the first frame
+            self._lost_at = self._clock()
         if self._connection is None and self._clock() >= self._retry_at:
             try:
                 self._connection = self._connect()
             except OSError as error:
                 self._lose(error.strerror or str(error))
+        self._buffered += 1
         if self._connection is not None:
             try:
                 self._connection.write(frame)
             except OSError as error:
                 self._lose(error.strerror or str(error))
         if self._connection is None:
-            self._unsent += 1
+            self._discard_buffered()
         elif self._connection.is_accepted:
+            self._buffered = 0
             self._end_outage()
 
     def close(self, error: BaseException | None = None) -> None:
         """Send what is encoded, and disconnect."""
         if self._connection is not None:
-            was_accepted = self._connection.is_accepted
             try:
                 self._connection.close()
             except OSError as caught:
                 self._lose(caught.strerror or str(caught))
-            else:
-                if not was_accepted:
-                    self._lose(self._reason or "there was no answer")
+                self._discard_buffered()
             self._connection = None
         self._end_outage()
 
@@ -130,8 +132,12 @@ class NetworkStream:
         self._retry_at = self._clock() + self._retry_seconds
         self._retry_seconds = min(2 * self._retry_seconds, LAST_RETRY_SECONDS)
 
+    def _discard_buffered(self) -> None:
+        self._unsent, self._buffered = self._unsent + self._buffered, 0
+
     def _end_outage(self) -> None:
-        if self._lost_at is not None:
+        """List the outage that ends now, if a connection has failed."""
+        if self._lost_at is not None and self._reason:
             seconds = self._clock() - self._lost_at
             self.damage.append(f"{self._name}: no connection for {seconds:.1f} s, {self._unsent} frames not sent: {self._reason}")
         self._lost_at, self._unsent, self._reason, self._retry_seconds = None, 0, "", FIRST_RETRY_SECONDS
@@ -274,15 +280,17 @@ class Sender:
         return (self._errors.read().decode(errors="replace").strip().splitlines() or [""])[-1]
 
     def close(self) -> None:
-        """Send what was written, and end the process. Raises OSError if the process fails."""
+        """Send what was written, and end the process. Raises OSError if the process fails, or the stream was never accepted."""
         with suppress(queue.Full, subprocess.TimeoutExpired):
             self._blocks.put(None, timeout=END_SECONDS)
             self._process.wait(END_SECONDS)
         code = self._process.poll()
-        reason = self._last_line() if code else ""
+        reason, was_accepted = self._last_line() if code else "", self.is_accepted
         self.kill()
         if code:
             raise ConnectionError(code, reason or "the connection has ended")
+        if not was_accepted:
+            raise TimeoutError(0, "there was no answer")
 
     def kill(self) -> None:
         """End the process and the thread. Idempotent."""

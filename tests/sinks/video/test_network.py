@@ -145,6 +145,29 @@ def test_without_a_server_it_says_so_and_retries_with_growing_intervals() -> Non
     assert "Connection refused" in sink.damage[0]
 
 
+def test_frames_are_not_sent_to_a_server_that_never_answers() -> None:
+    clock = Clock()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        sink = NetworkStream(url_of(port), INFO, clock=clock)
+        for number in range(3):
+            sink.write(frame(number))
+            clock.now += 0.1
+        sink.close()
+    assert sink.damage == [f"rtmp://127.0.0.1:{port}/live/***: no connection for 0.3 s, 3 frames not sent: there was no answer"]
+
+
+def test_the_reason_has_the_last_message_of_ffmpeg_but_no_stream_key() -> None:
+    sink = NetworkStream("rtmp://no.such.host.invalid/live/show", INFO)
+    while sink.state == "connecting":
+        sink.write(frame(0))
+    assert "Cannot open connection tcp://no.such.host.invalid" in sink.state
+    sink.close()
+    assert "show" not in str(sink.damage)
+
+
 def test_another_scheme_is_refused_and_passwords_are_hidden() -> None:
     with pytest.raises(OutputError, match=r"gopher://me:\*\*\*@host.*rtmp://") as raised:
         NetworkStream("gopher://me:secret@host", INFO)
