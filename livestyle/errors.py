@@ -16,13 +16,21 @@ import unicodedata
 PASSWORD = re.compile(r"(://[^\s:/?#@]*:)\S*(?=@)")
 """Matches the password in user:password@host, up to the last @: a password may contain any character except a space."""
 
-SECRET_PARAMETER = re.compile(r"([?&;][^\s=&]*(?:pass|pwd|token|key|secret|auth)[^\s=&]*=)[^\s&#;]*", re.IGNORECASE)
+SECRET_PARAMETER = re.compile(r"([?&;][^\s=&]*(?:pass|pwd|token|key|secret|auth|streamid)[^\s=&]*=)[^\s&#;]*", re.IGNORECASE)
 """Matches the value of a secret query parameter, as in the URLs of many cameras: ?user=me&pwd=secret"""
+
+STREAM_KEY = re.compile(r"^(rtmps?://[^/?]*/(?:[^/?]+/(?=.))?).+", re.IGNORECASE | re.DOTALL)
+"""Matches the stream key of an RTMP address: all that follows the name of the application."""
 
 
 def hide_passwords(text: str) -> str:
     """Replace passwords and secret query parameters of URLs in a text by ***: rtsp://user:***@host/stream?token=***"""
     return SECRET_PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***", text))
+
+
+def hide_stream_key(url: str) -> str:
+    """Replace the stream key of an address to stream to, which permits anybody to stream, and its passwords: rtmp://host/app/***"""
+    return hide_passwords(STREAM_KEY.sub(r"\1***", url))
 
 
 def printable(text: str) -> str:

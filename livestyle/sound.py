@@ -11,8 +11,9 @@ RATE = 48_000
 """Samples per second."""
 CHANNELS = 2
 KEPT_SECONDS = 10
-JITTER_SECONDS = Fraction(1, 20)
-"""A smaller gap or overlap between two blocks is jitter of the clock, not a loss: the blocks are joined."""
+JITTER_SECONDS = Fraction(1, 100)
+"""A smaller gap or overlap between two blocks is jitter of the clock, not a loss: the blocks are joined. Sources whose clocks
+jitter more than that smooth them themselves: a larger value would let a file that is repeated be out of step with its sound."""
 
 
 class Sound:
@@ -34,15 +35,16 @@ class Sound:
             return None if self._is_empty else Fraction(self._end, RATE)
 
     def add(self, begin_seconds: Fraction, samples: FloatArray) -> None:
-        """Add a block after the last one. A gap is silent; a block that begins earlier replaces all that was added before.
+        """Add a block after the last one. A gap is silent. A block that begins earlier replaces what is later than its beginning,
+        or, where the clock has stepped back to before all that is kept, everything.
 
         samples: (N, 2) float32, from -1 to 1.
         """
         begin = round(begin_seconds * RATE)
         with self._lock:
             if self._is_empty or begin < self._end - JITTER_SECONDS * RATE:
-                self._begin = self._end = begin
-                self._is_empty = False
+                self._begin = begin if self._is_empty else min(self._begin, begin)
+                self._end, self._is_empty = begin, False
             elif begin > self._end + JITTER_SECONDS * RATE:
                 silence = min(begin - self._end, len(self._samples))
                 self._end = begin - silence

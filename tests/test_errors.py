@@ -2,7 +2,7 @@
 
 import pytest
 
-from livestyle.errors import hide_passwords
+from livestyle.errors import hide_passwords, hide_stream_key
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,20 @@ from livestyle.errors import hide_passwords
 )
 def test_hide_passwords(text: str, hidden: str) -> None:
     assert hide_passwords(text) == hidden
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("rtmp://live.twitch.tv/app/live_123_SECRET", "rtmp://live.twitch.tv/app/***"),
+        ("RTMPS://me:pw@host:443/rtmp/x/FB-SECRET?a=SECRET/b", "RTMPS://me:***@host:443/rtmp/***"),
+        ("rtmp://host/SECRET", "rtmp://host/***"),
+        ("rtmp://host/app/", "rtmp://host/***"),
+        ("rtmp://host", "rtmp://host"),
+        ("srt://host:9?streamid=publish:SECRET&passphrase=SECRET&mode=caller", "srt://host:9?streamid=***&passphrase=***&mode=caller"),
+        ("rtsp://me:pw@host/live", "rtsp://me:***@host/live"),
+        ("folder/out.mp4", "folder/out.mp4"),
+    ],
+)
+def test_hide_stream_key(url: str, hidden: str) -> None:
+    assert hide_stream_key(url) == hidden

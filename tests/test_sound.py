@@ -75,6 +75,16 @@ def test_a_clock_that_steps_back_starts_again(sound: Sound) -> None:
     assert not sound.read(at(5 * RATE), at(6 * RATE)).any()
 
 
+def test_a_gap_or_an_overlap_of_20_ms_is_no_jitter(sound: Sound) -> None:
+    """The sound of a repeated file may be shorter than its picture: it must not be early by that in each round."""
+    sound.add(at(0), block(1, 4800))
+    sound.add(at(4800 + 960), block(1, 4800))
+    np.testing.assert_array_equal(sound.read(at(4800 + 960), at(9600)), block(1, 3840))
+    sound.add(at(9600), block(1, 480))
+    np.testing.assert_array_equal(sound.read(at(9600), at(9600 + 480)), block(1, 480))
+    np.testing.assert_array_equal(sound.read(at(0), at(4800)), block(1, 4800))
+
+
 def test_a_gap_longer_than_what_is_kept(sound: Sound) -> None:
     sound.add(at(0), block(1, RATE))
     begin = 100 * KEPT_SECONDS * RATE

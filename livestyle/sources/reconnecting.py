@@ -85,7 +85,7 @@ class Reconnecting:
             now = self._clock()
             if self._offset is None:  # the source's times begin at 0 again
                 elapsed = now - self._last_at if self._last_at is not None else 0.0
-                self._offset = self._pts + Fraction(elapsed).limit_denominator(1_000_000) - frame.pts_seconds
+                self._offset = self._pts + Fraction(round(elapsed * 1_000_000), 1_000_000) - frame.pts_seconds
             self._last_at = now
             self._pts = frame.pts_seconds + self._offset
             return replace(frame, pts_seconds=self._pts)

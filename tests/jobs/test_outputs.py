@@ -78,18 +78,33 @@ def test_a_server_that_is_not_there_does_not_end_the_others(stylizer: Stylizer, 
     result = run(stylizer, "rtmp://127.0.0.1:9/live/KEY", tmp_path / "one.mp4")
     assert frame_count(tmp_path / "one.mp4") == result.frames
     (damage,) = result.damage
-    assert damage.startswith("rtmp://127.0.0.1:9/live/KEY: no connection for ")
+    assert damage.startswith("rtmp://127.0.0.1:9/live/***: no connection for ")
+
+
+def test_outputs_that_differ_in_their_keys_or_folders_have_names_of_their_own(tmp_path: Path) -> None:
+    fan_out = FanOut()
+    outputs = Outputs(fan_out, INFO, None)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        outputs.add(str(tmp_path / folder / "out.mkv"))
+        outputs.add(f"rtmp://127.0.0.1:9/live/{folder}")
+    assert list(outputs.states()) == ["out.mkv", "out.mkv (2)", "127.0.0.1", "127.0.0.1 (2)"]
+    assert len(outputs) == 4
+    fan_out.write(frame(0))
+    assert outputs.complete() == []
+    fan_out.close()
 
 
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        (("a.mp4", "a.mp4"), "named twice"),
+        (("a.mp4", "./a.mp4"), "named twice"),
+        (("rtmp://127.0.0.1:9/live/KEY",) * 2, r"live/\*\*\* is named twice"),
         (("gopher://host/x",), "the URL must begin with rtmp://"),
         (("nowhere/out.mp4",), "nowhere"),
         (("out.txt",), "the containers are .mp4"),
     ],
-    ids=["twice", "scheme", "folder", "container"],
+    ids=["file twice", "stream twice", "scheme", "folder", "container"],
 )
 def test_an_output_that_cannot_be_opened_ends_the_run_before_its_first_frame(
     stylizer: Stylizer, outputs: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,12 +1,14 @@
 """The outputs of a live run that are named in its job: files, network streams, the virtual camera, standard output."""
 
 import sys
+from collections.abc import Collection
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from livestyle.errors import OutputError, hide_passwords
+from livestyle.errors import OutputError, hide_stream_key
 from livestyle.frame import Sink, StreamInfo
 from livestyle.jobs.live.recorder import Recorder
 from livestyle.sinks.raw import RawFrames
@@ -41,7 +43,8 @@ class Outputs:
         self._recorders: dict[str, Recorder] = {}  # by output name
         self._ended: list[Recorder] = []
         self._sinks: dict[str, LiveSink] = {}
-        self._labels: dict[str, str] = {}
+        self._targets: set[str] = set()
+        self._labels: dict[str, str] = {}  # the names on the screen, by output name; also of outputs that have failed
         self._damage: list[str] = []
 
     def __contains__(self, name: str) -> bool:
@@ -56,18 +59,20 @@ class Outputs:
 
         overwrite: whether an existing file may be replaced. Raises OutputError if it cannot be opened.
         """
-        name = hide_passwords(target)
-        if name in self:
+        name = hide_stream_key(target)
+        if target in self._targets:
             raise OutputError(f"the output {name} is named twice")
+        self._targets.add(target)
+        name = _unused(name, self._labels)  # two streams may differ in their keys only
         if is_file(target):
             recorder = Recorder(self._fan_out, self._info, self._sound, name)
             recorder.start(Path(target), overwrite)
             self._recorders[name] = recorder
-            self._labels[name] = Path(target).name
+            self._labels[name] = _unused(Path(target).name, self._labels.values())
             return
         sink = open_sink(target, self._info, self._sound)
         self._sinks[name] = sink
-        self._labels[name] = {STDOUT: "stdout"}.get(target) or _host(target) or target
+        self._labels[name] = _unused({STDOUT: "stdout"}.get(target) or _host(target) or target, self._labels.values())
         self._fan_out.add(Output(name, sink, Policy.DROP_OLDEST, JOIN_TIMEOUT_SECONDS))
 
     def states(self) -> dict[str, str]:
@@ -132,6 +137,12 @@ def _host(url: str) -> str | None:
     with suppress(ValueError):
         return urlsplit(url).hostname
     return None
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    """The name, or "NAME (2)", "NAME (3)" ... if it is used."""
+    names = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(each for each in names if each not in used)
 
 
 def _duration(seconds: float) -> str:

@@ -331,9 +331,13 @@ def _check_cue(cue: Cue, stylizer: Stylizer) -> None:
 
 
 def _check_files(job: LiveJob) -> None:
-    """Raise OutputError if a file to write is the source, or exists and may not be replaced."""
+    """Raise OutputError if a file to write is the source, is named twice, or exists and may not be replaced."""
+    found: set[Path] = set()
     for path in job.files:
         refuse_source(job.camera, path)
+        if (real_path := Path(os.path.realpath(path))) in found:
+            raise OutputError(f"the output {path} is named twice")
+        found.add(real_path)
         if path.exists() and not job.overwrite:
             raise OutputError(f"{path} exists; to replace it, pass overwrite=True")
 

@@ -4,6 +4,8 @@ The stream is encoded here, and sent by a process of its own (sender.py), which 
 connection is lost, a new process and a new encoder take over: each connection starts with a keyframe, at time 0.
 """
 
+import atexit
+import os
 import queue
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from threading import Thread
 import av
 from av.container import OutputContainer
 
-from livestyle.errors import OutputError, hide_passwords
+from livestyle.errors import OutputError, hide_stream_key
 from livestyle.frame import Frame, StreamInfo
 from livestyle.sinks.video.containers import Container
 from livestyle.sinks.video.encoders import CAMERA_TIME_BASE, Encoder, Encoding
@@ -67,7 +69,7 @@ class NetworkStream:
     ) -> None:
         self.notes: list[str] = []
         self.damage: list[str] = []
-        self._name = hide_passwords(url)
+        self._name = hide_stream_key(url)
         scheme = url.partition("://")[0].lower()
         if scheme not in FORMATS:
             schemes = ", ".join(f"{word}://" for word in FORMATS)
@@ -77,7 +79,8 @@ class NetworkStream:
         self._connection: Connection | None = None
         self._retry_at, self._retry_seconds = -1.0, FIRST_RETRY_SECONDS
         self._reason = ""  # why the last connection ended
-        self._lost_at: float | None = None
+        self._lost_at: float | None = clock()  # since when there has been no connection; None while there is one
+        self._buffered = 0  # frames written to a connection that is not accepted yet
         self._unsent = 0  # frames discarded in the current outage
         self._connect()  # before the first frame, which opening an encoder would delay
 
@@ -93,6 +96,7 @@ class NetworkStream:
         """Send a frame; discard it while there is no connection. Raises OutputError if FFmpeg does not have the protocol."""
         if self._connection is None and self._clock() >= self._retry_at:
             self._connect()
+        self._buffered += 1
         if self._connection is not None:
             try:
                 self._connection.write(frame)
@@ -102,21 +106,19 @@ class NetworkStream:
                 self._lose(str(error))
                 raise
         if self._connection is None:
-            self._unsent += 1
+            self._discard_buffered()
         elif self._connection.is_accepted:
+            self._buffered = 0
             self._end_outage()
 
     def close(self, error: BaseException | None = None) -> None:
         """Send what is encoded, and disconnect."""
         if self._connection is not None:
-            was_accepted = self._connection.is_accepted
             try:
                 self._connection.close()
             except (OSError, av.FFmpegError) as caught:
                 self._lose(caught.strerror or str(caught))
-            else:
-                if not was_accepted:
-                    self._lose(self._reason or "there was no answer")
+                self._discard_buffered()
             self._connection = None
         self._end_outage()
 
@@ -136,8 +138,12 @@ class NetworkStream:
         self._retry_at = self._clock() + self._retry_seconds
         self._retry_seconds = min(2 * self._retry_seconds, LAST_RETRY_SECONDS)
 
+    def _discard_buffered(self) -> None:
+        self._unsent, self._buffered = self._unsent + self._buffered, 0
+
     def _end_outage(self) -> None:
-        if self._lost_at is not None:
+        """List the outage that ends now, if a connection has failed."""
+        if self._lost_at is not None and self._reason:
             seconds = self._clock() - self._lost_at
             self.damage.append(f"{self._name}: no connection for {seconds:.1f} s, {self._unsent} frames not sent: {self._reason}")
         self._lost_at, self._unsent, self._reason, self._retry_seconds = None, 0, "", FIRST_RETRY_SECONDS
@@ -220,7 +226,8 @@ def _step_seconds(last: Frame, frame: Frame) -> Fraction:
         return frame.pts_seconds - last.pts_seconds
     if frame.captured_at is None or last.captured_at is None:
         return Fraction(0)
-    return Fraction(max(0.0, frame.captured_at - last.captured_at)).limit_denominator(CAMERA_TIME_BASE.denominator)
+    # whole ticks: the denominator of a sum of arbitrary fractions grows without limit
+    return max(0, round((frame.captured_at - last.captured_at) / CAMERA_TIME_BASE)) * CAMERA_TIME_BASE
 
 
 def _encoder(rate: Fraction, bit_rate: int) -> Encoder:
@@ -239,9 +246,11 @@ class Sender:
     def __init__(self, url: str, format_name: str) -> None:
         self._answers, self._errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (`kill` closes them)
         # -P: a file in the working directory, such as av.py, must not replace a module
-        words = [sys.executable, "-P", "-m", MODULE, url, format_name]
+        words = [sys.executable, "-P", "-m", MODULE, format_name]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=self._answers, stderr=self._errors)
+        atexit.register(self._process.kill)  # a run does not wait at its end for an output that is blocked
         self._blocks: queue.Queue[bytes | None] = queue.Queue(QUEUED_BLOCKS)
+        self._blocks.put(os.fsencode(url) + b"\n")
         self._thread = Thread(target=self._pass_on, daemon=True)
         self._thread.start()
         self._was_accepted = False
@@ -283,20 +292,23 @@ class Sender:
         return (self._errors.read().decode(errors="replace").strip().splitlines() or [""])[-1]
 
     def close(self) -> None:
-        """Send what was written, and end the process. Raises OSError if the process fails."""
+        """Send what was written, and end the process. Raises OSError if the process fails, or the stream was never accepted."""
         with suppress(queue.Full, subprocess.TimeoutExpired):
             self._blocks.put(None, timeout=END_SECONDS)
             self._process.wait(END_SECONDS)
         code = self._process.poll()
-        reason = self._last_line() if code else ""
+        reason, was_accepted = self._last_line() if code else "", self.is_accepted
         self.kill()
         if code:
             raise ConnectionError(code, reason or "the connection has ended")
+        if not was_accepted:
+            raise TimeoutError(0, "there was no answer")
 
     def kill(self) -> None:
         """End the process and the thread. Idempotent."""
         self._process.kill()
         self._process.wait()
+        atexit.unregister(self._process.kill)
         self._blocks.put(None)  # the thread discards what is before it
         self._thread.join()
         self._answers.close()

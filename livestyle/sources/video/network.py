@@ -148,7 +148,8 @@ class NetworkVideo:
     def _presentation_time(self, frame: VideoFrame, arrived_at: float) -> Fraction:
         passed = Fraction(0)
         if self._last is not None:
-            passed = Fraction(max(0.0, arrived_at - self._last[1])).limit_denominator(1_000_000)
+            # whole microseconds: the denominator of a sum of arbitrary fractions grows without limit
+            passed = Fraction(max(0, round((arrived_at - self._last[1]) * 1_000_000)), 1_000_000)
         if frame.pts is None or frame.time_base is None or not self._has_times:
             pts = Fraction(0) if self._last is None else self._last[0] + passed
         else:

@@ -1,8 +1,12 @@
 """Streams to real RTMP servers on loopback, which FFmpeg provides."""
 
+import io
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -13,7 +17,7 @@ from clock import Clock
 
 from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
-from livestyle.sinks.video.network import NetworkStream
+from livestyle.sinks.video.network import NetworkStream, _step_seconds
 from livestyle.sound import RATE, Sound
 
 INFO = StreamInfo(64, 48, rate=Fraction(10), live=True)
@@ -122,7 +126,7 @@ def test_a_lost_connection_is_opened_again(serve: Callable[[int, int], "Future[R
     assert len(frames) == number - lost
     assert len(first.result()[0]) == 5
     (damage,) = sink.damage
-    assert f"{url_of(port)}: no connection for 1.0 s" in damage
+    assert f"rtmp://127.0.0.1:{port}/live/***: no connection for 1.0 s" in damage
 
 
 def test_without_a_server_it_says_so_and_retries_with_growing_intervals() -> None:
@@ -161,7 +165,77 @@ def test_close_before_the_first_frame() -> None:
     assert len(sink.damage) == 1
 
 
+def test_frames_are_not_sent_to_a_server_that_never_answers() -> None:
+    clock = Clock()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        sink = NetworkStream(url_of(port), INFO, clock=clock)
+        for number in range(3):
+            sink.write(frame(number))
+            clock.now += 0.1
+        sink.close()
+    assert sink.damage == [f"rtmp://127.0.0.1:{port}/live/***: no connection for 0.3 s, 3 frames not sent: there was no answer"]
+
+
+def test_the_reason_has_the_last_message_of_ffmpeg_but_no_stream_key() -> None:
+    sink = NetworkStream("rtmp://no.such.host.invalid/live/show", INFO)
+    while sink.state == "connecting":
+        sink.write(frame(0))
+    assert "Cannot open connection tcp://no.such.host.invalid" in sink.state
+    sink.close()
+    assert "show" not in str(sink.damage)
+
+
 def test_another_scheme_is_refused_and_passwords_are_hidden() -> None:
     with pytest.raises(OutputError, match=r"gopher://me:\*\*\*@host.*rtmp://") as raised:
         NetworkStream("gopher://me:secret@host", INFO)
     assert "secret" not in str(raised.value)
+
+
+def test_sound_that_arrives_before_the_second_frame_does_not_prevent_the_connection(
+    serve: Callable[[int], "Future[Received]"],
+) -> None:
+    port, sound = free_port(), Sound()
+    sound.add(Fraction(0), np.random.default_rng(1).uniform(-0.5, 0.5, (10 * RATE, 2)).astype(np.float32))
+    received = serve(port)
+    sink = NetworkStream(url_of(port), replace(INFO, rate=Fraction(1)), sound)
+    for number in (0, 10, 20, 30):
+        sink.write(frame(number))
+    while sink.state == "connecting":
+        sink.write(frame(number := number + 10))
+    assert sink.state == "live"
+    sink.close()
+    assert not sink.damage
+    assert received.result()[0]
+
+
+def test_the_list_of_processes_does_not_show_the_stream_key() -> None:
+    sink = NetworkStream(url_of(free_port()), INFO)
+    sink.write(frame(0))
+    (sender,) = (each for each in psutil.Process().children() if "livestyle.sinks.video.sender" in each.cmdline())
+    assert not any("show" in word for word in sender.cmdline())
+    sink.close()
+
+
+def test_the_steps_of_a_pause_are_whole_ticks() -> None:
+    """The denominator of a sum of arbitrary fractions grows until each addition takes milliseconds."""
+    steps = (_step_seconds(replace(frame(0), captured_at=0.0), replace(frame(0), captured_at=1 / n)) for n in (7, 11, 13))
+    assert all(step > 0 and 90_000 % step.denominator == 0 for step in steps)
+
+
+def test_a_sender_that_nobody_kills_ends_although_its_receiver_never_answers() -> None:
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="nut") as output:
+        video = output.add_stream("libx264", rate=10, options={"tune": "zerolatency"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(10):
+            output.mux(video.encode(av.VideoFrame(64, 48, "yuv420p")))
+    program = "import sys; from livestyle.sinks.video import sender; sender.BLOCKED_SECONDS = 0.2; sys.exit(sender.main('flv'))"
+    with socket.socket() as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.listen()
+        url = url_of(receiver.getsockname()[1])
+        result = subprocess.run([sys.executable, "-c", program], input=url.encode() + b"\n" + stream.getvalue(), timeout=60)
+    assert result.returncode == 1
