@@ -29,13 +29,16 @@ class ConfFile:
     """The line number, from 1, of every key and of every list entry: ("styles", "wave") -> 12, ("style_layers", "0") -> 20."""
 
 
-def read_conf_file(path: Path, error: type[LivestyleError]) -> ConfFile:
-    """Read a conf file, or a show file. Keys are text as written; values are text, int, float, bool, None, lists or mappings.
+def read_conf_file(path: Path, error: type[LivestyleError], kind: str = "conf file") -> ConfFile:
+    """Read a conf file, or another file of this format. Keys are text as written; values are text, int, float, bool, None, lists
+    or mappings.
+
+    kind: what the file is, for messages.
 
     Dates are text. Anchors, aliases, tags, merge keys, duplicate keys, large files and deep nesting are refused. Raises `error`;
     the message names the file and the line, and says what to write.
     """
-    data = _read_bytes(path, error)
+    data = _read_bytes(path, error, kind)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as cause:
@@ -44,41 +47,41 @@ def read_conf_file(path: Path, error: type[LivestyleError]) -> ConfFile:
     if found := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, found.start()) + 1
         raise error(f"{path}, line {line}: the character U+{ord(found[0]):04X} is not text; delete it")
-    return _Parser(path, text, error).document()
+    return _Parser(path, text, error, kind).document()
 
 
-def _read_bytes(path: Path, error: type[LivestyleError]) -> bytes:
+def _read_bytes(path: Path, error: type[LivestyleError], kind: str) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device can block or never end
-            raise error(f"{path} is not a file; name a conf file")
+            raise error(f"{path} is not a file; name a {kind}")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as cause:
-        raise error(f"cannot read the conf file {path}: {getattr(cause, 'strerror', None) or cause}") from cause
+        raise error(f"cannot read the {kind} {path}: {getattr(cause, 'strerror', None) or cause}") from cause
     if len(data) > MAX_BYTES:
-        raise error(f"{path} is larger than {MAX_BYTES >> 10} KiB, the maximum for a conf file")
+        raise error(f"{path} is larger than {MAX_BYTES >> 10} KiB, the maximum for a {kind}")
     return data
 
 
 class _Parser:
     """Builds values from PyYAML's events, and checks each event before it builds anything from it."""
 
-    def __init__(self, path: Path, text: str, error: type[LivestyleError]) -> None:
-        self.path, self.lines, self.error = path, dict[Keys, int](), error
+    def __init__(self, path: Path, text: str, error: type[LivestyleError], kind: str) -> None:
+        self.path, self.lines, self.error, self.kind = path, dict[Keys, int](), error, kind
         self.loader = yaml.SafeLoader(text)
 
     def document(self) -> ConfFile:
         """Parse the file's only document."""
         self._next()  # StreamStart
         if not isinstance(self._next(), yaml.DocumentStartEvent):
-            raise self.error(f"{self.path} is not a conf file: it has no keys")
+            raise self.error(f"{self.path} is not a {self.kind}: it has no keys")
         values = self._value(self._next(), ())
         self._next()  # DocumentEnd
         event = self._next()
         if not isinstance(event, yaml.StreamEndEvent):
-            raise self._error(event, "a second document begins; a conf file has one")
+            raise self._error(event, f"a second document begins; a {self.kind} has one")
         if not isinstance(values, dict):
-            raise self.error(f"{self.path} is not a conf file: it has no keys")
+            raise self.error(f"{self.path} is not a {self.kind}: it has no keys")
         return ConfFile(values, self.lines)
 
     def _next(self) -> Any:
@@ -102,7 +105,7 @@ class _Parser:
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if len(keys) >= MAX_DEPTH:
-            raise self._error(event, f"nested deeper than {MAX_DEPTH} levels, the maximum for a conf file")
+            raise self._error(event, f"nested deeper than {MAX_DEPTH} levels, the maximum for a {self.kind}")
         return self._list(keys) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(keys)
 
     def _list(self, keys: Keys) -> list[Any]:

@@ -305,10 +305,11 @@ def _report(summary: dict[str, Any], print_object: Callable[[dict[str, Any]], No
     if print_object is not None:
         print_object(summary)
     elif summary["captured"] and not quiet:
-        delay = "" if summary["median_delay_ms"] is None else f", {summary['median_delay_ms']} ms from camera to window"
-        counts = f"{summary['frames']} of {summary['captured']} frames shown, {summary['dropped']} dropped"
-        counts += f", {summary['failed']} failed" if summary["failed"] else ""
-        print_line(f"{counts}, {summary['fps']:.1f} fps{delay}", err=True)
+        counts = f"{summary['frames']} shown, {summary['dropped']} dropped, {summary['failed']} failed"
+        line = f"{summary['captured']} frames captured: {counts}; {summary['fps']:.1f} fps"
+        if summary["median_delay_ms"] is not None:
+            line += f"; delay {summary['median_delay_ms']} ms (median), {summary['p99_delay_ms']} ms (99th percentile)"
+        print_line(line, err=True)
         for path in summary["recordings"] + summary["pictures"]:
             print_line(path, err=True)
     return 1 if summary["damage"] or summary["errors"] else 0

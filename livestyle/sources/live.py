@@ -13,6 +13,8 @@ from livestyle.sound import Sound
 from livestyle.sources.microphone import Microphone
 
 LONGEST_GAP_SECONDS = Fraction(1)
+LONGEST_LAG_SECONDS = 1.0
+"""After a longer lag than this, a file continues in real time where it was, instead of catching up by playing too fast."""
 
 
 class LiveSource(Source, Protocol):
@@ -53,7 +55,10 @@ class _Wrapper:
 class Paced:
     """Reads the frames of a file or a scene in real time, as from a camera: `read` waits for each frame's presentation time.
 
-    Gaps between frames are shortened to 1 s, so that a run can be ended soon. sound: of the source; None if it has none.
+    Gaps between frames are shortened to 1 s, so that a run can be ended soon. Frames that are late by up to 1 s are read at once;
+    if the lag is longer, as after the process was suspended, the source continues where it was, as after a pause.
+
+    sound: of the source; None if it has none.
     """
 
     def __init__(
@@ -80,6 +85,8 @@ class Paced:
         else:
             self._due += float(min(max(frame.pts_seconds - self._last_pts, Fraction(0)), LONGEST_GAP_SECONDS))
         self._last_pts = frame.pts_seconds
+        if self._clock() - self._due > LONGEST_LAG_SECONDS:
+            self._due = self._clock()
         early = self._due - self._clock()
         if early > 0:
             self._sleep(early)

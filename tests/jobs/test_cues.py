@@ -109,7 +109,11 @@ cues:
         ("cues: {a: {key: q}}", r"the key q is in use \(quit\); write another one"),
         ("cues:\n  a: {key: d}\n  b: {key: d}", "line 3: cues: b: key: the key d fires a already"),
         ("loop: 5\ncues: {a: {at: 5}}", "line 1: loop: has to be longer than the time of the last cue, 5 s"),
+        ("cues:\n  a: {style: wave, key: null}", "line 2: cues: a: key: has no value; write one, or delete the key"),
+        ("cues: {a: {style: }}", "cues: a: style: has no value"),
         ("cues: {a: &x {at: 5}}", "anchors"),
+        ("[a, b]", "show.yml is not a show file: it has no keys"),
+        ("cues: {a: {at: 5}}\n---\ncues:", "a second document begins; a show file has one"),
     ],
 )
 def test_show_files_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -118,5 +122,5 @@ def test_show_files_that_are_refused(tmp_path: Path, text: str, message: str) ->
 
 
 def test_a_missing_show_file_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read the conf file .*none.yml: No such file or directory"):
+    with pytest.raises(InputError, match=r"cannot read the show file .*none.yml: No such file or directory"):
         read_show(tmp_path / "none.yml")

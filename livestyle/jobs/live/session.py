@@ -133,7 +133,7 @@ class LiveResult:
     """Mean rate of the frames shown, in frames per second."""
     median_delay_ms: int | None = None
     """Median latency from capture to display, in milliseconds; None if no frame was shown."""
-    longest_delay_ms: int | None = None
+    p99_delay_ms: int | None = None
     """99th percentile of that latency, in milliseconds."""
     recordings: tuple[Path, ...] = ()
     """Files of the recordings that were completed."""
@@ -213,7 +213,7 @@ class LiveSession:
             reused=0 if self._still is None else self._still.reused,
             fps=round(loop.meter.mean_fps, 2),
             median_delay_ms=loop.meter.delay_percentile_ms(0.5),
-            longest_delay_ms=loop.meter.delay_percentile_ms(0.99),
+            p99_delay_ms=loop.meter.delay_percentile_ms(0.99),
             recordings=tuple(path for recorder in loop.recorders for path in recorder.paths),
             kept=tuple(path for recorder in loop.recorders for path in recorder.kept),
             pictures=tuple(loop.controls.pictures),

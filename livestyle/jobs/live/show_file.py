@@ -44,7 +44,7 @@ def read_show(path: Path) -> Show:
 
     Raises InputError; the message names the line, and says what to write.
     """
-    return _Reader(path, read_conf_file(path, InputError)).show()
+    return _Reader(path, read_conf_file(path, InputError, "show file")).show()
 
 
 class _Reader:
@@ -70,6 +70,9 @@ class _Reader:
         if not isinstance(entry, dict):
             raise self._error(where, "write the cue in braces, such as {style: wave, key: d}")
         self._refuse_unknown(entry, CUE_KEYS, where)
+        for key, value in entry.items():
+            if value is None:
+                raise self._error((*where, key), "has no value; write one, or delete the key")
         if (style := entry.get("style")) is not None and not isinstance(style, str):
             raise self._error((*where, "style"), "write the name of a style, or a blend")
         keep_colors = entry.get("keep_colors")

@@ -58,9 +58,10 @@ class SoundTrack:
             begin = sound_end - count
             if abs(begin - self._sound_end) < JITTER_SAMPLES:
                 begin = self._sound_end
-            self._wanted.append((begin, begin + count))
-            self._wanted_count += count
             sound_end = begin + count
+            # a second at a time: after the process was suspended for hours, the gap would not fit in memory
+            self._wanted += [(start, min(start + RATE, sound_end)) for start in range(begin, sound_end, RATE)]
+            self._wanted_count += count
         self._sound_end = sound_end
         self._encode(end_is_known=False)
 

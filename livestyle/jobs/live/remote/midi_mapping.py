@@ -87,7 +87,7 @@ def read_mapping(path: Path) -> Mapping:
     """
     if not path.exists():
         return dict(DEFAULT)
-    file = read_conf_file(path, InputError)
+    file = read_conf_file(path, InputError, "MIDI mapping")
     controls = {control.name: control for control in CONTROLS}
     mapping: Mapping = {}
     for name, text in file.values.items():
