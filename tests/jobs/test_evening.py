@@ -10,7 +10,6 @@ import os
 import socket
 import threading
 from contextlib import nullcontext
-from fractions import Fraction
 from pathlib import Path
 from threading import Semaphore
 from typing import NamedTuple
