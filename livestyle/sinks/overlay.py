@@ -17,7 +17,7 @@ class Overlay:
     """The text to draw. Empty parts are not drawn."""
 
     status: str = ""
-    """The state of the run: one line of text at the top left."""
+    """The state of the run, at the top left: words with three spaces in between, where a line that is too long is broken."""
     recording: str = ""
     """The recording time, at the top right beside a red dot."""
     message: str = ""
@@ -53,17 +53,23 @@ def draw(canvas: Image, overlay: Overlay) -> None:
     height, width = canvas.shape[:2]
     scale = min(max(height / 900, 0.45), 1.5)
     line = round(34 * scale)  # pixels from one line to the next
+    recording_width = cv2.getTextSize(overlay.recording, FONT, scale, 1)[0][0] + 2 * line if overlay.recording else 0
+    status = _broken(overlay.status, width - line - recording_width, scale)
+    most = max(1, height // (4 * line))  # a quarter of the canvas
+    status = [*status[: most - 1], *filter(None, ["   ".join(status[most - 1 :])])]
+    status_height = round(line * (0.3 + max(1, len(status))))
     if overlay.page:
         canvas //= 4
-        spacing = min(line, (height - 4 * line) / len(overlay.page))  # a long page gets smaller text
+        # a long page gets smaller text
+        spacing = min(line, (height - status_height - 2.7 * line) / len(overlay.page))
         for number, text in enumerate(overlay.page):
-            _draw_text(canvas, text, line, round(1.5 * line + spacing * (number + 1)), scale * spacing / line)
-    if overlay.status:
-        canvas[: round(line * 1.3)] //= 3
-        _draw_text(canvas, overlay.status, line // 2, line, scale)
+            _draw_text(canvas, text, line, round(status_height + 0.2 * line + spacing * (number + 1)), scale * spacing / line)
+    if status:
+        canvas[:status_height] //= 3
+        for number, text in enumerate(status, 1):
+            _draw_text(canvas, text, line // 2, line * number, scale)
     if overlay.recording:
-        w, _ = cv2.getTextSize(overlay.recording, FONT, scale, 1)[0]
-        x = width - w - line // 2
+        x = width - recording_width + round(1.5 * line)
         _draw_text(canvas, overlay.recording, x, line, scale)
         cv2.circle(canvas, (x - line // 2, round(line * 0.7)), line // 4, RED, -1, cv2.LINE_AA)
     if overlay.message:
@@ -71,8 +77,22 @@ def draw(canvas: Image, overlay: Overlay) -> None:
         _draw_text(canvas, overlay.message, line // 2, height - line // 2, scale)
 
 
+def _broken(text: str, width: int, scale: float) -> list[str]:
+    """Break a text where it has three spaces, into lines that are at most `width` pixels wide, if its words are not wider."""
+    lines: list[str] = []
+    for word in filter(None, text.split("   ")):
+        longer = "   ".join([*lines[-1:], word])
+        if lines and cv2.getTextSize(longer, FONT, scale, 1)[0][0] <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
 def _draw_text(canvas: Image, text: str, x: int, y: int, scale: float) -> None:
     """Draw one line, whose baseline begins at (x, y). It is made smaller if it would be wider than the canvas."""
     available = canvas.shape[1] - 2 * x if x < canvas.shape[1] // 2 else canvas.shape[1] - x
-    needed = cv2.getTextSize(text, FONT, scale, 1)[0][0]
-    cv2.putText(canvas, text, (x, y), FONT, scale * min(1, available / max(needed, 1)), WHITE, 1, cv2.LINE_AA)
+    for _ in range(2):  # the width is not exactly proportional to the scale
+        needed = cv2.getTextSize(text, FONT, scale, 1)[0][0]
+        scale *= min(1, available / max(needed, 1))
+    cv2.putText(canvas, text, (x, y), FONT, scale, WHITE, 1, cv2.LINE_AA)

@@ -65,3 +65,15 @@ def test_overlay_covers_only_its_lines(size: tuple[int, int]) -> None:
         assert (middle == 100).all()
         assert (canvas[:2, :2] < 100).all()
     draw(canvas, Overlay(page=[f"{number}: style {number}" for number in range(20)]))
+
+
+def test_a_long_status_is_broken_into_lines_that_leave_room_for_the_recording() -> None:
+    size, background = (360, 640, 3), 90
+    canvas, without_status = np.full(size, background, np.uint8), np.full(size, background, np.uint8)
+    draw(canvas, Overlay(status="   ".join(["live.example.com live"] * 12), recording="0:05"))
+    draw(without_status, Overlay(recording="0:05"))
+    lit = (canvas == 255).any(axis=2)
+    line = round(34 * 0.45)
+    assert all(lit[number * line : (number + 1) * line].any() for number in range(3))  # in at least three lines
+    assert (canvas[180:] == background).all()
+    np.testing.assert_array_equal(canvas[:line, -60:] == 255, without_status[:line, -60:] == 255)

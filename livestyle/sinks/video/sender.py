@@ -71,7 +71,7 @@ def _limit_time() -> None:
 def _reason(error: Exception, url: str) -> str:
     """Why the stream cannot be sent, without secrets. FFmpeg's last message has the details, such as the server's answer."""
     log = getattr(error, "log", None)  # level, name, message
-    text = (getattr(error, "strerror", None) or str(error)) + (f": {log[2].strip()}" if log else "")
+    text = (getattr(error, "strerror", None) or str(error)) + (f": {log[2].partition('?')[0].strip()}" if log else "")
     if (match := STREAM_KEY.match(url)) is not None:
         text = text.replace(url[match.end(1) :], "***")
     return printable(hide_passwords(text))
