@@ -185,6 +185,9 @@ def _open(url: str) -> Any:
         return av.open(url, container_options=options, timeout=(TIMEOUT_SECONDS, TIMEOUT_SECONDS), metadata_errors="replace")
     except av.ProtocolNotFoundError:
         raise InputError(f"cannot open {name}: PyAV's FFmpeg was built without {scheme}") from None
+    except av.ExitError:  # the timeout
+        reason = f"no answer within {TIMEOUT_SECONDS:g} s"
+        raise InputError(f"cannot open {name}: {reason}; check the address", advice=ADVICE) from None
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot open {name}: no answer, or not a video ({reason}); check the address", advice=ADVICE) from None

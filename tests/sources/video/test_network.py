@@ -127,6 +127,15 @@ def test_a_stream_that_stalls_is_a_device_error(
     source.close()
 
 
+def test_a_server_that_never_answers_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livestyle.sources.video.network.TIMEOUT_SECONDS", 0.3)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        with pytest.raises(InputError, match=r"no answer within 0\.3 s; check the address"):
+            NetworkVideo(f"tcp://127.0.0.1:{server.getsockname()[1]}/x", size=whole)
+
+
 def test_a_file_at_a_url_keeps_its_times(served: str, make_clip: Callable[..., Path]) -> None:
     make_clip(ticks=[0, 1, 2, 5])
     source = NetworkVideo(f"{served}/clip.mp4", size=whole)
