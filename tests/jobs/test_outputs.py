@@ -170,6 +170,28 @@ def test_sound_that_arrives_after_its_frame_is_kept(tmp_path: Path) -> None:
     assert loud_times(path) == pytest.approx([1, 1.1], abs=0.02)
 
 
+def test_a_frame_that_arrives_late_does_not_break_the_sound(tmp_path: Path) -> None:
+    """The time of a microphone's sound is that of the frame's arrival, which jitters."""
+    path = tmp_path / "out.mp4"
+    recording = Recording(path, INFO, sound_with_tones(3))
+    for number in range(60):
+        late = Fraction(8, 100) if number == 30 else Fraction(0)
+        recording.write(replace(frame(number), sound_seconds=Fraction(number, 10) + late))
+    recording.close()
+    assert loud_times(path) == pytest.approx([3, 3.1], abs=0.02)
+
+
+def test_a_short_pause_moves_the_sound(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    recording = Recording(path, INFO, sound_with_tones(5))
+    for number in range(20):
+        recording.write(frame(number))
+    for number in range(20, 60):
+        recording.write(frame(number, number + 2))
+    recording.close()
+    assert loud_times(path) == pytest.approx([4.8, 4.9], abs=0.02)
+
+
 def test_a_source_whose_sound_has_ended_is_silent(tmp_path: Path) -> None:
     path, sound = tmp_path / "out.mp4", sound_with_tones(1)
     recording = Recording(path, INFO, sound)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from fractions import Fraction
+from statistics import median
 from typing import Any, cast
 
 from av.audio.codeccontext import AudioCodecContext
@@ -17,8 +18,11 @@ from livestyle.sound import CHANNELS, RATE, Sound
 
 LATEST_SECONDS = 1
 """Sound that arrives later than this after the picture it belongs to is replaced by silence."""
-JITTER_SAMPLES = RATE // 50
-"""A smaller step of the sound's clock against the picture's is jitter: the sound continues without a step."""
+COMPARED_FRAMES = 9
+"""The sound has a step if the median offset between its clock and the picture's, over so many frames, is larger than
+LARGEST_OFFSET. A single frame that arrives late must not break the sound."""
+LARGEST_OFFSET, STEP = RATE // 50, RATE // 4
+"""In samples. A single offset larger than STEP is a step at once."""
 
 
 class SoundTrack:
@@ -46,6 +50,7 @@ class SoundTrack:
         self._written = 0  # samples that were encoded
         self._out_end: int | None = None  # end in the output of what is wanted, in samples; None before the first frame
         self._sound_end = 0  # its end on the sound's clock
+        self._offsets = deque[int](maxlen=COMPARED_FRAMES)  # of the sound's clock, in samples
 
     def follow(self, frame: Frame) -> None:
         """Encode the sound up to this frame. Its pts_seconds is its time in the output, where the first frame is at 0."""
@@ -55,15 +60,24 @@ class SoundTrack:
         count = 0 if self._out_end is None else out_end - self._out_end
         self._out_end = out_end
         if count > 0:
-            begin = sound_end - count
-            if abs(begin - self._sound_end) < JITTER_SAMPLES:
-                begin = self._sound_end
+            begin = self._begin(sound_end - count)
             sound_end = begin + count
             # a second at a time: after the process was suspended for hours, the gap would not fit in memory
             self._wanted += [(start, min(start + RATE, sound_end)) for start in range(begin, sound_end, RATE)]
             self._wanted_count += count
         self._sound_end = sound_end
         self._encode(end_is_known=False)
+
+    def _begin(self, begin: int) -> int:
+        """Where the sound of the next frame begins: at the end of the last one's, unless the clocks have moved apart."""
+        offset = begin - self._sound_end
+        self._offsets.append(offset)
+        if abs(offset) <= STEP:  # otherwise a pause, or a step of the source's clock
+            offset = round(median(self._offsets)) if len(self._offsets) == COMPARED_FRAMES else 0
+            if abs(offset) <= LARGEST_OFFSET:
+                return self._sound_end
+        self._offsets.clear()
+        return self._sound_end + offset
 
     def _encode(self, end_is_known: bool) -> None:
         end_seconds = self._sound.end_seconds
@@ -87,7 +101,7 @@ class SoundTrack:
             self._encode(end_is_known=True)
             self._packets += self._encoder.finish()
         self._output.start_encoding()  # the header sets the time bases of the output's streams
-        while self._packets and (seconds is None or _begin(self._packets[0]) <= seconds):
+        while self._packets and (seconds is None or _time(self._packets[0]) <= seconds):
             packet = self._packets.popleft()
             packet.stream = self._stream
             self._output.mux(packet)
@@ -96,5 +110,5 @@ class SoundTrack:
         pass
 
 
-def _begin(packet: "Packet[Any]") -> Fraction:
+def _time(packet: "Packet[Any]") -> Fraction:
     return Fraction(0) if packet.pts is None else packet.pts * packet.time_base
