@@ -228,6 +228,10 @@ class LiveLoop:
                 self.refined = refinement.style
                 self.notes.append(f"{self.refined.look.name} is refined; its style is {self.refined.name} ({self.refined.path})")
 
+    def end_outputs(self) -> None:
+        """Begin to end the outputs, and do not wait for them: they then end while the source does. No frame may follow."""
+        self._fan_out.end()
+
     def complete_recordings(self) -> None:
         """Complete all files. If one cannot be completed, the controls report the error."""
         try:
