@@ -5,6 +5,7 @@
                       ─▶ queue ─▶ thread: network stream; the queue drops its oldest frame if the stream is slow
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ class Output:
     sink: Sink
     policy: Policy
     join_timeout_seconds: float | None = None
-    """How long to wait at the end for the thread of this output. After that, the thread is left behind, which is a failure.
-    None for no limit: completing a long recording may take long."""
+    """How long the thread of this output may take to end. After that, it is left behind, which is a failure. Counted from the
+    first call that ends the output, so that several stuck outputs take no longer than one. None for no limit: completing a long
+    recording may take long."""
 
 
 def raise_failure(_name: str, error: BaseException) -> NoReturn:
@@ -106,6 +108,11 @@ class FanOut:
                 writer.join()
                 self._report(name)
 
+    def end(self) -> None:
+        """Begin to end the outputs that have a thread, without waiting for them. Call `close` next, and write no more frames."""
+        for writer in self._writers.values():
+            writer.end(None)
+
     def close(self, error: BaseException | None = None) -> None:
         """Write the queued frames, close all sinks with `error`, join all threads, then report failures. Idempotent."""
         for writer in self._writers.values():
@@ -169,6 +176,7 @@ class _ThreadWriter:
         """The error of the sink. Once it is set, the sink is closed, unless its thread was left behind."""
         self._name, self._join_timeout_seconds = output.name, output.join_timeout_seconds
         self._error: BaseException | None = None
+        self._end_at: float | None = None  # when `end` was called first
         self._queue = BoundedQueue[Frame](QUEUED_FRAMES, drop_oldest=output.policy is Policy.DROP_OLDEST)
         self._thread = Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
@@ -182,10 +190,14 @@ class _ThreadWriter:
 
     def end(self, error: BaseException | None) -> None:
         self._error = error
+        self._end_at = time.monotonic() if self._end_at is None else self._end_at
         self._queue.end()
 
     def join(self) -> None:
-        self._thread.join(self._join_timeout_seconds)
+        remaining = self._join_timeout_seconds
+        if remaining is not None and self._end_at is not None:
+            remaining = max(0.0, self._end_at + remaining - time.monotonic())
+        self._thread.join(remaining)
         if self._thread.is_alive():
             seconds = self._join_timeout_seconds
             self.failure = OutputError(f"the output {self._name} did not end within {seconds} s; it may be incomplete")

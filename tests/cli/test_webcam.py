@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import av
 import click
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -210,6 +212,34 @@ def test_ctrl_c_while_the_camera_has_stalled(
     assert len(read_video(folder / "out.mp4")[0]) == summary["frames"]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signal that suspends a process")
+def test_suspended_and_resumed_process_goes_on(folder: Path, begin: Callable[..., Process]) -> None:
+    process = begin("--camera", "demo", "--size", "64x36", "--json")
+    process.until(lambda: size_of(folder / "out.partial.mp4") > 2000)
+    process.process.send_signal(signal.SIGSTOP)
+    process.until(lambda: psutil.Process(process.process.pid).status() == psutil.STATUS_STOPPED)
+    recorded = size_of(folder / "out.partial.mp4")
+    process.process.send_signal(signal.SIGCONT)
+    process.until(lambda: size_of(folder / "out.partial.mp4") > recorded)
+    out, _ = process.interrupt()
+    summary = json.loads(out.splitlines()[-1])
+    assert summary["captured"] == summary["frames"] + summary["dropped"]
+    assert (summary["failed"], summary["damage"], summary["errors"]) == (0, [], [])
+    times, _ = read_video(folder / "out.mp4")
+    assert len(times) == summary["frames"]
+    assert max(later - earlier for earlier, later in pairwise(times)) < 2
+
+
+def test_the_text_summary_counts_every_captured_frame(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--style", STYLES[0], "--camera", "demo", "--size", "64x36", "--record", "out.mp4", "--seconds", "0.5"]
+    assert webcam.main(words, standalone_mode=False) == 0
+    numbers = r"(\d+) frames captured: (\d+) shown, (\d+) dropped, (\d+) failed; [\d.]+ fps; "
+    found = re.search(numbers + r"delay \d+ ms \(median\), \d+ ms \(99th percentile\)", capsys.readouterr().err)
+    assert found is not None
+    captured, *others = map(int, found.groups())
+    assert captured == sum(others) > 1
+
+
 def test_ctrl_c_while_the_camera_opens(folder: Path, begin: Callable[..., Process], served: str) -> None:
     process = begin("--camera", f"{served}/mute", "--json")
     assert process.process.stderr is not None
@@ -228,7 +258,7 @@ def test_disconnected_stream_is_opened_again(
     monkeypatch.setattr("livestyle.sources.video.network.TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr("livestyle.sources.reconnecting.LEAST_OUTAGE_SECONDS", 0.1)
     address = f"{served}/live".replace("//", "//someone:mysecret@")
-    assert run("--camera", address, "--record", "out.mp4", "--json", "--seconds", "1") == 1
+    assert run("--camera", address, "--record", "out.mp4", "--json", "--seconds", "2") == 1
     out, err = capsys.readouterr()
     summary = json.loads(out.splitlines()[-1])
     assert summary["recordings"] == ["out.mp4"]

@@ -68,8 +68,8 @@ def test_frames_are_painted_until_the_end_and_an_incomplete_one_is_damage(stdin:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="cannot end a read from a pipe")
-def test_seconds_end_a_run_whose_writer_has_stalled(stdin: int, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.sources.raw.STALLED_SECONDS", 0.2)
+def test_seconds_end_a_run_whose_writer_has_stalled(stdin: int, run: Run) -> None:
+    """Before the source counts as stalled."""
     os.write(stdin, gray(50) + b"rest")
     code, summary = run("--size", f"{WIDTH}x{HEIGHT}", "--seconds", "0.1")
     os.close(stdin)

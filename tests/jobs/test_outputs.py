@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from livestyle.errors import OutputError
-from livestyle.frame import Frame, StreamInfo
+from livestyle.frame import FloatArray, Frame, StreamInfo
 from livestyle.jobs.live.outputs import Outputs
 from livestyle.jobs.live.recorder import Recording
 from livestyle.jobs.live.session import LiveJob, LiveResult, LiveSession
@@ -200,6 +200,26 @@ def test_a_source_whose_sound_has_ended_is_silent(tmp_path: Path) -> None:
     recording.close()
     with av.open(str(path)) as media:
         assert float(media.streams.audio[0].duration * media.streams.audio[0].time_base) == pytest.approx(12.9, abs=0.1)
+
+
+def test_the_sound_of_a_long_gap_is_silent_and_encoded_in_parts(tmp_path: Path) -> None:
+    """As after a process was suspended: the sound of hours would not fit in memory."""
+    lengths: list[float] = []
+
+    class Noted(Sound):
+        def read(self, begin_seconds: Fraction, end_seconds: Fraction) -> FloatArray:
+            lengths.append(float(end_seconds - begin_seconds))
+            return super().read(begin_seconds, end_seconds)
+
+    path, sound, whole = tmp_path / "out.mkv", Noted(), sound_with_tones(0.5)
+    recording = Recording(path, INFO, sound)
+    for number in (*range(10), *range(200, 210)):
+        sound.add(Fraction(number, 10), whole.read(Fraction(number % 10, 10), Fraction(number % 10 + 1, 10)))
+        recording.write(frame(number))
+    recording.close()
+    assert max(lengths) <= 1
+    assert sum(lengths) == pytest.approx(20.9)
+    assert loud_times(path) == pytest.approx([0.5, 0.6, 20.5, 20.6], abs=0.02)
 
 
 def test_a_frame_without_a_sound_time_is_recorded(tmp_path: Path) -> None:

@@ -28,6 +28,16 @@ def test_paced_does_not_wait_when_late() -> None:
     assert shown == pytest.approx([100.6, 100.6, 100.75])
 
 
+def test_paced_continues_where_it_was_after_the_process_was_suspended() -> None:
+    clock = Clock()
+    source = Paced(DemoScene(16, 16, rate=4, seconds=3), clock=clock, sleep=clock.sleep)
+    source.read()
+    clock.now += 600
+    frames = [frame for frame in (source.read(), source.read(), source.read()) if frame]
+    assert [frame.captured_at for frame in frames] == [700.0, 700.25, 700.5]
+    assert [float(frame.pts_seconds) for frame in frames] == [0.25, 0.5, 0.75]
+
+
 def test_mirrored_swaps_left_and_right() -> None:
     plain, mirrored = DemoScene(32, 16).read(), Mirrored(Paced(DemoScene(32, 16), sleep=lambda seconds: None)).read()
     assert plain is not None

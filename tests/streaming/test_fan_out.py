@@ -9,6 +9,7 @@ from threading import Event
 import av
 import numpy as np
 import pytest
+from clock import Clock
 
 from livestyle.errors import OutputError
 from livestyle.frame import Frame, StreamInfo
@@ -385,6 +386,42 @@ def test_an_interrupted_run_leaves_files_that_play(policy: Policy, tmp_path: Pat
     for path in tmp_path.iterdir():
         with av.open(str(path)) as container:
             assert [round(found.time * 10) for found in container.decode(video=0)] == list(range(QUEUED_FRAMES))
+
+
+@pytest.mark.parametrize("policy", [Policy.WAIT, Policy.DROP_OLDEST])
+def test_end_lets_the_outputs_end_without_waiting(policy: Policy) -> None:
+    """So that they end while the caller still waits for the source."""
+    slow, good = Memory(block_at=0), Memory()
+    fan_out = FanOut([Output("slow", slow, policy, join_timeout_seconds=SECONDS), Output("good", good, policy)])
+    fan_out.write(frame(0))
+    assert slow.blocked.wait(SECONDS)
+    fan_out.end()
+    assert good.closed.wait(SECONDS)
+    assert not slow.closed_with
+    slow.release.set()
+    fan_out.close()
+    assert (slow.numbers, good.numbers) == ([0], [0])
+    assert (slow.closed_with, good.closed_with) == ([None], [None])
+
+
+def test_the_time_to_end_is_counted_from_the_first_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that several stuck outputs, or a stuck source before them, take no longer than one."""
+    clock = Clock()
+    monkeypatch.setattr("livestyle.streaming.fan_out.time.monotonic", clock)
+    failures, sink = Failures(), Memory(block_at=0)
+    fan_out = FanOut([Output("stuck", sink, Policy.WAIT, SECONDS)], failures)
+    fan_out.write(frame(0))
+    assert sink.blocked.wait(SECONDS)
+    fan_out.end()
+    clock.now += SECONDS
+    too_late = threading.Timer(5, sink.release.set)  # ends a `close` that waits, so that there is no failure
+    too_late.start()
+    fan_out.close()
+    too_late.cancel()
+    assert [name for name, _ in failures] == ["stuck"]
+    sink.release.set()
+    assert sink.closed.wait(SECONDS)
+    join_threads()
 
 
 @pytest.mark.parametrize("end", [FanOut.close, lambda fan_out: fan_out.close(KeyboardInterrupt())], ids=["end", "interrupt"])

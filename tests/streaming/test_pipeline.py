@@ -347,6 +347,41 @@ def test_live_drops_and_counts_all_but_the_newest_frames() -> None:
         assert pipeline.dropped > 40  # each channel holds one, one is being painted; a few may have passed before
 
 
+def test_live_paints_and_shows_the_newest_frame_at_every_step() -> None:
+    """While a frame is painted, the newest one waits for the engine; while the caller is busy, the newest one waits for it."""
+    begun, may_paint, read = ([Event() for _ in range(9)] for _ in range(3))
+
+    def frames() -> Iterator[Frame]:
+        yield frame(0)
+        assert begun[0].wait(SECONDS)
+        yield from map(frame, range(1, 10))  # while 0 is painted
+        read[0].set()
+        assert begun[1].wait(SECONDS)
+        yield from map(frame, range(10, 20))  # while 9 is painted
+        read[1].set()
+
+    def before_submit(number: int) -> None:
+        begun[number].set()
+        assert may_paint[number].wait(SECONDS)
+
+    source = Shelf(frames())
+    with Pipeline(source, Copier(before_submit=before_submit), CONSTANT, LIVE) as pipeline:
+        assert read[0].wait(SECONDS)
+        may_paint[0].set()
+        first = pipeline.poll(SECONDS)
+        assert first is not None
+        assert same(first, frame(0))
+        assert read[1].wait(SECONDS)
+        may_paint[1].set()  # the caller is busy while 9 and 19 are painted
+        may_paint[2].set()
+        assert source.ended.wait(SECONDS)
+        assert begun[2].wait(SECONDS)
+        shown = [int(found.image[0, 0, 0]) for found in pipeline]
+        assert shown in ([19], [9, 19])  # 9 if the caller takes it before 19 is painted
+        assert pipeline.captured == 20
+        assert 1 + len(shown) + pipeline.dropped == 20
+
+
 def test_poll_returns_none_after_its_timeout() -> None:
     go_on = Event()
 

@@ -74,6 +74,11 @@ class Controls:
         """Set the frame that is shown from now on."""
         self.frame, self._frame_at = frame, self._clock()
 
+    @property
+    def stalled_seconds(self) -> float:
+        """Seconds since the last new frame."""
+        return self._clock() - self._frame_at
+
     def press(self, key: str) -> None:
         """Fire the cue or run the action of a key; ignore any other. A LivestyleError of the action goes to `fail`."""
         if key in self.cues:
@@ -107,7 +112,6 @@ class Controls:
         if not self._shows_overlay:
             return Overlay(compares=self._compares)
         look, info = self._looks.look, self._source.info
-        stalled_seconds = self._clock() - self._frame_at
         words = [look.name]
         words += [f"cue {self._cue}"] if look.name == self._cue_look != self._cue else []
         words += [f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
@@ -118,7 +122,7 @@ class Controls:
         words += ["photo's colours"] if look.keep_colors else []
         words += [f"refining {self.refined_share:.0%}"] if self.refined_share is not None else []
         words += ["paused"] if self._source.paused else []
-        words += [f"no frame for {stalled_seconds:.0f} s"] if stalled_seconds > STALL_SECONDS else []
+        words += [f"no frame for {self.stalled_seconds:.0f} s"] if self.stalled_seconds > STALL_SECONDS else []
         words += [self._source.state] if self._source.state else []
         words += [" ".join(filter(None, output)) for output in self._outputs.states().items()]
         minutes, seconds = divmod(int(self._recorder.seconds), 60)

@@ -32,6 +32,8 @@ from livestyle.streaming.working_size import WorkingSize
 
 POLL_SECONDS = 0.01
 """The longest delay between a key press and its action while no frame arrives."""
+LATE_SECONDS = 0.5
+"""A run with a time limit waits this long for a frame that is later than the limit, then the clock ends it."""
 BLANK = Frame(np.zeros((9, 16, 3), np.uint8), Fraction(0))
 """Shown under the overlay before the first painted frame."""
 SCREEN = "screen"
@@ -97,7 +99,7 @@ class LiveLoop:
                 if end_pts is not None and frame.pts_seconds >= end_pts:
                     return
                 self.write(frame)
-            elif self._source.state and self._clock() >= end_at:
+            elif self._clock() >= end_at and self.controls.stalled_seconds > LATE_SECONDS:
                 return
             else:
                 self._refresh()
@@ -225,6 +227,10 @@ class LiveLoop:
             else:
                 self.refined = refinement.style
                 self.notes.append(f"{self.refined.look.name} is refined; its style is {self.refined.name} ({self.refined.path})")
+
+    def end_outputs(self) -> None:
+        """Begin to end the outputs, and do not wait for them: they then end while the source does. No frame may follow."""
+        self._fan_out.end()
 
     def complete_recordings(self) -> None:
         """Complete all files. If one cannot be completed, the controls report the error."""

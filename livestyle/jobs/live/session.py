@@ -283,6 +283,7 @@ class LiveSession:
                 try:
                     loop.run(self._pipeline, job.seconds, interrupted, self._on_second)
                 finally:
+                    loop.end_outputs()
                     source.stop()
         except Exception as error:
             if not loop.meter.frames:
