@@ -418,6 +418,7 @@ def test_the_time_to_end_is_counted_from_the_first_end(monkeypatch: pytest.Monke
     too_late.start()
     fan_out.close()
     too_late.cancel()
+    too_late.join()
     assert [name for name, _ in failures] == ["stuck"]
     sink.release.set()
     assert sink.closed.wait(SECONDS)
