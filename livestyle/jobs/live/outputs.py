@@ -15,7 +15,7 @@ from livestyle.sinks.raw import RawFrames
 from livestyle.sound import Sound
 from livestyle.streaming.fan_out import FanOut, Output, Policy
 
-JOIN_TIMEOUT_SECONDS = 0.8
+JOIN_TIMEOUT_SECONDS = 0.7
 """How long to wait at the end for an output that is not a file: its receiver may no longer take data."""
 STDOUT, CAMERA = "-", "camera"
 
