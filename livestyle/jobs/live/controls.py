@@ -69,10 +69,14 @@ class Controls:
         self._shows_overlay, self._shows_help, self._compares = True, False, False
         self._message, self._message_until = "?: help", clock() + MESSAGE_SECONDS
         self._frame_at = clock()
+        self._rates: list[str] = []  # words of the status
 
     def show(self, frame: Frame) -> None:
         """Set the frame that is shown from now on."""
         self.frame, self._frame_at = frame, self._clock()
+        # kept until the next frame: otherwise each change of a figure would redraw the window once more
+        self._rates = [f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
+        self._rates += [f"{self.dropped} dropped"] if self.dropped else []
 
     @property
     def stalled_seconds(self) -> float:
@@ -114,8 +118,7 @@ class Controls:
         look, info = self._looks.look, self._source.info
         words = [look.name]
         words += [f"cue {self._cue}"] if look.name == self._cue_look != self._cue else []
-        words += [f"{self._meter.fps:.0f} fps", f"{self._meter.delay_ms:.0f} ms"]
-        words += [f"{self.dropped} dropped"] if self.dropped else []
+        words += self._rates
         width, height = self._working_size.size
         words += [f"painted at {width}x{height}"] if (width, height) != (info.width, info.height) else []
         words += [f"strength {look.strength:.0%}"] if look.strength < 1 else []

@@ -92,8 +92,8 @@ class LiveLoop:
                 frame = pipeline.poll(POLL_SECONDS)
             except StopIteration:
                 return
+            self.controls.dropped = pipeline.dropped
             if frame is not None:
-                self.controls.dropped = pipeline.dropped  # only now: otherwise each dropped frame would redraw the window
                 if end_pts is None and seconds is not None:
                     end_pts, end_at = frame.pts_seconds + seconds, self._clock() + float(seconds)
                 if end_pts is not None and frame.pts_seconds >= end_pts:

@@ -41,6 +41,8 @@ class Encoder:
     """FFmpeg's name of the encoder."""
     preset: str
     """The default preset."""
+    live_preset: str
+    """The default preset for live streams, where the encoder shares the processor with the painting."""
     options: Callable[[int, str, int], dict[str, str]]
     aliases: tuple[str, ...] = ()
     """Other names by which a user can choose the codec; FFmpeg's name of the encoder is always accepted."""
@@ -93,17 +95,17 @@ HEVC_TAG = "hvc1"
 """The only four-character code of HEVC that Apple's players accept."""
 
 ENCODERS = {
-    "h264": Encoder("libx264", "veryfast", _x264, aliases=("avc",)),
-    "hevc": Encoder("libx265", "veryfast", _x265, aliases=("h265",), mp4_tag=HEVC_TAG),
-    "av1": Encoder("libsvtav1", "10", _svt_av1),
-    "vp9": Encoder("libvpx-vp9", "5", _vpx_vp9),
+    "h264": Encoder("libx264", "veryfast", "superfast", _x264, aliases=("avc",)),
+    "hevc": Encoder("libx265", "veryfast", "ultrafast", _x265, aliases=("h265",), mp4_tag=HEVC_TAG),
+    "av1": Encoder("libsvtav1", "10", "12", _svt_av1),
+    "vp9": Encoder("libvpx-vp9", "5", "8", _vpx_vp9),
 }
 """Encoders of the CPU, by the name of the codec."""
 
 GPU_ENCODERS = {
-    "h264": Encoder("h264_nvenc", "p4", _nvenc),
-    "hevc": Encoder("hevc_nvenc", "p4", _nvenc, mp4_tag=HEVC_TAG),
-    "av1": Encoder("av1_nvenc", "p4", _nvenc),
+    "h264": Encoder("h264_nvenc", "p4", "p4", _nvenc),
+    "hevc": Encoder("hevc_nvenc", "p4", "p4", _nvenc, mp4_tag=HEVC_TAG),
+    "av1": Encoder("av1_nvenc", "p4", "p4", _nvenc),
 }
 """NVIDIA's encoders, by the name of the codec. Used instead of the CPU's if the GPU has them."""
 

@@ -237,7 +237,7 @@ def _encoder(rate: Fraction, bit_rate: int) -> Encoder:
         limits = {"maxrate": str(bit_rate), "bufsize": str(bit_rate)}
         return {"crf": str(crf), "preset": preset, "tune": "zerolatency", "g": str(round(rate * KEYFRAME_SECONDS))} | limits
 
-    return Encoder("libx264", "veryfast", options)
+    return Encoder("libx264", "superfast", "superfast", options)
 
 
 class Sender:

@@ -95,7 +95,7 @@ class VideoWriter:
         self._encoding = self._cpu_encoding = Encoding(
             encoder,
             crf,
-            preset,
+            preset or (encoder.live_preset if info.live else None),
             layout,
             self.to_yuv.matrix,
             rate,
