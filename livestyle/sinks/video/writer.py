@@ -106,7 +106,8 @@ class VideoWriter:
         if on_gpu and preset is None and pix_fmt is None:
             gpu_encoder = GPU_ENCODERS[codec_name].on(gpu) if codec_name in GPU_ENCODERS else None
             if gpu_encoder is not None and opens(gpu_encoder, layout, rate):
-                self._encoding = replace(self._encoding, encoder=gpu_encoder)
+                gpu_preset = gpu_encoder.live_preset if info.live else None
+                self._encoding = replace(self._encoding, encoder=gpu_encoder, preset=gpu_preset)
             self.notes.append(f"encoded by {self._encoding.encoder.library}")
         self._closed = False
         self._muxer: Muxer | None = None

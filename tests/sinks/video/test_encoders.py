@@ -48,7 +48,7 @@ def test_av1_starts_no_real_time_threads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("container", ["mp4", "mov", "m4v", "mkv"])
 def test_gpu_encoder_is_used(make_clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
     # each encoder must get its own preset: the stand-in takes only p4, and libx264, which rewrites the file, refuses p4
-    stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": {"p4": "ultrafast"}[preset], "bf": "0"})
+    stand_in = Encoder("libx264", "p4", "p4", lambda crf, preset, delay: {"preset": {"p4": "ultrafast"}[preset], "bf": "0"})
     monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
     clip = make_clip(sound="aac")
     sink = repaint(clip, tmp_path / f"out.{container}", on_gpu=True)
@@ -59,8 +59,17 @@ def test_gpu_encoder_is_used(make_clip: Clip, tmp_path: Path, monkeypatch: pytes
 
 def test_encodes_on_the_given_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {encoder.on(3).options(18, "p4", 0)["gpu"] for encoder in GPU_ENCODERS.values()} == {"3"}
-    stand_in = Encoder("libx264", "p4", lambda crf, preset, delay: {"preset": "ultrafast", "bf": "0"})
+    stand_in = Encoder("libx264", "p4", "p4", lambda crf, preset, delay: {"preset": "ultrafast", "bf": "0"})
     monkeypatch.setitem(GPU_ENCODERS, "h264", stand_in)
     sink = VideoWriter(tmp_path / "out.mp4", INFO, on_gpu=True, gpu=2)
     assert sink._encoding.encoder.options(18, "p4", 0)["gpu"] == "2"
     sink.close(OutputError("not wanted"))
+
+
+def test_live_streams_are_encoded_with_faster_settings(tmp_path: Path) -> None:
+    """x264 writes its settings into the stream; the faster preset refines motion less."""
+    for live, setting in ((True, b"subme=1 "), (False, b"subme=2 ")):
+        writer = VideoWriter(tmp_path / "out.mkv", StreamInfo(64, 48, rate=Fraction(10), live=live))
+        writer.write(Frame(np.zeros((48, 64, 3), np.uint8), Fraction(0)))
+        writer.close()
+        assert setting in (tmp_path / "out.mkv").read_bytes()
