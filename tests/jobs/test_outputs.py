@@ -232,14 +232,15 @@ def test_a_frame_without_a_sound_time_is_recorded(tmp_path: Path) -> None:
 
 def test_without_a_window_the_run_ends_with_its_last_output(style_folder: Path) -> None:
     words = ["webcam", "--camera", "demo", "--size", "64x36", "--style", str(style_folder / "ash.lite.safetensors"), "--to", "-"]
-    run = subprocess.Popen(
-        [sys.executable, "-m", "livestyle", *words, "--device", "cpu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    # -P: in the repository, Python would import the package there instead of the installed one
+    command = [sys.executable, "-P", "-m", "livestyle", *words, "--device", "cpu"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert run.stdout is not None
     assert run.stderr is not None
-    assert len(run.stdout.read(3 * 64 * 36 * 3)) == 3 * 64 * 36 * 3
+    received = run.stdout.read(3 * 64 * 36 * 3)
     run.stdout.close()  # the receiver is gone
     messages = run.stderr.read().decode()
+    assert len(received) == 3 * 64 * 36 * 3, messages
     assert run.wait(60) == 1
     assert "livestyle: - has stopped: the raw frames cannot be written: Broken pipe" in messages
     assert "Traceback" not in messages
