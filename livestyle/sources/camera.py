@@ -120,7 +120,6 @@ class Camera:
         return round((grabbed_at - self._first_at) / TIME_BASE) * TIME_BASE
 
 
-
 def find_cameras() -> list[CameraInfo]:
     """The connected cameras with an index from 0 to 9. Opens each one briefly."""
     found = []

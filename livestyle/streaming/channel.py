@@ -72,6 +72,13 @@ class BoundedQueue(Generic[T]):
                 raise self.error
             raise StopIteration
 
+    def poll_all(self) -> list[T]:
+        """Return the queued items, at most as many as fit into the queue. Does not wait. At the end, raises as `poll`."""
+        items: list[T] = []
+        while len(items) < self._capacity and (item := self.poll(0)) is not None:
+            items.append(item)
+        return items
+
     def __iter__(self) -> Self:
         return self
 

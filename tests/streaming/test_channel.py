@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from livestyle.streaming.channel import Channel, is_any_left_behind
+from livestyle.streaming.channel import BoundedQueue, Channel, is_any_left_behind
 
 SECONDS = 60  # limit for waiting: a thread that takes longer hangs
 
@@ -250,3 +250,14 @@ def test_a_chain_may_be_closed_after_any_number_of_items() -> None:
             items.close()  # type: ignore[attr-defined]
             assert numbers.closed.is_set()
     assert threads() == set()
+
+
+def test_poll_all_returns_what_is_queued_then_raises_the_error() -> None:
+    queue = BoundedQueue[int](3, drop_oldest=True)
+    assert queue.poll_all() == []
+    for number in range(5):
+        queue.put(number)
+    assert queue.poll_all() == [2, 3, 4]
+    queue.end(ValueError("broken"))
+    with pytest.raises(ValueError, match="broken"):
+        queue.poll_all()

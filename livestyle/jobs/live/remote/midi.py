@@ -45,13 +45,7 @@ class MidiInput:
 
     def events(self) -> list[Event]:
         """Return the notes and controllers since the last call."""
-        events = []
-        for _ in range(QUEUE_LENGTH):
-            event = self._events.poll(0)
-            if event is None:
-                break
-            events.append(event)
-        return events
+        return self._events.poll_all()
 
     def close(self) -> None:
         """Close the port. Idempotent."""

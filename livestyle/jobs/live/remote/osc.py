@@ -50,13 +50,7 @@ class OscReceiver:
 
     def received(self) -> list[Message | InputError]:
         """Return the messages since the last call, and an error for each wrong one. Raises DeviceError if the port failed."""
-        items = []
-        for _ in range(QUEUE_LENGTH):
-            item = self._received.poll(0)
-            if item is None:
-                break
-            items.append(item)
-        return items
+        return self._received.poll_all()
 
     def close(self) -> None:
         """End the thread and free the port. Idempotent."""
