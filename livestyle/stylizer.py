@@ -85,6 +85,22 @@ class Stylizer:
         self.engine.prepare(look.body)
         return look
 
+    def predict(self, picture: Image, name: str) -> Look:
+        """Predict the look of a painting from its picture, (H, W, 3) uint8 RGB, without adding it to the gallery.
+
+        Takes half a second. name: of the look. Raises StyleError if the picture is too small, or if no network of this stylizer has a predictor.
+        """
+        from livestyle.style_files.from_picture import predict_rows  # imports OpenCV
+
+        for model in self._models:
+            for predictor in self.gallery.predictors:
+                if predictor.architecture == model:
+                    with self._loading:
+                        body = self._body(predictor)
+                    self.engine.prepare(body)
+                    return Look(body, predict_rows(picture, name, predictor), name=name)
+        raise StyleError(f"the model {' or '.join(self._models)} has no predictor, so a picture cannot be used as a style")
+
     def load_all(self) -> list[str]:
         """Load every style of the gallery that has this stylizer's model, so that switching is immediate. Returns their names.
 

@@ -58,6 +58,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "frame", "interrupt", "look", "opencv", "output_file", "pictures", "sinks", "size", "sound", "sources"),
         *("conf_file", "streaming", "style_files", "stylizer", "train"),  # train: runs in a process of its own
     },
+    "server": {
+        *("engines", "errors", "frame", "jobs", "look", "pictures", "size", "sources", "streaming", "style_files", "stylizer"),
+    },
     "__init__": {"errors", "frame", "jobs", "look", "stylizer"},
     "__main__": {"cli", "streaming"},
 }

@@ -25,6 +25,7 @@ SECTIONS = {  # sections of the help: command -> summary
         "video": "Paint video files.",
         "image": "Paint pictures.",
         "webcam": "Paint a camera live, in a window.",
+        "serve": "Paint in any browser: a page whose camera is painted here.",
         "demo": "Paint a moving scene in every style; needs no camera and no file.",
         "optimize": "Paint a picture in any picture's style, slowly and without training.",
     },

@@ -18,6 +18,10 @@ from livestyle.pictures.limits import check_file_size, check_size
 from livestyle.pictures.pixels import TURNS, to_rgb
 from livestyle.pictures.salvaging import load, salvaged
 
+UNTRUSTED_FORMATS = ("JPEG", "PNG", "WEBP")
+START_OF_SCAN = b"\xff\xda"
+"""JPEG marker; compressed data do not contain it."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -89,6 +93,24 @@ def decode_picture(data: bytes, name: str, salvage: bool = False) -> Picture:
             return _finish(picture, name, notes, damage)
         except MemoryError as error:
             raise TooLargeError(f"{name} has {picture.width}x{picture.height} pixels, too many for the free memory") from error
+
+
+def decode_untrusted(data: bytes, name: str, most_pixels: int, most_scans: int) -> Picture:
+    """Decode the bytes of a picture file from an untrusted sender: a JPEG, PNG or WebP within these limits.
+
+    most_scans: of a progressive JPEG; each takes the time of a whole decoding.
+
+    Raises InputError if it cannot be read, TooLargeError if it exceeds a limit, before its pixels are decoded.
+    """
+    header = open_header(data, name)
+    if header.format not in UNTRUSTED_FORMATS:
+        raise InputError(f"{name} is {header.format}; send {', '.join(UNTRUSTED_FORMATS)}")
+    if header.width * header.height > most_pixels:
+        size = f"{header.width}x{header.height} pixels"
+        raise TooLargeError(f"{name} has {size}; at most {most_pixels / 1e6:g} million are painted here")
+    if header.format == "JPEG" and data.count(START_OF_SCAN) > most_scans:
+        raise TooLargeError(f"{name} has more than {most_scans} scans; save it as a baseline JPEG")
+    return decode_picture(data, name)
 
 
 def _finish(picture: PillowImage.Image, name: str, notes: list[str], damage: list[str]) -> Picture:

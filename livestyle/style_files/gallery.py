@@ -146,11 +146,16 @@ class Gallery:
         known = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.names) or 'none'}"
         raise StyleError(f"no style named {name!r}; {known}")
 
+    @property
+    def predictors(self) -> list[StyleHeader]:
+        """The predictors whose body is there too."""
+        return [header for header in self._predictors.values() if header.body_hash in self._bodies]
+
     def _predict(self, path: Path) -> list[PredictedStyle]:
         """Predict a style from a picture for each body that has a predictor. Raises StyleError."""
         from livestyle.style_files.from_picture import predict_styles  # imports OpenCV
 
-        predictors = [header for header in self._predictors.values() if header.body_hash in self._bodies]
+        predictors = self.predictors
         if not predictors:
             folders = ", ".join(str(folder) for folder in self.folders)
             raise StyleError(

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from livestyle.errors import StyleError
+from livestyle.errors import InputError, StyleError
 from livestyle.jobs.live.cues import Cue
+from livestyle.jobs.live.remote.messages import Message, chosen
 from livestyle.look import Look, Mix
 from livestyle.streaming.looks import SwitchedLook, crossfade
 from livestyle.stylizer import Stylizer
@@ -52,6 +53,35 @@ class LookControl(SwitchedLook):
         keep_colors = self.look.keep_colors if cue.keep_colors is None else cue.keep_colors
         seconds = self.fade_seconds if cue.fade_seconds is None else cue.fade_seconds
         self.fade_to(replace(look, strength=strength, keep_colors=keep_colors), seconds)
+
+    def run(self, message: Message) -> None:
+        """Run a checked message to the control style, blend, strength, fade or colours.
+
+        Raises InputError if there is no such style, or if the last two styles cannot be blended; StyleError if a style's file is
+        gone or broken.
+        """
+        match message.control, message.argument:
+            case "style", choice:
+                style = chosen(choice, self.styles, "style")
+                if style != self.look.name:  # controllers repeat messages; each would begin the crossfade again
+                    self.select(style)
+            case "blend", float(share):
+                try:
+                    self.blend(share, fade_seconds=0)  # at once, as the user crossfades with the fader
+                except StyleError as error:
+                    raise InputError(str(error)) from error
+            case "strength", float(strength):
+                self.set_strength(strength)
+            case "fade", float(seconds):
+                self.fade_seconds = seconds
+            case "colours", state:  # None toggles
+                if state != self.look.keep_colors:
+                    self.toggle_colors()
+
+    @property
+    def blend_share(self) -> float | None:
+        """Share of the last style in the blend with the one before it; None before the second style was selected."""
+        return None if self._pair is None else self._share
 
     def blend(self, share: float, fade_seconds: float | None = None) -> None:
         """Crossfade to a blend of the last two styles. share: of the last one, from 0 to 1. fade_seconds: None for the usual.

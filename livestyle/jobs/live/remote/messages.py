@@ -80,3 +80,16 @@ def check_message(address: str, arguments: Sequence[object]) -> Message:
         if address == control.address:
             return Message(control.name, control.check(arguments))
     raise InputError(f"there is no control {address!r:.60}; there are {', '.join(control.address for control in CONTROLS)}")
+
+
+def chosen(argument: Argument, names: Sequence[str], kind: str) -> str:
+    """The name that the argument of a choice states, or the one with that number, from 1. Raises InputError if there is none.
+
+    kind: what is chosen, for the message.
+    """
+    if isinstance(argument, str) and argument in names:
+        return argument
+    if isinstance(argument, int) and argument <= len(names):
+        return names[argument - 1]
+    known = f"there are {len(names)}: {', '.join(names[:9])}" if names else "there are none"
+    raise InputError(f"there is no {kind} {argument!r:.60}; {known}")

@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
-from livestyle.errors import DeviceError, InputError, LivestyleError, StyleError
+from livestyle.errors import DeviceError, InputError, LivestyleError
 from livestyle.jobs.live.controls import MESSAGE_SECONDS, Controls
 from livestyle.jobs.live.cues import Cue
 from livestyle.jobs.live.look_control import LookControl
 from livestyle.jobs.live.recorder import Recorder
-from livestyle.jobs.live.remote.messages import CONTROLS, Argument, Message
+from livestyle.jobs.live.remote.messages import CONTROLS, Message, chosen
 from livestyle.jobs.live.remote.midi import MidiInput
 from livestyle.jobs.live.remote.midi_mapping import MidiMapper, mapping_path
 from livestyle.jobs.live.remote.osc import OscReceiver
@@ -112,28 +112,14 @@ class RemoteControl:
         if a style's file is broken, or if a recording cannot be started.
         """
         match message.control, message.argument:
-            case "style", choice:
-                style = _chosen(choice, self._looks.styles, "style")
-                if style != self._looks.look.name:  # controllers repeat messages; each would begin the crossfade again
-                    self._looks.select(style)
-            case "blend", float(share):
-                try:
-                    self._looks.blend(share, fade_seconds=0)  # at once, as the user crossfades with the fader
-                except StyleError as error:
-                    raise InputError(str(error)) from error
-            case "strength", float(strength):
-                self._looks.set_strength(strength)
-            case "fade", float(seconds):
-                self._looks.fade_seconds = seconds
             case "cue", choice:
                 names = [cue.name for cue in self._cues]
-                self._controls.fire(self._cues[names.index(_chosen(choice, names, "cue"))])
-            case "colours", state:  # None toggles
-                if state != self._looks.look.keep_colors:
-                    self._looks.toggle_colors()
+                self._controls.fire(self._cues[names.index(chosen(choice, names, "cue"))])
             case "record", state:
                 if state != self._recorder.is_on:
                     self._controls.toggle_recording("")
+            case _:
+                self._looks.run(message)
 
 
 def _without_outdated(messages: Sequence[Message | InputError]) -> list[Message | InputError]:
@@ -146,13 +132,3 @@ def _without_outdated(messages: Sequence[Message | InputError]) -> list[Message 
         for message in messages
         if isinstance(message, InputError) or message.control in choices or message is newest[message.control]
     ]
-
-
-def _chosen(argument: Argument, names: Sequence[str], kind: str) -> str:
-    """The name that an argument states, or the one with that number, from 1. Raises InputError if there is none."""
-    if isinstance(argument, str) and argument in names:
-        return argument
-    if isinstance(argument, int) and argument <= len(names):
-        return names[argument - 1]
-    known = f"there are {len(names)}: {', '.join(names[:9])}" if names else "there are none"
-    raise InputError(f"there is no {kind} {argument!r:.60}; {known}")

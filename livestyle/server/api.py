@@ -1,0 +1,172 @@
+"""The HTTP API: styles, pictures, the looks of sessions, metrics, and MJPEG. static/openapi.json describes it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from livestyle.errors import InputError, LivestyleError, TooLargeError
+from livestyle.look import Look
+from livestyle.pictures.compressed_frames import encode_frame
+from livestyle.server.metrics import CONTENT_TYPE
+from livestyle.server.service import BusyError, Service
+from livestyle.server.session import Session
+from livestyle.style_files.thumbnail import thumbnail_jpeg
+
+FORMATS = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+LARGEST_STROKES = 10.0
+BOUNDARY = "frame"
+
+
+class Api:
+    """The endpoints of the HTTP API of one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def styles(self, request: Request) -> Response:
+        """List the styles, with the origin and the licence of their pictures."""
+        gallery, listed = self._service.stylizer.gallery, []
+        for name in self._service.styles:
+            header = gallery.files_of(name)[0]
+            info = {key: header.info.get(key, "") for key in ("origin", "licence")}
+            thumbnail = f"/api/styles/{name}/thumbnail" if header.has_thumbnail else None
+            listed.append({"name": name, **info, "thumbnail": thumbnail})
+        return JSONResponse({"styles": listed})
+
+    async def thumbnail(self, request: Request) -> Response:
+        """Return the thumbnail of a style."""
+        name = request.path_params["name"]
+        if name not in self._service.styles:
+            raise HTTPException(404, "there is no such style")
+        data = await asyncio.to_thread(thumbnail_jpeg, self._service.stylizer.gallery.files_of(name)[0])
+        if data is None:
+            raise HTTPException(404, "this style has no thumbnail")
+        return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+    async def session(self, request: Request) -> Response:
+        """Return the state of a session."""
+        session = self._session(request.path_params["id"])
+        return JSONResponse(session.state() | session.figures())
+
+    async def change_session(self, request: Request) -> Response:
+        """Change the look of a session, and return its state."""
+        session = self._session(request.path_params["id"])
+        try:
+            settings = json.loads(await self._body(request, self._service.limits.text_bytes))
+        except (ValueError, RecursionError) as error:
+            raise InputError("the body is not JSON") from error
+        session.change(settings)
+        return JSONResponse(session.state())
+
+    async def add_style(self, request: Request) -> Response:
+        """Make a style of the picture of a painting, for one session."""
+        session = self._session(request.path_params["id"])
+        data = await self._body(request, self._service.limits.picture_bytes)
+        name = await self._service.add_style(session, data, request.query_params.get("name", "painting"))
+        return JSONResponse({"style": name}, 201)
+
+    async def paint(self, request: Request) -> Response:
+        """Paint a picture at full size, in the look of a session or in a named style."""
+        query = request.query_params
+        kind = query.get("format", "jpg")
+        if kind not in FORMATS:
+            raise InputError(f"format is one of {', '.join(FORMATS)}, not {kind!r:.60}")
+        stroke_size = _number(query.get("stroke_size", "1"), "stroke_size", 1.0, LARGEST_STROKES)
+        look = self._session(query["session"]).look if "session" in query else self._look(request)
+        data = await self._body(request, self._service.limits.picture_bytes)
+        painted = await self._service.paint_picture(data, look, stroke_size, f".{kind}")
+        return Response(painted, media_type=FORMATS[kind])
+
+    async def mjpeg(self, request: Request) -> Response:
+        """Stream the paintings of a session, or those of the server's source, as MJPEG."""
+        if "session" in request.query_params:
+            parts = self._followed(self._session(request.query_params["session"]))
+        elif self._service.feed is None:
+            raise InputError("this server has no source of its own; start it with --source, or follow a viewer with ?session=ID")
+        else:
+            parts = self._painted_feed(self._look(request))
+            self._service.check_room()
+        return StreamingResponse(parts, media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+    async def _followed(self, session: Session) -> AsyncIterator[bytes]:
+        jpeg = None
+        with suppress(InputError):  # the viewer has left
+            while True:
+                jpeg = await session.painted.after(jpeg)
+                yield _part(jpeg)
+
+    async def _painted_feed(self, look: Look) -> AsyncIterator[bytes]:
+        assert self._service.feed is not None
+        with self._service.session(look) as session, suppress(InputError):  # the source has ended
+            frame = None
+            while True:
+                frame = await self._service.feed.frames.after(frame)
+                jpeg = await self._service.run_codec(encode_frame, await session.paint(frame.image))
+                self._service.count(session, frame, jpeg)
+                yield _part(jpeg)
+
+    async def metrics(self, request: Request) -> Response:
+        """Return figures for Prometheus."""
+        return Response(self._service.metrics.text(), media_type=CONTENT_TYPE)
+
+    def _session(self, session_id: str) -> Session:
+        try:
+            return self._service.sessions[session_id]
+        except KeyError:
+            raise HTTPException(404, "there is no such session; it ends with its page") from None
+
+    def _look(self, request: Request) -> Look:
+        """The look that the query names: style, strength, keep_colors."""
+        query = request.query_params
+        keep_colors = query.get("keep_colors", "false")
+        if keep_colors not in ("true", "false"):
+            raise InputError("keep_colors is true or false")
+        strength = _number(query.get("strength", "1"), "strength", 0.0, 1.0)
+        return self._service.look(query.get("style"), strength, keep_colors == "true")
+
+    async def _body(self, request: Request, most_bytes: int) -> bytes:
+        """The whole body. Raises TooLargeError if it is longer, before all of it is received."""
+        data = bytearray()
+        async with asyncio.timeout(self._service.limits.body_seconds):
+            async for part in request.stream():
+                data += part
+                if len(data) > most_bytes:
+                    raise TooLargeError(f"the body has more than {most_bytes} bytes")
+        return bytes(data)
+
+
+def _part(jpeg: bytes) -> bytes:
+    """One picture of an MJPEG stream."""
+    header = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+    return header.encode() + jpeg + b"\r\n"
+
+
+def _number(text: str, name: str, least: float, most: float) -> float:
+    try:
+        number = float(text[:20])
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        raise InputError(f"{name} is a number from {least:g} to {most:g}, not {text!r:.60}")
+    return number
+
+
+STATUS = {TooLargeError: 413, BusyError: 503, TimeoutError: 408}
+"""Error -> status of the response; other LivestyleErrors are 400."""
+
+
+async def explain(request: Request, error: Exception) -> Response:
+    """The response to a request that failed: the error as JSON."""
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    message = "the body did not arrive in time" if isinstance(error, TimeoutError) else str(error)
+    return JSONResponse({"error": message}, STATUS.get(type(error), 400))
+
+
+HANDLERS: dict[Any, Any] = dict.fromkeys((HTTPException, LivestyleError, TimeoutError, ClientDisconnect), explain)

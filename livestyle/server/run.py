@@ -1,0 +1,155 @@
+"""Run the web server until it is interrupted."""
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import uvicorn
+
+from livestyle.errors import DeviceError, InputError
+from livestyle.jobs.live.source import open_live_source
+from livestyle.server.addresses import is_local, link, names_of
+from livestyle.server.app import make_app
+from livestyle.server.connections import bounded_protocols
+from livestyle.server.feed import Feed
+from livestyle.server.limits import Limits
+from livestyle.server.service import Service
+from livestyle.size import Size
+from livestyle.stylizer import Stylizer
+
+SHUTDOWN_SECONDS = 2  # streams that do not end by themselves are cancelled after this time
+WARM_SIZE = (360, 640)  # height, width: the page's frames at the start
+
+
+@dataclass(frozen=True)
+class ServeJob:
+    """Description of a server. The model and the device belong to the Stylizer that it runs with."""
+
+    host: str = "127.0.0.1"
+    """The address to listen at; 0.0.0.0 for all addresses of this machine. Beyond this machine, HTTPS and a token are used."""
+    port: int = 8080
+    """The TCP port; 0 for a free one."""
+    source: str | None = None
+    """A source of the server's own, as `open_live_source` opens it; None for none: viewers send their camera's frames."""
+    size: Size | None = None
+    """The box, in pixels, that the frames of `source` are scaled to fit."""
+    rate: Fraction | None = None
+    """Frames per second of `source`, if it is the screen, raw frames or "demo"; None for 30."""
+    loop: bool = False
+    """Whether to repeat `source` without end, if it is a video file."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names by which the server may be reached, as through a proxy or a tunnel. A token is needed then."""
+    certificate: Path | None = None
+    """PEM file of a certificate, with its chain; None for one of the server's own, where HTTPS is used."""
+    key: Path | None = None
+    """PEM file of the certificate's private key; None if `certificate` contains it."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server can be reached."""
+
+    links: tuple[str, ...]
+    """Links to the page, with the token; the best one first."""
+    port: int
+    token: str | None
+    """What requests must contain; None if they need none."""
+    fingerprint: str | None
+    """SHA-256 of the server's own certificate; None if it uses another one, or none."""
+
+
+def serve(
+    job: ServeJob,
+    open_stylizer: Callable[[], AbstractContextManager[Stylizer]],
+    on_ready: Callable[[Address], object] = lambda address: None,
+) -> None:
+    """Serve until Ctrl-C, which raises KeyboardInterrupt after all connections and threads have ended.
+
+    open_stylizer: returns the stylizer, as a context manager that is left at the end.
+    on_ready: called when the server accepts connections.
+
+    Raises DeviceError if the server cannot listen, InputError if the certificate or the source cannot be used; StyleError.
+    """
+    with ExitStack() as opened:
+        listener = opened.enter_context(closing(_listen(job.host, job.port)))
+        port = listener.getsockname()[1]
+        public = not is_local(job.host)
+        token = secrets.token_urlsafe(16) if public or job.allowed_hosts else None
+        names = names_of(job.host, job.allowed_hosts)
+        certificate, fingerprint = _certificate(job, names) if public or job.certificate else (None, None)
+        stylizer = opened.enter_context(open_stylizer())
+        source = None
+        if job.source is not None:
+            source = open_live_source(job.source, job.size, job.rate, job.loop)
+            opened.callback(source.close)
+        stylizer.warm_up(*WARM_SIZE)
+        links = tuple(link(name, port, certificate is not None, token) for name in names if public or name == job.host)
+        address = Address(links, port, token, fingerprint)
+        http, websocket = bounded_protocols(job.limits)
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)  # clients must not be able to fill a log
+
+        async def run() -> None:
+            feed = None if source is None else Feed(source)
+            service = Service(stylizer, job.limits, feed)
+            try:
+                config = uvicorn.Config(
+                    make_app(service, names, token),
+                    http=http,
+                    ws=websocket,
+                    ws_max_size=job.limits.frame_bytes + 1024,
+                    ws_per_message_deflate=False,  # JPEG does not get smaller
+                    log_config=None,
+                    access_log=False,
+                    proxy_headers=False,
+                    server_header=False,
+                    lifespan="off",
+                    timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                    ssl_certfile=certificate,
+                    ssl_keyfile=job.key,
+                )
+                listener.listen()
+                on_ready(address)
+                await uvicorn.Server(config).serve([listener])
+            finally:
+                await service.close()
+
+        asyncio.run(run())
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound to an address. Raises DeviceError if it is in use, or not one of this machine's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise DeviceError(f"cannot listen at {host}: {error.strerror or error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        advice = "choose another port with --port" if error.errno in (98, 48, 10048, 13) else ""
+        raise DeviceError(f"cannot listen at {host}:{port}: {error.strerror or error}", advice=advice) from error
+    return listener
+
+
+def _certificate(job: ServeJob, names: list[str]) -> tuple[Path, str | None]:
+    """The file of the certificate to use, and its fingerprint if it is the server's own. Raises InputError, OutputError."""
+    if job.certificate is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(job.certificate, job.key)
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(f"cannot use the certificate {job.certificate}: {error.strerror or error}") from error
+        return job.certificate, None
+    from livestyle.server.certificate import certificate_path, own_certificate
+
+    path = certificate_path()
+    return path, own_certificate(path, names)
