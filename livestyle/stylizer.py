@@ -88,7 +88,8 @@ class Stylizer:
     def predict(self, picture: Image, name: str) -> Look:
         """Predict the look of a painting from its picture, (H, W, 3) uint8 RGB, without adding it to the gallery.
 
-        Takes half a second. name: of the look. Raises StyleError if the picture is too small, or if no network of this stylizer has a predictor.
+        Takes half a second. name: of the look. Raises StyleError if the picture is too small, or if no network of this stylizer
+        has a predictor.
         """
         from livestyle.style_files.from_picture import predict_rows  # imports OpenCV
 

@@ -91,8 +91,7 @@ def serve(
     if source is None and (size is not None or rate is not None or loop):
         raise click.UsageError("--size, --rate and --loop belong to --source")
     try:
-        from livestyle.server.run import ServeJob
-        from livestyle.server.run import serve as run_server
+        from livestyle.server.run import ServeJob, run_server
     except ModuleNotFoundError as error:
         raise DeviceError(f"the server needs {error.name}; run: pip install 'livestyle[serve]'") from error
 

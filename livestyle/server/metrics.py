@@ -24,7 +24,7 @@ class Metrics:
         self.frame_bytes = self._counter("livestyle_sent_frame_bytes", "Bytes of the frames that were sent.")
         self.pictures = self._counter("livestyle_pictures", "Pictures that were painted.")
         self.styles = self._counter("livestyle_predicted_styles", "Paintings that became styles.")
-        self.refused = self._counter("livestyle_refused_viewers", "Viewers that were refused or disconnected, by reason.", "reason")
+        self.refused = self._counter("livestyle_refused_viewers", "Viewers that were refused or disconnected.", "reason")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self._registry)

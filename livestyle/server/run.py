@@ -66,7 +66,7 @@ class Address:
     """SHA-256 of the server's own certificate; None if it uses another one, or none."""
 
 
-def serve(
+def run_server(
     job: ServeJob,
     open_stylizer: Callable[[], AbstractContextManager[Stylizer]],
     on_ready: Callable[[Address], object] = lambda address: None,
