@@ -125,7 +125,8 @@ def _print_address(address: "Address") -> None:
         import segno
 
         click.echo(err=True)
-        segno.make_qr(address.links[0]).terminal(out=click.get_text_stream("stderr"), compact=True)
+        code = segno.make_qr(address.links[0])
+        code.terminal(out=click.get_text_stream("stderr"), compact=True)  # type: ignore[operator]  # not in segno's stub
     if address.fingerprint is not None:
         print_line(f"the certificate's SHA-256 fingerprint: {address.fingerprint}", err=True)
     print_line("Ctrl-C stops the server", err=True)
