@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -35,7 +36,7 @@ class Api:
         for name in self._service.styles:
             header = gallery.files_of(name)[0]
             info = {key: header.info.get(key, "") for key in ("origin", "licence")}
-            thumbnail = f"/api/styles/{name}/thumbnail" if header.has_thumbnail else None
+            thumbnail = f"/api/styles/{quote(name)}/thumbnail" if header.has_thumbnail else None
             listed.append({"name": name, **info, "thumbnail": thumbnail})
         return JSONResponse({"styles": listed})
 

@@ -43,7 +43,6 @@ class SharedPainter:
         self.frames = 0
         """Number of frames painted."""
         self._engine = engine
-        self._largest_batch = max(engine.batches)
         self._waiting: list[_Waiting] = []
         self._changed = Condition()  # guards _waiting and _closed
         self._closed = False
@@ -77,7 +76,7 @@ class SharedPainter:
                     each.future.set_result(painting)
 
     def _next_batch(self) -> Sequence[_Waiting] | None:
-        """Wait for frames. Return those of the oldest frame's kind, at most as many as fit in a batch; None once closed."""
+        """Wait for frames. Return a batch of the oldest frame's kind, of a size that the engine prefers; None once closed."""
         with self._changed:
             while True:
                 while not self._waiting and not self._closed:
@@ -85,7 +84,8 @@ class SharedPainter:
                 if self._closed:
                     return None
                 kind = self._waiting[0].kind
-                taken = [each for each in self._waiting if each.kind == kind][: self._largest_batch]
+                same = [each for each in self._waiting if each.kind == kind]
+                taken = same[: max(size for size in self._engine.batches if size <= len(same))]
                 self._waiting = [each for each in self._waiting if each not in taken]
                 if batch := [each for each in taken if each.future.set_running_or_notify_cancel()]:
                     return batch

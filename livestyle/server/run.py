@@ -1,7 +1,9 @@
 """Run the web server until it is interrupted."""
 
 import asyncio
+import errno
 import logging
+import os
 import secrets
 import socket
 import ssl
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import uvicorn
 
 from livestyle.errors import DeviceError, InputError
@@ -25,7 +28,7 @@ from livestyle.size import Size
 from livestyle.stylizer import Stylizer
 
 SHUTDOWN_SECONDS = 2  # streams that do not end by themselves are cancelled after this time
-WARM_SIZE = (360, 640)  # height, width: the page's frames at the start
+WARM_SHAPE = (360, 640, 3)  # of the page's frames at the start: everything for this size is made before the first one
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ def run_server(
         if job.source is not None:
             source = open_live_source(job.source, job.size, job.rate, job.loop)
             opened.callback(source.close)
-        stylizer.warm_up(*WARM_SIZE)
+        stylizer.warm_up(*WARM_SHAPE[:2])
+        for size in stylizer.engine.batches:
+            stylizer.submit([np.zeros(WARM_SHAPE, np.uint8)] * min(size, job.limits.viewers)).result()
         links = tuple(link(name, port, certificate is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
         http, websocket = bounded_protocols(job.limits)
@@ -132,11 +137,12 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise DeviceError(f"cannot listen at {host}: {error.strerror or error}") from error
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would allow two servers at one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
-        advice = "choose another port with --port" if error.errno in (98, 48, 10048, 13) else ""
+        advice = "choose another port with --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
         raise DeviceError(f"cannot listen at {host}:{port}: {error.strerror or error}", advice=advice) from error
     return listener
 

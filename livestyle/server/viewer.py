@@ -92,6 +92,10 @@ def _parsed(text: str, limits: Limits) -> object:
         raise InputError("the message is not JSON") from error
 
 
+class SourceEndedError(Exception):
+    """The server's own source gives no more frames: the connection ends."""
+
+
 class _Viewer:
     """The running session of one viewer."""
 
@@ -156,6 +160,8 @@ class _Viewer:
             await self._send_painting(stamp, data, time.monotonic())
         except WebSocketDisconnect:
             pass  # `run` receives it too
+        except SourceEndedError as error:
+            await _close(self._websocket, GOING_AWAY, str(error))
         except TimeoutError:
             await _close(self._websocket, GOING_AWAY, f"a frame was not received within {self._limits.send_seconds} s")
         except Exception:
@@ -184,7 +190,10 @@ class _Viewer:
     async def _paint_source(self, data: bytes, arrived_at: float) -> tuple[Frame, Image]:
         """Wait for a newer frame of the server's source, and paint it."""
         assert self._service.feed is not None
-        self._last_frame = frame = await self._service.feed.frames.after(self._last_frame)
+        try:
+            self._last_frame = frame = await self._service.feed.frames.after(self._last_frame)
+        except LivestyleError as error:
+            raise SourceEndedError(str(error)) from error
         return frame, await self._session.paint(frame.image)
 
     async def _send_json(self, message: dict[str, object]) -> None:
