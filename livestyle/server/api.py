@@ -89,7 +89,7 @@ class Api:
         if "session" in request.query_params:
             parts = self._followed(self._session(request.query_params["session"]))
         elif self._service.feed is None:
-            raise InputError("this server has no source of its own; start it with --source, or follow a viewer with ?session=ID")
+            raise InputError("this server has no source of its own; name a viewer to follow: ?session=ID")
         else:
             parts = self._painted_feed(self._look(request))
             self._service.check_room()

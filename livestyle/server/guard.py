@@ -78,7 +78,7 @@ class Guard:
         headers, path = Headers(scope=scope), scope["path"]
         hosts = headers.getlist("host")
         if len(hosts) != 1 or host_name(hosts[0]) not in self._hosts:
-            return 403, "this server has another name; to allow this one, start it with --allowed-host"
+            return 403, "this server does not answer for this host name; add it to the allowed hosts"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
             return 403, "requests from pages of other sites are refused"

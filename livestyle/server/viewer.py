@@ -69,7 +69,7 @@ async def _first_message(websocket: WebSocket, service: Service, token: str | No
     if source not in ("camera", "server"):
         raise PolicyError('the first message must name a source: "camera" or "server"')
     if source == "server" and service.feed is None:
-        raise PolicyError("this server has no source of its own; start it with --source")
+        raise PolicyError("this server has no source of its own; use a camera")
     return str(source)
 
 

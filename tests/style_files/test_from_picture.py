@@ -21,6 +21,7 @@ from livestyle.style_files.file_format import (
 )
 from livestyle.style_files.gallery import Gallery
 from livestyle.style_files.management import plan_removal
+from livestyle.stylizer import Stylizer
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,19 @@ def test_rows_come_from_the_cache_if_its_file_is_intact(styles: Path, picture: P
     for file in folder.iterdir():
         file.write_bytes(b"damaged")
     assert np.array_equal(predict(), first)
+
+
+def test_stylizer_predicts_a_look_that_is_in_no_gallery(styles: Path, style_folder: Path, picture: Path) -> None:
+    with Stylizer("ash", "lite", "cpu", gallery=Gallery([styles])) as stylizer:
+        look = stylizer.predict(painting(), "spots")
+        assert (look.name, look.body) == ("spots", stylizer.default_look.body)
+        assert stylizer.gallery.predicted == {}
+        assert np.array_equal(look.rows, stylizer.look(str(picture)).rows)
+        with pytest.raises(StyleError, match="too small"):
+            stylizer.predict(painting(width=9, height=9), "spots")
+    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder])) as stylizer:
+        with pytest.raises(StyleError, match="no predictor"):
+            stylizer.predict(painting(), "spots")
 
 
 def test_another_picture_has_other_rows(styles: Path, picture: Path) -> None:
