@@ -86,9 +86,9 @@ def test_stylizer_predicts_a_look_that_is_in_no_gallery(styles: Path, style_fold
         assert np.array_equal(look.rows, stylizer.look(str(picture)).rows)
         with pytest.raises(StyleError, match="too small"):
             stylizer.predict(painting(width=9, height=9), "spots")
-    with Stylizer("ash", "lite", "cpu", gallery=Gallery([style_folder])) as stylizer:
-        with pytest.raises(StyleError, match="no predictor"):
-            stylizer.predict(painting(), "spots")
+    without = Gallery([style_folder])
+    with Stylizer("ash", "lite", "cpu", gallery=without) as stylizer, pytest.raises(StyleError, match="no predictor"):
+        stylizer.predict(painting(), "spots")
 
 
 def test_another_picture_has_other_rows(styles: Path, picture: Path) -> None:
