@@ -63,7 +63,8 @@ class Api:
         except (ValueError, RecursionError) as error:
             raise InputError("the body is not JSON") from error
         session.change(settings)
-        return JSONResponse(session.state())
+        session.changed_by_others.publish(state := session.state())
+        return JSONResponse(state)
 
     async def add_style(self, request: Request) -> Response:
         """Make a style of the picture of a painting, for one session."""

@@ -46,6 +46,8 @@ class Session:
         self.id = secrets.token_urlsafe(16)
         self.painted: Newest[bytes] = Newest()
         """The JPEG that was painted last, for those who follow this session."""
+        self.changed_by_others: Newest[dict[str, object]] = Newest()
+        """The state after each change that did not come from the viewer."""
         self._looks = LookControl(stylizer, list(styles), look, clock=clock)
         self._stylizer, self._painter, self._limits = stylizer, painter, limits
         self._compare = 0.0

@@ -112,6 +112,7 @@ class _Viewer:
     async def run(self) -> None:
         """Answer messages until the connection ends, or raise PolicyError or TimeoutError."""
         await self._send_json(self._hello())
+        announcing = asyncio.create_task(self._announce_changes())
         try:
             while True:
                 async with asyncio.timeout(self._limits.idle_seconds):
@@ -121,10 +122,17 @@ class _Viewer:
                 else:
                     await self._take(message)
         finally:
-            if self._painting is not None:
-                self._painting.cancel()
-                with suppress(asyncio.CancelledError):
-                    await self._painting  # raises its error, if it has failed
+            for task in filter(None, (announcing, self._painting)):
+                task.cancel()
+                with suppress(asyncio.CancelledError, WebSocketDisconnect, TimeoutError):
+                    await task  # raises its error, if it has failed
+
+    async def _announce_changes(self) -> None:
+        """Send the state each time that another client has changed it, through the HTTP API."""
+        state = None
+        while True:
+            state = await self._session.changed_by_others.after(state)
+            await self._send_json({"state": state})
 
     def _hello(self) -> dict[str, object]:
         limits = ("frame_bytes", "frame_pixels", "picture_bytes")
@@ -172,7 +180,7 @@ class _Viewer:
         try:
             frame, painting = await self._paint(data, arrived_at)
         except LivestyleError as error:
-            await self._send_json({"error": str(error)})
+            await self._send_json({"error": str(error), "frame": True})
             return
         jpeg = await self._service.run_codec(encode_frame, painting)
         seconds = self._service.count(self._session, frame, jpeg)
