@@ -1,5 +1,6 @@
 """The web application: the page, the WebSocket of its viewers, and the HTTP API."""
 
+import mimetypes
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from livestyle.server.service import Service
 from livestyle.server.viewer import serve_viewer
 
 STATIC = Path(__file__).parent / "static"
+mimetypes.add_type("text/javascript", ".js")  # Windows' registry may say text/plain, and browsers then refuse the page's scripts
 
 
 def make_app(service: Service, hosts: Iterable[str], token: str | None) -> Starlette:
