@@ -52,14 +52,14 @@ class Api:
 
     async def session(self, request: Request) -> Response:
         """Return the state of a session."""
-        session = self._session(request.path_params["id"])
+        session = session_of(self._service, request.path_params["id"])
         return JSONResponse(session.state() | session.figures())
 
     async def change_session(self, request: Request) -> Response:
         """Change the look of a session, and return its state."""
-        session = self._session(request.path_params["id"])
+        session = session_of(self._service, request.path_params["id"])
         try:
-            settings = json.loads(await self._body(request, self._service.limits.text_bytes))
+            settings = json.loads(await read_body(request, self._service, self._service.limits.text_bytes))
         except (ValueError, RecursionError) as error:
             raise InputError("the body is not JSON") from error
         session.change(settings)
@@ -68,8 +68,8 @@ class Api:
 
     async def add_style(self, request: Request) -> Response:
         """Make a style of the picture of a painting, for one session."""
-        session = self._session(request.path_params["id"])
-        data = await self._body(request, self._service.limits.picture_bytes)
+        session = session_of(self._service, request.path_params["id"])
+        data = await read_body(request, self._service, self._service.limits.picture_bytes)
         name = await self._service.add_style(session, data, request.query_params.get("name", "painting"))
         return JSONResponse({"style": name}, 201)
 
@@ -80,28 +80,28 @@ class Api:
         if kind not in FORMATS:
             raise InputError(f"format is one of {', '.join(FORMATS)}, not {kind!r:.60}")
         stroke_size = _number(query.get("stroke_size", "1"), "stroke_size", 1.0, LARGEST_STROKES)
-        look = self._session(query["session"]).look if "session" in query else self._look(request)
-        data = await self._body(request, self._service.limits.picture_bytes)
+        look = session_of(self._service, query["session"]).look if "session" in query else look_of(self._service, request)
+        data = await read_body(request, self._service, self._service.limits.picture_bytes)
         painted = await self._service.paint_picture(data, look, stroke_size, f".{kind}")
         return Response(painted, media_type=FORMATS[kind])
 
     async def mjpeg(self, request: Request) -> Response:
         """Stream the paintings of a session, or those of the server's source, as MJPEG."""
         if "session" in request.query_params:
-            parts = self._followed(self._session(request.query_params["session"]))
+            parts = self._followed(session_of(self._service, request.query_params["session"]))
         elif self._service.feed is None:
             raise InputError("this server has no source of its own; name a viewer to follow: ?session=ID")
         else:
-            parts = self._painted_feed(self._look(request))
+            parts = self._painted_feed(look_of(self._service, request))
             self._service.check_room()
         return StreamingResponse(parts, media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     async def _followed(self, session: Session) -> AsyncIterator[bytes]:
-        jpeg = None
+        painting = None
         with suppress(InputError):  # the viewer has left
             while True:
-                jpeg = await session.painted.after(jpeg)
-                yield _part(jpeg)
+                painting = await session.painted.after(painting)
+                yield _part(await self._service.run_codec(encode_frame, painting))
 
     async def _painted_feed(self, look: Look) -> AsyncIterator[bytes]:
         assert self._service.feed is not None
@@ -117,30 +117,34 @@ class Api:
         """Return figures for Prometheus."""
         return Response(self._service.metrics.text(), media_type=CONTENT_TYPE)
 
-    def _session(self, session_id: str) -> Session:
-        try:
-            return self._service.sessions[session_id]
-        except KeyError:
-            raise HTTPException(404, "there is no such session; it ends with its page") from None
 
-    def _look(self, request: Request) -> Look:
-        """The look that the query names: style, strength, keep_colors."""
-        query = request.query_params
-        keep_colors = query.get("keep_colors", "false")
-        if keep_colors not in ("true", "false"):
-            raise InputError("keep_colors is true or false")
-        strength = _number(query.get("strength", "1"), "strength", 0.0, 1.0)
-        return self._service.look(query.get("style"), strength, keep_colors == "true")
+def session_of(service: Service, session_id: str) -> Session:
+    """The session with this ID. Raises HTTPException if there is none."""
+    try:
+        return service.sessions[session_id]
+    except KeyError:
+        raise HTTPException(404, "there is no such session; it ends with its page") from None
 
-    async def _body(self, request: Request, most_bytes: int) -> bytes:
-        """The whole body. Raises TooLargeError if it is longer, before all of it is received."""
-        data = bytearray()
-        async with asyncio.timeout(self._service.limits.body_seconds):
-            async for part in request.stream():
-                data += part
-                if len(data) > most_bytes:
-                    raise TooLargeError(f"the body has more than {most_bytes} bytes")
-        return bytes(data)
+
+def look_of(service: Service, request: Request) -> Look:
+    """The look that the query names: style, strength, keep_colors. Raises InputError, StyleError."""
+    query = request.query_params
+    keep_colors = query.get("keep_colors", "false")
+    if keep_colors not in ("true", "false"):
+        raise InputError("keep_colors is true or false")
+    strength = _number(query.get("strength", "1"), "strength", 0.0, 1.0)
+    return service.look(query.get("style"), strength, keep_colors == "true")
+
+
+async def read_body(request: Request, service: Service, most_bytes: int) -> bytes:
+    """The whole body. Raises TooLargeError if it is longer, before all of it is received; TimeoutError."""
+    data = bytearray()
+    async with asyncio.timeout(service.limits.body_seconds):
+        async for part in request.stream():
+            data += part
+            if len(data) > most_bytes:
+                raise TooLargeError(f"the body has more than {most_bytes} bytes")
+    return bytes(data)
 
 
 def _part(jpeg: bytes) -> bytes:

@@ -16,6 +16,7 @@ from livestyle.server.api import HANDLERS, Api
 from livestyle.server.guard import Guard
 from livestyle.server.service import Service
 from livestyle.server.viewer import serve_viewer
+from livestyle.server.webrtc import WebRtc
 
 STATIC = Path(__file__).parent / "static"
 mimetypes.add_type("text/javascript", ".js")  # Windows' registry may say text/plain, and browsers then refuse the page's scripts
@@ -26,7 +27,7 @@ def make_app(service: Service, hosts: Iterable[str], token: str | None) -> Starl
 
     hosts: the names and IP addresses that requests may be for. token: what requests must contain; None if they need none.
     """
-    api = Api(service)
+    api, webrtc = Api(service), WebRtc(service)
 
     async def viewer(websocket: WebSocket) -> None:
         await serve_viewer(websocket, service, token)
@@ -45,6 +46,10 @@ def make_app(service: Service, hosts: Iterable[str], token: str | None) -> Starl
         Route("/api/paint", api.paint, methods=["POST"]),
         Route("/stream.mjpg", api.mjpeg),
         Route("/metrics", api.metrics),
+        Route("/whip", webrtc.publish, methods=["POST"]),
+        Route("/whep", webrtc.watch, methods=["POST"]),
+        Route("/whip/{id}", webrtc.end, methods=["DELETE"]),
+        Route("/whep/{id}", webrtc.end, methods=["DELETE"]),
     ]
     guard = Middleware(Guard, hosts=tuple(hosts), token=token)
     return Starlette(routes=routes, middleware=[guard], exception_handlers=HANDLERS)

@@ -1,5 +1,6 @@
 """Limits of the server, so that no client can use up its memory, its time or its connections."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -29,9 +30,31 @@ class Limits:
     picture_pixels: int = _limit(24_000_000, "pixels of such a picture")
     picture_scans: int = _limit(64, "scans of a progressive JPEG")
     pictures_waiting: int = _limit(8, "pictures that wait to be painted")
+    offer_bytes: int = _limit(65_536, "bytes of a WebRTC offer")
+    connect_seconds: int = _limit(15, "seconds until a WebRTC connection is established")
+    silent_seconds: int = _limit(10, "seconds without a frame after which a WebRTC publisher is disconnected")
+    published_pixels: int = _limit(4096 * 2304, "pixels of a WebRTC publisher's frame, which is scaled down to fit those above")
     styles: int = _limit(12, "paintings that one viewer can use as styles")
 
     def lines(self) -> Iterator[str]:
         """Yield one line for each limit: the number and what it limits."""
         for each in fields(self):
             yield f"{getattr(self, each.name):>12,} {each.metadata['text']}"
+
+
+class Rate:
+    """Allows at most `most` events within any `seconds`, on average (a token bucket)."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._per_second = most, most / seconds
+        self._left, self._at = float(most), time.monotonic()
+
+    def allows(self) -> bool:
+        """Whether another event is allowed now; if so, counts it."""
+        now = time.monotonic()
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

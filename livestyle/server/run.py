@@ -99,7 +99,8 @@ def run_server(
         links = tuple(link(name, port, certificate is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
         http, websocket = bounded_protocols(job.limits)
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)  # clients must not be able to fill a log
+        for library in ("uvicorn", "aiortc", "aioice"):
+            logging.getLogger(library).setLevel(logging.CRITICAL + 1)  # clients must not be able to fill a log
 
         async def run() -> None:
             feed = None if source is None else Feed(source)

@@ -40,6 +40,8 @@ class Service:
         self.stylizer, self.limits, self.feed = stylizer, limits, feed
         self.styles = stylizer.load_all()
         self.sessions: dict[str, Session] = {}
+        self.peers: dict[str, asyncio.Task[None]] = {}
+        """The tasks of the WebRTC connections, by ID."""
         self.metrics = Metrics(lambda: len(self.sessions))
         self._painter = SharedPainter(stylizer.engine)
         self._codecs = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "livestyle-codec")
@@ -47,13 +49,13 @@ class Service:
         self._waiting_pictures = 0
 
     @contextmanager
-    def session(self, look: Look | None = None) -> Iterator[Session]:
+    def session(self, look: Look | None = None, session_id: str | None = None) -> Iterator[Session]:
         """A session of a new viewer, for as long as the block runs. Raises BusyError if there are too many.
 
-        look: the first look; None for the stylizer's default look.
+        look: the first look; None for the stylizer's default look. session_id: one that is not in use; None for a random one.
         """
         self.check_room()
-        session = Session(self.stylizer, self._painter, self.styles, look or self.stylizer.default_look, self.limits)
+        session = Session(self.stylizer, self._painter, self.styles, look or self.stylizer.default_look, self.limits, session_id)
         self.sessions[session.id] = session
         try:
             yield session
@@ -125,13 +127,17 @@ class Service:
     def count(self, session: Session, frame: Frame, jpeg: bytes) -> float:
         """Count a painting that is sent now. Returns the time since the frame arrived or was captured, in seconds."""
         seconds = time.monotonic() - (frame.captured_at or 0.0)
-        session.count(frame, jpeg)
+        session.count(frame)
         self.metrics.frame_seconds.observe(seconds)
         self.metrics.frame_bytes.inc(len(jpeg))
         return seconds
 
     async def close(self) -> None:
-        """End the threads and close the source. Idempotent."""
+        """End the WebRTC connections and the threads, and close the source. Idempotent."""
+        peers = list(self.peers.values())
+        for peer in peers:
+            peer.cancel()
+        await asyncio.gather(*peers, return_exceptions=True)
         if self.feed is not None:
             await self.feed.close()
         await asyncio.to_thread(self._painter.close)

@@ -31,7 +31,7 @@ SESSION_CONTROLS = {
 class Session:
     """One viewer's look and counts. Use it only in the thread of the event loop.
 
-    styles: the names to choose from at first. look: the first look.
+    styles: the names to choose from at first. look: the first look. session_id: None for a random one.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class Session:
         styles: list[str],
         look: Look,
         limits: Limits,
+        session_id: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.id = secrets.token_urlsafe(16)
-        self.painted: Newest[bytes] = Newest()
-        """The JPEG that was painted last, for those who follow this session."""
+        self.id = session_id or secrets.token_urlsafe(16)
+        self.painted: Newest[Image] = Newest()
+        """The newest painting, for those who follow this session."""
         self.changed_by_others: Newest[dict[str, object]] = Newest()
         """The state after each change that did not come from the viewer."""
         self._looks = LookControl(stylizer, list(styles), look, clock=clock)
@@ -103,15 +104,17 @@ class Session:
         return next(each for each in numbered if each not in self._looks.styles)
 
     async def paint(self, photo: Image) -> Image:
-        """Paint a frame, (H, W, 3) uint8 RGB, in the current look -> the same shape."""
+        """Paint a frame, (H, W, 3) uint8 RGB, in the current look -> the same shape. Publish the painting."""
         look = self._looks.at(Fraction(0))
         painting = await asyncio.wrap_future(self._painter.paint(photo, look))
-        return compare(photo, painting, self._compare) if self._compare else painting
+        if self._compare:
+            painting = compare(photo, painting, self._compare)
+        self.painted.publish(painting)
+        return painting
 
-    def count(self, frame: Frame, jpeg: bytes) -> None:
-        """Count a frame that is sent now, and publish its JPEG."""
+    def count(self, frame: Frame) -> None:
+        """Count a frame that is sent now."""
         self._meter.count(frame)
-        self.painted.publish(jpeg)
 
 
 def checked_settings(settings: object) -> Mapping[str, Argument]:

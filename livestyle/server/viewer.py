@@ -16,7 +16,7 @@ from livestyle.errors import InputError, LivestyleError, StyleError
 from livestyle.frame import Frame, Image
 from livestyle.pictures.compressed_frames import decode_frame, encode_frame
 from livestyle.server.guard import is_token
-from livestyle.server.limits import Limits
+from livestyle.server.limits import Limits, Rate
 from livestyle.server.service import BusyError, Service
 from livestyle.server.session import Session
 
@@ -106,8 +106,8 @@ class _Viewer:
         self._painting: asyncio.Task[None] | None = None
         self._shape: tuple[int, ...] = ()
         self._last_frame: Frame | None = None
-        self._messages = _Rate(self._limits.messages_per_second, 1)
-        self._sizes = _Rate(self._limits.sizes_per_minute, 60)
+        self._messages = Rate(self._limits.messages_per_second, 1)
+        self._sizes = Rate(self._limits.sizes_per_minute, 60)
 
     async def run(self) -> None:
         """Answer messages until the connection ends, or raise PolicyError or TimeoutError."""
@@ -211,21 +211,3 @@ class _Viewer:
     async def _send(self, data: bytes) -> None:
         async with asyncio.timeout(self._limits.send_seconds):
             await self._websocket.send_bytes(data)
-
-
-class _Rate:
-    """Allows at most `most` events within any `seconds`, on average (a token bucket)."""
-
-    def __init__(self, most: int, seconds: float) -> None:
-        self._most, self._per_second = most, most / seconds
-        self._left, self._at = float(most), time.monotonic()
-
-    def allows(self) -> bool:
-        """Whether another event is allowed now; if so, counts it."""
-        now = time.monotonic()
-        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
