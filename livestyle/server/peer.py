@@ -169,16 +169,18 @@ class Peer:
     async def photos(self) -> AsyncGenerator[Frame, None]:
         """Yield the client's newest frame, (H, W, 3) uint8 RGB, each time; frames that arrive meanwhile are dropped.
 
-        Raises TimeoutError if no frame arrives for a while.
+        Raises TimeoutError if no frame arrives for a while, InputError if the client ends its video.
         """
         newest: Newest[tuple[VideoFrame, float]] = Newest()
         receiving = asyncio.create_task(self._receive(newest))
         to_photo, received = _ToPhoto(self._limits.frame_pixels), None
+        seconds = self._limits.connect_seconds
         try:
             await self._connected.wait()
             while True:
-                async with asyncio.timeout(self._limits.silent_seconds):
+                async with asyncio.timeout(seconds):
                     received = await newest.after(received)
+                seconds = self._limits.silent_seconds
                 photo = await self._run_codec(to_photo, received[0])
                 yield Frame(photo, Fraction(0), captured_at=received[1])
         finally:
