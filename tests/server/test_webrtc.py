@@ -1,6 +1,7 @@
 """WHIP and WHEP: real WebRTC clients and a real server. Without compression losses, the paintings would be the stylizer's own."""
 
 import asyncio
+import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -21,7 +22,7 @@ from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from av.codec.context import CodecContext
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.video.frame import VideoFrame
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -363,26 +364,35 @@ def test_large_frames_are_scaled_down() -> None:
         assert to_photo(VideoFrame(*size, "yuv420p")).shape == (*reversed(expected), 3)
 
 
-@pytest.mark.parametrize(("codec", "encoder"), [("VP8", "libvpx"), ("H264", "libx264")])
-def test_decoders_refuse_frames_with_too_many_pixels(codec: str, encoder: str) -> None:
+def key_frame(encoder: str, width: int, height: int) -> bytes:
+    """An encoded black picture."""
+    context: Any = CodecContext.create(encoder, "w")
+    context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", Fraction(1, 30)
+    context.options = {"tune": "zerolatency"} if encoder == "libx264" else {}
+    frame = VideoFrame(width, height, "yuv420p")
+    for plane in frame.planes:
+        plane.update(bytes(plane.buffer_size))
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+
+
+def decode(codec: str, data: bytes) -> Any:
+    """Decode as the server does."""
     parameters = RTCRtpCodecParameters(mimeType=f"video/{codec}", clockRate=90_000, payloadType=97)
+    decoder = rtcrtpreceiver.get_decoder(parameters)  # type: ignore[attr-defined]
+    return decoder.decode(JitterFrame(data, 0))
 
-    def decode(width: int, height: int) -> Any:
-        context: Any = CodecContext.create(encoder, "w")
-        context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", Fraction(1, 30)
-        context.options = {"preset": "ultrafast"} if codec == "H264" else {"deadline": "realtime", "cpu-used": "16"}
-        frame = VideoFrame(width, height, "yuv420p")
-        for plane in frame.planes:
-            plane.update(bytes(plane.buffer_size))
-        frame.pts = 0
-        packets = [*context.encode(frame), *context.encode(None)]
-        decoder = rtcrtpreceiver.get_decoder(parameters)  # type: ignore[attr-defined]
-        return decoder.decode(JitterFrame(bytes(packets[0]), 0))
 
-    most = Limits.published_pixels // 1024
-    assert decode(64, 48)[0].width == 64
+def test_decoders_refuse_frames_with_too_many_pixels() -> None:
+    vp8, h264 = key_frame("libvpx", 64, 48), key_frame("libx264", 64, 48)
+    assert decode("VP8", vp8)[0].width == 64
+    assert decode("H264", h264)[0].width == 64
+    most, height = Limits.published_pixels, 2304
+    for width, error in {most // height: InvalidDataError, most // height + 1: ArgumentError}.items():
+        with pytest.raises(error):  # first: the data are too short for the frame
+            decode("VP8", vp8[:6] + struct.pack("<HH", width, height) + vp8[10:])
     with pytest.raises(FFmpegError):
-        decode(1024, most + 16)
+        decode("H264", key_frame("libx264", most // height + 16, height))
 
 
 def test_queue_of_the_decoder_stays_short() -> None:
