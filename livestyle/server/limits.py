@@ -33,7 +33,6 @@ class Limits:
     offer_bytes: int = _limit(65_536, "bytes of a WebRTC offer")
     connect_seconds: int = _limit(15, "seconds until a WebRTC connection is established")
     silent_seconds: int = _limit(10, "seconds without a frame after which a WebRTC publisher is disconnected")
-    published_pixels: int = _limit(4096 * 2304, "pixels of a WebRTC publisher's frame, which is scaled down to fit those above")
     styles: int = _limit(12, "paintings that one viewer can use as styles")
 
     def lines(self) -> Iterator[str]:

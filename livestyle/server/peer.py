@@ -39,7 +39,10 @@ TIME_BASE = Fraction(1, 90_000)  # of video in RTP (RFC 6184, RFC 7741)
 MOST_FPS = 30  # aiortc configures its encoders for this rate
 MOST_LINES = 500
 """Lines of an offer; browsers send about 200. aiortc's time for an offer grows with their square."""
+MOST_RECEIVED_PIXELS = 4096 * 2304
+"""Pixels of a received frame; it is then scaled down to `Limits.frame_pixels`."""
 MOST_ENCODED_FRAMES = 30
+"""Frames that wait for the decoder of a connection."""
 USER_NAME, PASSWORD = re.compile(r"[A-Za-z0-9+/]{4,256}"), re.compile(r"[A-Za-z0-9+/]{22,256}")  # RFC 8839, section 5.4
 
 
@@ -159,7 +162,7 @@ class Peer:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_ended(self) -> None:
         async with asyncio.timeout(self._limits.connect_seconds):
@@ -285,11 +288,11 @@ class _EncodedFrames(Queue[Any]):
 
 
 def _bounded_decoder(codec: RTCRtpCodecParameters) -> Decoder:
-    """A decoder that refuses frames with too many pixels before it has memory for them."""
+    """A decoder that refuses frames with too many pixels before it allocates memory for them."""
     decoder: Any = get_decoder(codec)
     name = {"video/vp8": "vp8", "video/h264": "h264"}[codec.mimeType.lower()]
     decoder.codec = CodecContext.create(name, "r")  # aiortc's libvpx has no such limit
-    decoder.codec.options = {"max_pixels": str(Limits.published_pixels)}
+    decoder.codec.options = {"max_pixels": str(MOST_RECEIVED_PIXELS)}
     return decoder  # type: ignore[no-any-return]
 
 

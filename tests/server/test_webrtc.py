@@ -30,7 +30,14 @@ from starlette.requests import Request
 from livestyle.errors import InputError
 from livestyle.frame import Image
 from livestyle.server.limits import Limits
-from livestyle.server.peer import MOST_ENCODED_FRAMES, MOST_LINES, _EncodedFrames, _ToPhoto, checked_offer
+from livestyle.server.peer import (
+    MOST_ENCODED_FRAMES,
+    MOST_LINES,
+    MOST_RECEIVED_PIXELS,
+    _EncodedFrames,
+    _ToPhoto,
+    checked_offer,
+)
 from livestyle.server.service import Service
 from livestyle.server.webrtc import WebRtc
 from livestyle.stylizer import Stylizer
@@ -48,7 +55,19 @@ def server(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     job = {"source": str(film), "loop": True, "allowed_hosts": ["paint.example"], "limits": LIMITS}
     server = start(job, tmp_path_factory.mktemp("server"))
     yield server
-    assert (server.stop(), server.stderr()) == (130, "")  # clients can write nothing into the log
+
+    async def scenario(client: Callable[..., Client]) -> None:
+        both = client("sendrecv", StillVideo(PHOTO))
+        await both.connect(server, "/whip")
+        await both.receive()
+        assert await asyncio.to_thread(server.stop) == 130
+        await both.receive_end()
+
+    try:
+        run(scenario)
+    finally:
+        server.stop()
+    assert server.stderr() == ""  # clients can write nothing into the log
 
 
 # clients
@@ -387,7 +406,7 @@ def test_decoders_refuse_frames_with_too_many_pixels() -> None:
     vp8, h264 = key_frame("libvpx", 64, 48), key_frame("libx264", 64, 48)
     assert decode("VP8", vp8)[0].width == 64
     assert decode("H264", h264)[0].width == 64
-    most, height = Limits.published_pixels, 2304
+    most, height = MOST_RECEIVED_PIXELS, 2304
     for width, error in {most // height: InvalidDataError, most // height + 1: ArgumentError}.items():
         with pytest.raises(error):  # first: the data are too short for the frame
             decode("VP8", vp8[:6] + struct.pack("<HH", width, height) + vp8[10:])
