@@ -1,19 +1,22 @@
 """WHIP and WHEP: real WebRTC clients and a real server. Without compression losses, the paintings would be the stylizer's own."""
 
 import asyncio
+import base64
+import shutil
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 from picture_files import blocks
-from server_process import PATIENCE_SECONDS, Reply, Server, difference, start, wait_until
+from server_process import PATIENCE_SECONDS, Reply, Server, decoded, difference, start, wait_until
 
 pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
 
@@ -31,9 +34,11 @@ from livestyle.errors import InputError
 from livestyle.frame import Image
 from livestyle.server.limits import Limits
 from livestyle.server.peer import (
+    DECODER_QUEUE,
     MOST_ENCODED_FRAMES,
     MOST_LINES,
     MOST_RECEIVED_PIXELS,
+    Peer,
     _EncodedFrames,
     _ToPhoto,
     checked_offer,
@@ -98,6 +103,7 @@ class Client:
 
     def __init__(self, direction: str, track: MediaStreamTrack | None = None, codec: str = "VP8", audio: bool = False) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._audio = audio
         if audio:
             self.connection.addTransceiver("audio", direction)
         self._video = self.connection.addTransceiver(track or "video", direction)
@@ -114,6 +120,7 @@ class Client:
         assert (reply.status, reply.headers["content-type"]) == (201, SDP), reply.body
         answer = reply.body.decode()
         assert {line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate")} == {"127.0.0.1"}
+        assert answer.count("a=inactive") == self._audio
         await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         return reply.headers["location"]
 
@@ -377,6 +384,25 @@ def test_candidates_of_offers_are_ignored(offer: str) -> None:
 # what a publisher can use up
 
 
+def test_peer_replaces_parts_of_aiortc(offer: str) -> None:
+    async def answer() -> None:
+        client = Client("sendonly")
+        assert isinstance(vars(client.connection.getReceivers()[0])[DECODER_QUEUE], Queue)  # aiortc still has it
+        peer = Peer(Limits(), asyncio.to_thread)
+        try:
+            await peer.answer(checked_offer(offer), "::ffff:127.0.0.1", True, None)
+            [receiver] = peer._connection.getReceivers()
+            assert isinstance(vars(receiver)[DECODER_QUEUE], _EncodedFrames)
+            ice = receiver.transport.transport._connection
+            assert [candidate.host for candidate in ice.local_candidates] == ["127.0.0.1"]
+            assert (ice.stun_server, ice.turn_server) == (None, None)
+        finally:
+            await peer.close()
+            await client.connection.close()
+
+    asyncio.run(answer())
+
+
 def test_large_frames_are_scaled_down() -> None:
     to_photo = _ToPhoto(40 * 30)
     for size, expected in {(40, 30): (40, 30), (80, 60): (40, 30), (16, 64): (16, 64), (640, 2): (619, 1)}.items():
@@ -444,3 +470,49 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, stylizer: Sty
     with pytest.raises(HTTPException, match=r"pip install 'livestyle\[webrtc\]'") as caught:
         asyncio.run(publish())
     assert caught.value.status_code == 501
+
+
+# in a browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PAINT = """async ([token, pixels, width, height]) => {
+    const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+    [canvas.width, canvas.height] = [width, height];
+    const image = new ImageData(Uint8ClampedArray.from(atob(pixels), (c) => c.charCodeAt(0)), width, height);
+    setInterval(() => context.putImageData(image, 0, 0), 50);
+
+    const { openSession } = await import("/static/webrtc.js");
+    let onEnd;
+    window.ended = new Promise((resolve) => { onEnd = resolve; });
+    const { session, paintings } = await openSession(canvas.captureStream(20), token, { style: "wave" }, onEnd);
+    const video = document.createElement("video");
+    video.muted = true;
+    video.srcObject = paintings;
+    await video.play();
+    window.shown = async () => {
+        await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+        const shown = document.createElement("canvas");
+        [shown.width, shown.height] = [video.videoWidth, video.videoHeight];
+        shown.getContext("2d").drawImage(video, 0, 0);
+        return shown.toDataURL("image/png").split(",")[1];
+    };
+    return session;
+}"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_browser_sends_video_and_shows_its_paintings(server: Server, stylizer: Stylizer) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    photo = np.ascontiguousarray(np.kron(PHOTO, np.ones((2, 2, 1), np.uint8)))
+    is_painted = painted(stylizer, photo, "wave")
+    pixels = base64.b64encode(np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)]).tobytes()).decode()
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.port}/openapi.json")  # needs no token, and has the policy of the page
+        session = page.evaluate(PAINT, [server.token, pixels, photo.shape[1], photo.shape[0]])
+        wait_until(lambda: is_painted(decoded(base64.b64decode(page.evaluate("shown()")))), "the painting is not shown")
+        assert server.request(f"/whip/{session}", method="DELETE").status == 200
+        page.evaluate("ended")
+        browser.close()
+    wait_until_free(server)
