@@ -22,10 +22,9 @@ from livestyle.style_files.file_format import name_of_picture
 from livestyle.stylizer import Stylizer
 
 COMPARE = Control("compare", "amount", "share of the width that shows the photo, on the left")
-SESSION_CONTROLS = {
-    each.name: each for each in (*CONTROLS, COMPARE) if each.name in ("style", "blend", "strength", "fade", "colours", "compare")
-}
-"""The controls of a session, by name: those of OSC that change the look, and COMPARE."""
+ORDER = ("fade", "style", "blend", "strength", "colours", "compare")
+SESSION_CONTROLS = {each.name: each for name in ORDER for each in (*CONTROLS, COMPARE) if each.name == name}
+"""The controls of a session, by name: those of OSC that change the look, and COMPARE. Those of one message apply in this order."""
 
 
 class Session:
@@ -78,7 +77,7 @@ class Session:
         return {"frames": meter.frames, "fps": round(meter.fps, 1), "delay_ms": round(meter.delay_ms)}
 
     def change(self, settings: object) -> None:
-        """Set one or more of SESSION_CONTROLS, by name; the style first.
+        """Set one or more of SESSION_CONTROLS, by name.
 
         Raises InputError if a name or a value is wrong, StyleError if a style's file is gone or broken.
         """
@@ -115,7 +114,7 @@ class Session:
 
 
 def checked_settings(settings: object) -> Mapping[str, Argument]:
-    """Check settings from outside: a mapping of names of SESSION_CONTROLS to values. Raises InputError."""
+    """Check settings from outside: a mapping of names of SESSION_CONTROLS to values. Returns them in order. Raises InputError."""
     if not isinstance(settings, dict) or not settings:
         raise InputError('expected settings such as {"style": "scream"}')
     checked: dict[str, Any] = {}
