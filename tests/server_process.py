@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 import pytest
 
+# ruff: noqa: E402 (imports after the check for the extra)
 for module in ("starlette", "uvicorn", "websockets", "cryptography", "prometheus_client", "segno"):
     pytest.importorskip(module, reason="the extra `serve` is not installed")
 

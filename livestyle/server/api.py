@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from livestyle.errors import InputError, LivestyleError, TooLargeError
 from livestyle.look import Look
 from livestyle.pictures.compressed_frames import encode_frame
+from livestyle.server.guard import HEADERS
 from livestyle.server.metrics import CONTENT_TYPE
 from livestyle.server.service import BusyError, Service
 from livestyle.server.session import Session
@@ -69,8 +70,9 @@ class Api:
     async def add_style(self, request: Request) -> Response:
         """Make a style of the picture of a painting, for one session."""
         session = self._session(request.path_params["id"])
-        data = await self._body(request, self._service.limits.picture_bytes)
-        name = await self._service.add_style(session, data, request.query_params.get("name", "painting"))
+        with self._service.picture_place():
+            data = await self._body(request, self._service.limits.picture_bytes)
+            name = await self._service.add_style(session, data, request.query_params.get("name", "painting"))
         return JSONResponse({"style": name}, 201)
 
     async def paint(self, request: Request) -> Response:
@@ -81,8 +83,9 @@ class Api:
             raise InputError(f"format is one of {', '.join(FORMATS)}, not {kind!r:.60}")
         stroke_size = _number(query.get("stroke_size", "1"), "stroke_size", 1.0, LARGEST_STROKES)
         look = self._session(query["session"]).look if "session" in query else self._look(request)
-        data = await self._body(request, self._service.limits.picture_bytes)
-        painted = await self._service.paint_picture(data, look, stroke_size, f".{kind}")
+        with self._service.picture_place():
+            data = await self._body(request, self._service.limits.picture_bytes)
+            painted = await self._service.paint_picture(data, look, stroke_size, f".{kind}")
         return Response(painted, media_type=FORMATS[kind])
 
     async def mjpeg(self, request: Request) -> Response:
@@ -105,7 +108,7 @@ class Api:
 
     async def _painted_feed(self, look: Look) -> AsyncIterator[bytes]:
         assert self._service.feed is not None
-        with self._service.session(look) as session, suppress(InputError):  # the source has ended
+        with suppress(InputError, BusyError), self._service.session(look) as session:  # the source has ended; others were faster
             frame = None
             while True:
                 frame = await self._service.feed.frames.after(frame)
@@ -171,4 +174,10 @@ async def explain(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": message}, STATUS.get(type(error), 400))
 
 
+async def apologize(request: Request, error: Exception) -> Response:
+    """The response to a request that failed through an error of the server. Starlette sends it past the Guard."""
+    return JSONResponse({"error": "the server failed; its log has the reason"}, 500, HEADERS)
+
+
 HANDLERS: dict[Any, Any] = dict.fromkeys((HTTPException, LivestyleError, TimeoutError, ClientDisconnect), explain)
+HANDLERS[Exception] = apologize

@@ -18,7 +18,7 @@ class Limits:
     connections_per_address: int = _limit(32, "connections at a time from one address")
     request_seconds: int = _limit(10, "seconds until the headers of a request, or the first message of a viewer, have arrived")
     body_seconds: int = _limit(60, "seconds until the body of a request has arrived")
-    send_seconds: int = _limit(10, "seconds until a viewer has received a frame; a slower one is disconnected")
+    send_seconds: int = _limit(10, "seconds in which a client must receive 64 KiB of what waits; a slower one is disconnected")
     idle_seconds: int = _limit(600, "seconds without a message after which a viewer is disconnected")
     text_bytes: int = _limit(2_000, "bytes of a control message")
     messages_per_second: int = _limit(60, "control messages of one viewer a second")
@@ -28,7 +28,7 @@ class Limits:
     picture_bytes: int = _limit(32 * 2**20, "bytes of a picture to paint, or of a painting to use as a style")
     picture_pixels: int = _limit(24_000_000, "pixels of such a picture")
     picture_scans: int = _limit(64, "scans of a progressive JPEG")
-    pictures_waiting: int = _limit(8, "pictures that wait to be painted")
+    pictures: int = _limit(8, "pictures at a time that arrive, wait, or are painted")
     styles: int = _limit(12, "paintings that one viewer can use as styles")
 
     def lines(self) -> Iterator[str]:

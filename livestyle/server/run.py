@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import os
 import secrets
 import socket
@@ -20,7 +19,8 @@ from livestyle.errors import DeviceError, InputError
 from livestyle.jobs.live.source import open_live_source
 from livestyle.server.addresses import is_local, link, names_of
 from livestyle.server.app import make_app
-from livestyle.server.connections import bounded_protocols
+from livestyle.server.bugs import report_bugs
+from livestyle.server.connections import Connections, bounded_protocols
 from livestyle.server.feed import Feed
 from livestyle.server.limits import Limits
 from livestyle.server.service import Service
@@ -98,35 +98,49 @@ def run_server(
             stylizer.submit([np.zeros(WARM_SHAPE, np.uint8)] * min(size, job.limits.viewers)).result()
         links = tuple(link(name, port, certificate is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
-        http, websocket = bounded_protocols(job.limits)
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)  # clients must not be able to fill a log
+        report_bugs()
+        connections = Connections(job.limits)
+        http, websocket = bounded_protocols(connections)
 
-        async def run() -> None:
-            feed = None if source is None else Feed(source)
-            service = Service(stylizer, job.limits, feed)
+        async def open_service() -> Service:
+            return Service(stylizer, job.limits, None if source is None else Feed(source))
+
+        async def run(service: Service) -> None:
+            config = uvicorn.Config(
+                make_app(service, names, token),
+                http=http,
+                ws=websocket,
+                ws_max_size=job.limits.frame_bytes + 1024,
+                ws_per_message_deflate=False,  # JPEG does not get smaller
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                ssl_certfile=certificate,
+                ssl_keyfile=job.key,
+            )
+            config.load()
+            server = uvicorn.Server(config)
+
+            def make_protocol() -> asyncio.Protocol:
+                return http(config=config, server_state=server.server_state, app_state={})
+
+            listener.listen()
+            accepting = asyncio.create_task(connections.accept(listener, make_protocol, config.ssl))
+            on_ready(address)
             try:
-                config = uvicorn.Config(
-                    make_app(service, names, token),
-                    http=http,
-                    ws=websocket,
-                    ws_max_size=job.limits.frame_bytes + 1024,
-                    ws_per_message_deflate=False,  # JPEG does not get smaller
-                    log_config=None,
-                    access_log=False,
-                    proxy_headers=False,
-                    server_header=False,
-                    lifespan="off",
-                    timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-                    ssl_certfile=certificate,
-                    ssl_keyfile=job.key,
-                )
-                listener.listen()
-                on_ready(address)
-                await uvicorn.Server(config).serve([listener])
+                await server.serve([])  # it waits for signals, and ends the connections
             finally:
-                await service.close()
+                accepting.cancel()
 
-        asyncio.run(run())
+        with asyncio.Runner() as runner:
+            service = runner.run(open_service())
+            try:
+                runner.run(run(service))
+            finally:
+                runner.run(service.close())  # not in `run`, as Ctrl-C cancels it
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -24,7 +24,9 @@ from livestyle.stylizer import Stylizer
 COMPARE = Control("compare", "amount", "share of the width that shows the photo, on the left")
 ORDER = ("fade", "style", "blend", "strength", "colours", "compare")
 SESSION_CONTROLS = {each.name: each for name in ORDER for each in (*CONTROLS, COMPARE) if each.name == name}
-"""The controls of a session, by name: those of OSC that change the look, and COMPARE. Those of one message apply in this order."""
+"""The controls of a session, by name: those of OSC that change the look, and COMPARE.
+
+Those of one message apply in this order: a message's fade is that of its style."""
 
 
 class Session:
@@ -87,10 +89,14 @@ class Session:
             else:
                 self._looks.run(Message(name, argument))
 
-    def add_style(self, look: Look) -> None:
-        """Add a style that only this session has. Raises TooLargeError if it has too many."""
+    def check_style_room(self) -> None:
+        """Raise TooLargeError if this session has as many styles of its own as the limits allow."""
         if self._added >= self._limits.styles:
             raise TooLargeError(f"a viewer can use {self._limits.styles} paintings as styles; reload the page to begin again")
+
+    def add_style(self, look: Look) -> None:
+        """Add a style that only this session has. Raises TooLargeError if it has too many."""
+        self.check_style_room()
         self._added += 1
         self._looks.replace_styles([*self._looks.styles, look.name], [])
         self._looks.refine(look)

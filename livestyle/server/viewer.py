@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from fractions import Fraction
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from livestyle.errors import InputError, LivestyleError, StyleError
 from livestyle.frame import Frame, Image
@@ -47,12 +47,12 @@ async def serve_viewer(websocket: WebSocket, service: Service, token: str | None
         service.metrics.refused.labels("message").inc()
         await _close(websocket, POLICY, str(error))
     except TimeoutError:
-        await _close(websocket, GOING_AWAY, "the connection was idle, or too slow, for too long")
+        await _close(websocket, GOING_AWAY, "the connection was idle for too long")
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
     with suppress(RuntimeError, WebSocketDisconnect):  # the client has closed it already
-        await websocket.close(code, reason[:120])  # at most 123 bytes
+        await websocket.close(code, reason.encode()[:120].decode(errors="ignore"))  # at most 123 bytes
 
 
 async def _first_message(websocket: WebSocket, service: Service, token: str | None) -> str:
@@ -61,7 +61,10 @@ async def _first_message(websocket: WebSocket, service: Service, token: str | No
         message = await _receive(websocket)
     if not isinstance(message, str):
         raise PolicyError("the first message must be text")
-    first = _parsed(message, service.limits)
+    try:
+        first = _parsed(message, service.limits)
+    except InputError as error:
+        raise PolicyError(str(error)) from error
     found = first.get("token", "") if isinstance(first, dict) else ""
     if token is not None and not (isinstance(found, str) and is_token(found, token)):
         raise PolicyError("the token is missing or wrong; open the link that the server printed")
@@ -124,7 +127,7 @@ class _Viewer:
         finally:
             for task in filter(None, (announcing, self._painting)):
                 task.cancel()
-                with suppress(asyncio.CancelledError, WebSocketDisconnect, TimeoutError):
+                with suppress(asyncio.CancelledError, WebSocketDisconnect):
                     await task  # raises its error, if it has failed
 
     async def _announce_changes(self) -> None:
@@ -170,8 +173,6 @@ class _Viewer:
             pass  # `run` receives it too
         except SourceEndedError as error:
             await _close(self._websocket, GOING_AWAY, str(error))
-        except TimeoutError:
-            await _close(self._websocket, GOING_AWAY, f"a frame was not received within {self._limits.send_seconds} s")
         except Exception:
             await _close(self._websocket, INTERNAL_ERROR, "the server failed; its log says why")
             raise
@@ -184,7 +185,7 @@ class _Viewer:
             return
         jpeg = await self._service.run_codec(encode_frame, painting)
         seconds = self._service.count(self._session, frame, jpeg)
-        await self._send(stamp + SERVER_TIME.pack(min(round(seconds * 1000), 2**32 - 1)) + jpeg)
+        await self._websocket.send_bytes(stamp + SERVER_TIME.pack(min(round(seconds * 1000), 2**32 - 1)) + jpeg)
 
     async def _paint_camera(self, data: bytes, arrived_at: float) -> tuple[Frame, Image]:
         """Decode and paint the client's frame."""
@@ -205,12 +206,9 @@ class _Viewer:
         return frame, await self._session.paint(frame.image)
 
     async def _send_json(self, message: dict[str, object]) -> None:
-        async with asyncio.timeout(self._limits.send_seconds):
-            await self._websocket.send_text(json.dumps(message))
-
-    async def _send(self, data: bytes) -> None:
-        async with asyncio.timeout(self._limits.send_seconds):
-            await self._websocket.send_bytes(data)
+        if self._websocket.application_state is not WebSocketState.CONNECTED:  # `_answer_frame` has closed it
+            raise WebSocketDisconnect
+        await self._websocket.send_text(json.dumps(message))
 
 
 class _Rate:

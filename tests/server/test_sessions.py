@@ -225,7 +225,7 @@ def test_crossfade_is_visible_to_the_viewer(server: Server, stylizer: Stylizer) 
 
 
 def test_uploaded_painting_is_a_style_of_its_session_only(server: Server, stylizer: Stylizer) -> None:
-    painting = jpeg(np.random.default_rng(3).integers(0, 256, (96, 96, 3), np.uint8), 80)
+    painting = jpeg(picture(3, 96, 96))
     with Viewer(server) as viewer, Viewer(server) as other:
         reply = server.request(f"/api/sessions/{viewer.session}/styles?name=My%20night.jpg", painting)
         assert (reply.status, reply.json) == (201, {"style": "My night"})
