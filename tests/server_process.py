@@ -95,12 +95,15 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(2)
         try:
-            code = self.process.wait(PATIENCE_SECONDS)
+            return self.process.wait(PATIENCE_SECONDS)
         finally:
             self.process.kill()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-        return code
+
+    def rest(self) -> str:
+        """What the process has written to stdout since its address, once it has ended."""
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            return self.process.stdout.read()
 
     def open(self, secure: bool | None = None, buffer_bytes: int | None = None) -> socket.socket:
         """A connection to the server. secure: whether to use TLS. buffer_bytes: of the receiving socket, for slow readers."""
@@ -288,7 +291,7 @@ class Watcher:
     def __init__(self, server: Server) -> None:
         self._server, self._viewer = server, Viewer(server)
         self._photo = jpeg(picture(0))
-        self._expected = self._viewer.paint(self._photo)
+        self.expected = self._viewer.paint(self._photo)
         self._frames, self._error, self._ended = 0, "", threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -297,7 +300,7 @@ class Watcher:
             while not self._ended.is_set():
                 stamp = self._frames.to_bytes(8, "big")
                 self._viewer.send_frame(self._photo, stamp)
-                assert difference(self._viewer.receive_painting(stamp), self._expected) < SAME
+                assert difference(self._viewer.receive_painting(stamp), self.expected) < SAME
                 self._frames += 1
         except Exception as error:
             self._error = repr(error)

@@ -97,7 +97,7 @@ def _write_private(path: Path, data: bytes) -> None:
                 file.write(data)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            Path(temporary).unlink()
             raise
     except OSError as error:
         raise OutputError(

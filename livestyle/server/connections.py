@@ -5,6 +5,8 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -24,11 +26,11 @@ class Connections:
         self._counts: Counter[str] = Counter()
 
     async def accept(
-        self, listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol], context: ssl.SSLContext | None
+        self, listener: socket.socket, make_protocol: Callable[[str], asyncio.Protocol], context: ssl.SSLContext | None
     ) -> None:
         """Accept connections until the task is cancelled. Those above the limits are closed at once.
 
-        make_protocol: must call `release` when its connection is lost. context: for HTTPS.
+        make_protocol: makes the protocol for a connection from an address, which it releases at the end. context: for HTTPS.
         """
         loop, opening = asyncio.get_running_loop(), set()
         listener.setblocking(False)
@@ -42,7 +44,7 @@ class Connections:
                 connection.close()
                 continue
             self._counts[address] += 1
-            task = asyncio.create_task(self._open(connection, address, make_protocol, context))
+            task = asyncio.create_task(self._open(connection, address, partial(make_protocol, address), context))
             opening.add(task)
             task.add_done_callback(opening.discard)
 
@@ -108,7 +110,10 @@ def bounded_protocols(connections: Connections) -> tuple[type[H11Protocol], type
     limits = connections.limits
 
     class BoundedHttp(H11Protocol):
-        _timer: asyncio.TimerHandle | None = None
+        def __init__(self, *arguments: Any, address: str, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self._address = address
+            self._timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -124,11 +129,12 @@ def bounded_protocols(connections: Connections) -> tuple[type[H11Protocol], type
 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
             self._end()
+            self.ws_protocol_class = partial(BoundedWebSocket, address=self._address)  # type: ignore[assignment]
             super().handle_websocket_upgrade(event)
 
         def connection_lost(self, error: Exception | None) -> None:
             self._end()
-            connections.release(_address_of(self.transport))
+            connections.release(self._address)
             super().connection_lost(error)
 
         def pause_writing(self) -> None:
@@ -158,13 +164,17 @@ def bounded_protocols(connections: Connections) -> tuple[type[H11Protocol], type
             self._receiver.end()
 
     class BoundedWebSocket(WebSocketsSansIOProtocol):
+        def __init__(self, *arguments: Any, address: str, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self._address = address
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
             self._receiver = _Receiver(self.transport, limits.send_seconds)
 
         def connection_lost(self, error: Exception | None) -> None:
             self._receiver.end()
-            connections.release(_address_of(self.transport))
+            connections.release(self._address)
             super().connection_lost(error)
 
         def pause_writing(self) -> None:
@@ -187,7 +197,3 @@ def bounded_protocols(connections: Connections) -> tuple[type[H11Protocol], type
                 self.transport.abort()
 
     return BoundedHttp, BoundedWebSocket
-
-
-def _address_of(transport: asyncio.BaseTransport) -> str:
-    return str(transport.get_extra_info("peername")[0])

@@ -23,7 +23,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([\w.-]+))(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
+HOST = re.compile(r"(?:\[([0-9a-f]*:[0-9a-f:.]*)\]|([\w.-]+))(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 OPEN_PATHS = ("/", "/docs", "/openapi.json")
 """Paths without a token, besides those below /static/: they hold nothing secret. /ws has its token in its first message."""
 PATHS_OF_LINKS = ("/", "/docs")

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import ssl
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
+from PIL.Image import DecompressionBombWarning
 
 from livestyle.errors import DeviceError, InputError
 from livestyle.jobs.live.source import open_live_source
@@ -99,6 +101,7 @@ def run_server(
         links = tuple(link(name, port, certificate is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
         report_bugs()
+        warnings.simplefilter("ignore", DecompressionBombWarning)  # a client could fill the log with it
         connections = Connections(job.limits)
         http, websocket = bounded_protocols(connections)
 
@@ -124,8 +127,8 @@ def run_server(
             config.load()
             server = uvicorn.Server(config)
 
-            def make_protocol() -> asyncio.Protocol:
-                return http(config=config, server_state=server.server_state, app_state={})
+            def make_protocol(address: str) -> asyncio.Protocol:
+                return http(config=config, server_state=server.server_state, app_state={}, address=address)
 
             listener.listen()
             accepting = asyncio.create_task(connections.accept(listener, make_protocol, config.ssl))

@@ -1,5 +1,6 @@
 """A server for the tests of this folder."""
 
+import ssl
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from conftest import picture
 from server_process import DEVICE, Server, start
 
 from livestyle.frame import Image
+from livestyle.server.certificate import own_certificate
 from livestyle.stylizer import Stylizer
 
 
@@ -38,9 +40,36 @@ def film(film_picture: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server at 127.0.0.1 without token, whose own source is `film`, again and again."""
-    server = start({"source": str(film), "loop": True}, tmp_path_factory.mktemp("server"))
+    limits = {"messages_per_second": 10_000}  # tests are faster than people
+    server = start({"source": str(film), "loop": True, "limits": limits}, tmp_path_factory.mktemp("server"))
     yield server
     assert (server.stop(), server.stderr()) == (130, "")  # clients can write nothing into the log
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with HTTPS whose limits are small."""
+    folder = tmp_path_factory.mktemp("strict")
+    own_certificate(folder / "certificate.pem", ["127.0.0.1"])
+    limits = {
+        "viewers": 3,
+        "connections_per_address": 24,
+        "request_seconds": 2,
+        "body_seconds": 2,
+        "send_seconds": 1,
+        "idle_seconds": 3,
+        "messages_per_second": 10,
+        "sizes_per_minute": 3,
+        "frame_pixels": 640 * 480,
+        "picture_bytes": 8_000_000,
+        "picture_pixels": 2_000_000,
+        "pictures": 2,
+        "styles": 2,
+    }
+    server = start({"certificate": str(folder / "certificate.pem"), "limits": limits}, folder)
+    server.trust = ssl.create_default_context(cafile=folder / "certificate.pem")
+    yield server
+    assert (server.stop(), server.stderr()) == (130, "")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ from cryptography import x509
 from server_process import DEVICE, Server, Viewer, closed, open_websocket
 from websockets.exceptions import InvalidStatus
 
+from livestyle.errors import InputError
 from livestyle.server import certificate as certificates
+from livestyle.server.addresses import names_of
 from livestyle.server.bugs import report_bugs
 from livestyle.server.certificate import own_certificate
 
@@ -99,9 +101,10 @@ def test_other_hosts_are_refused(server: Server, host: str) -> None:
     assert caught.value.response.status_code in (400, 403)  # two Host headers, as the client sends its own
 
 
-@pytest.mark.parametrize("headers", ["Host: localhost\r\nHost: evil.example\r\n", "Host: evil.example\r\nHost: localhost\r\n", ""])
+@pytest.mark.parametrize("hosts", [["localhost", "evil.example"], ["evil.example", "localhost"], ["localhost", "localhost"], []])
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_host_must_be_clear(server: Server, headers: str, version: str) -> None:
+def test_host_must_be_clear(server: Server, hosts: list[str], version: str) -> None:
+    headers = "".join(f"Host: {host}\r\n" for host in hosts)
     assert status(exchange(server, f"GET /api/styles HTTP/{version}\r\n{headers}Connection: close\r\n\r\n")) in (400, 403)
 
 
@@ -349,12 +352,36 @@ def test_broken_certificate_is_replaced(tmp_path: Path, damage: str) -> None:
 
 def test_certificate_has_names_and_addresses(tmp_path: Path) -> None:
     path = tmp_path / "serve.pem"
-    own_certificate(path, ["192.0.2.1", "2001:db8::1", "paint.example", "bücher.example"])
+    own_certificate(path, ["192.0.2.1", "2001:db8::1", "paint.example", "my_machine"])
     made = x509.load_pem_x509_certificate(path.read_bytes())
     names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["paint.example", "xn--bcher-kva.example"]
+    assert names.get_values_for_type(x509.DNSName) == ["my_machine", "paint.example"]
     assert [str(each) for each in names.get_values_for_type(x509.IPAddress)] == ["192.0.2.1", "2001:db8::1"]
     assert made.not_valid_after_utc - made.not_valid_before_utc <= datetime.timedelta(days=398)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", ["127.0.0.1", "localhost", "::1"]),
+        ("localhost", ["localhost", "127.0.0.1", "::1"]),
+        ("192.0.2.1", ["192.0.2.1"]),
+        ("2001:DB8:0::1", ["2001:db8::1"]),
+        ("Bücher.example.", ["xn--bcher-kva.example"]),
+    ],
+)
+def test_names_are_those_that_browsers_send(host: str, expected: list[str]) -> None:
+    assert names_of(host) == expected
+    assert names_of(host, ["Paint.Example"]) == ["paint.example", *expected]
+    assert {"localhost", "127.0.0.1"} < set(names_of("0.0.0.0"))
+
+
+@pytest.mark.parametrize(
+    "name", ["https://paint.example", "paint.example:8080", "*", "*.example", "", "a b", "a/b", "-a", "a" * 64, "[::1]"]
+)
+def test_allowed_host_must_be_a_name(name: str) -> None:
+    with pytest.raises(InputError, match="neither a host name nor an IP address"):
+        names_of("127.0.0.1", [name])
 
 
 # errors of the server
