@@ -309,7 +309,7 @@ class Watcher:
         """Wait until this many more frames have been painted."""
         end = self._frames + frames
         wait_until(lambda: self._frames >= end or bool(self._error), "the viewer gets no more frames")
-        assert not self._error
+        assert not self._error, self._error
 
     def __enter__(self) -> "Watcher":
         self._thread.start()

@@ -3,6 +3,11 @@
 import logging
 import traceback
 
+from h11 import LocalProtocolError
+
+BY_CLIENTS = (UnicodeDecodeError, LocalProtocolError)
+"""Errors that clients cause in uvicorn: text that is not UTF-8; a broken body, which uvicorn refuses before the response."""
+
 
 def report_bugs() -> None:
     """Let uvicorn and asyncio print errors of the server's code, the first one from each line of code, and nothing else."""
@@ -24,7 +29,7 @@ class _Bugs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, Exception) or record.msg.startswith("Invalid UTF-8"):  # which a client has sent
+        if not isinstance(error, Exception) or isinstance(error, BY_CLIENTS):
             return False
         place = [(each.filename, each.lineno) for each in traceback.extract_tb(error.__traceback__)][-1]
         is_new = place not in self._places

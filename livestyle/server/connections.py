@@ -82,7 +82,11 @@ class _Receiver:
 
     def _check(self) -> None:
         """Abort, if the client was slow at the last check, and has received too little since."""
-        is_slow, waiting = self._is_paused or self._transport.is_closing(), self._transport.get_write_buffer_size()
+        is_slow = self._is_paused or self._transport.is_closing()
+        try:
+            waiting = self._transport.get_write_buffer_size()
+        except AttributeError:  # a TLS transport in Python 3.11 that was closed twice; asyncio aborts it after 30 s
+            return
         if is_slow and self._waiting is not None and waiting > self._waiting - LEAST_PROGRESS:
             self._transport.abort()
         self._waiting = waiting if is_slow else None
@@ -101,7 +105,7 @@ class _Receiver:
         self._timer.cancel()
 
 
-def bounded_protocols(connections: Connections) -> tuple[type[H11Protocol], type[WebSocketsSansIOProtocol]]:
+def bounded_protocols(connections: Connections) -> tuple[Callable[..., H11Protocol], type[WebSocketsSansIOProtocol]]:
     """uvicorn's protocols for HTTP and for WebSockets, for connections that `Connections.accept` accepts.
 
     A connection is aborted if the headers of a request, or the rest of a body that nobody reads, do not arrive in time, and if
@@ -125,7 +129,8 @@ def bounded_protocols(connections: Connections) -> tuple[type[H11Protocol], type
                 super().data_received(data)
             except h11.LocalProtocolError:  # uvicorn refuses a broken request during a response
                 self.transport.abort()
-            self._watch()
+            if self.transport.get_protocol() is self:  # not after the upgrade to a WebSocket
+                self._watch()
 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
             self._end()
@@ -176,6 +181,7 @@ def bounded_protocols(connections: Connections) -> tuple[type[H11Protocol], type
             self._receiver.end()
             connections.release(self._address)
             super().connection_lost(error)
+            self.read_paused = False  # or `receive` would resume reading, which fails for TLS in Python 3.11
 
         def pause_writing(self) -> None:
             self._receiver.pause()

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from fractions import Fraction
 
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from livestyle.errors import InputError, LivestyleError, StyleError
 from livestyle.frame import Frame, Image
@@ -185,7 +185,7 @@ class _Viewer:
             return
         jpeg = await self._service.run_codec(encode_frame, painting)
         seconds = self._service.count(self._session, frame, jpeg)
-        await self._websocket.send_bytes(stamp + SERVER_TIME.pack(min(round(seconds * 1000), 2**32 - 1)) + jpeg)
+        await self._send(stamp + SERVER_TIME.pack(min(round(seconds * 1000), 2**32 - 1)) + jpeg)
 
     async def _paint_camera(self, data: bytes, arrived_at: float) -> tuple[Frame, Image]:
         """Decode and paint the client's frame."""
@@ -206,9 +206,17 @@ class _Viewer:
         return frame, await self._session.paint(frame.image)
 
     async def _send_json(self, message: dict[str, object]) -> None:
-        if self._websocket.application_state is not WebSocketState.CONNECTED:  # `_answer_frame` has closed it
-            raise WebSocketDisconnect
-        await self._websocket.send_text(json.dumps(message))
+        await self._send(json.dumps(message))
+
+    async def _send(self, message: str | bytes) -> None:
+        """Send a message. Raises WebSocketDisconnect if the connection has ended."""
+        try:
+            if isinstance(message, str):
+                await self._websocket.send_text(message)
+            else:
+                await self._websocket.send_bytes(message)
+        except RuntimeError as error:  # it has been closed, perhaps by uvicorn, after a malformed message
+            raise WebSocketDisconnect from error
 
 
 class _Rate:

@@ -354,9 +354,11 @@ def test_body_above_the_limit_is_refused(strict: Server) -> None:
 
 def test_body_that_does_not_arrive_is_given_up(strict: Server) -> None:
     with Watcher(strict):
-        for head in ("Content-Length: 1000\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"):
-            connection = strict.open()
+        connections = [strict.open(), strict.open()]
+        heads = ("Content-Length: 1000\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+        for connection, head in zip(connections, heads, strict=True):
             connection.sendall(f"POST /api/paint HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}".encode())
+        for connection in connections:
             assert b" 408 " in ended(connection).splitlines()[0]
 
 
@@ -500,7 +502,9 @@ def test_changes_of_the_frame_size_are_limited(strict: Server) -> None:
 def test_styles_of_a_session_are_limited(strict: Server) -> None:
     with Watcher(strict), Viewer(strict) as viewer:
         path, painting = f"/api/sessions/{viewer.session}/styles?name=a", jpeg(picture(3, 96, 96))
-        assert [strict.request(path, painting).status for _ in range(3)] == [201, 201, 413]
+        for status in (201, 201, 413):
+            assert strict.request(path, painting).status == status
+            viewer.control(strength=1)  # it is not idle
 
 
 def test_viewers_above_the_limit_are_refused(strict: Server) -> None:
