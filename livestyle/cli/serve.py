@@ -128,7 +128,7 @@ def _print_address(address: "Address") -> None:
 
         click.echo(err=True)
         code = segno.make_qr(address.links[0])
-        code.terminal(out=sys.stderr, compact=True)  # type: ignore[operator]  # not in segno's stub
+        code.terminal(out=sys.stderr, compact=True)
     if address.fingerprint is not None:
         print_line(f"the certificate's SHA-256 fingerprint: {address.fingerprint}", err=True)
     print_line("Ctrl-C stops the server", err=True)

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from livestyle.errors import InputError, LivestyleError, TooLargeError
 from livestyle.look import Look
@@ -23,6 +24,7 @@ from livestyle.style_files.thumbnail import thumbnail_jpeg
 FORMATS = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 LARGEST_STROKES = 10.0
 BOUNDARY = "frame"
+PART_BYTES = 2**16
 
 
 class Api:
@@ -83,10 +85,11 @@ class Api:
             raise InputError(f"format is one of {', '.join(FORMATS)}, not {kind!r:.60}")
         stroke_size = _number(query.get("stroke_size", "1"), "stroke_size", 1.0, LARGEST_STROKES)
         look = self._session(query["session"]).look if "session" in query else self._look(request)
-        with self._service.picture_place():
+        with ExitStack() as held:
+            held.enter_context(self._service.picture_place())
             data = await self._body(request, self._service.limits.picture_bytes)
             painted = await self._service.paint_picture(data, look, stroke_size, f".{kind}")
-        return Response(painted, media_type=FORMATS[kind])
+            return _HeldResponse(painted, held.pop_all(), FORMATS[kind])
 
     async def mjpeg(self, request: Request) -> Response:
         """Stream the paintings of a session, or those of the server's source, as MJPEG."""
@@ -144,6 +147,22 @@ class Api:
                 if len(data) > most_bytes:
                     raise TooLargeError(f"the body has more than {most_bytes} bytes")
         return bytes(data)
+
+
+class _HeldResponse(Response):
+    """A response that leaves a context when the client has received nearly all of it, as its body takes memory until then."""
+
+    def __init__(self, content: bytes, held: ExitStack, media_type: str) -> None:
+        super().__init__(content, media_type=media_type)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for at in range(0, len(self.body), PART_BYTES):  # `send` waits while more than this waits for the client
+                part = self.body[at : at + PART_BYTES]
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
 
 
 def _part(jpeg: bytes) -> bytes:

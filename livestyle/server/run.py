@@ -111,7 +111,6 @@ def run_server(
         async def run(service: Service) -> None:
             config = uvicorn.Config(
                 make_app(service, names, token),
-                http=http,
                 ws=websocket,
                 ws_max_size=job.limits.frame_bytes + 1024,
                 ws_per_message_deflate=False,  # JPEG does not get smaller
