@@ -60,8 +60,7 @@ class Connections:
             await asyncio.get_running_loop().connect_accepted_socket(
                 make_protocol, connection, ssl=context, ssl_handshake_timeout=handshake_seconds
             )
-        except OSError:  # the client has left, or does not trust the certificate
-            connection.close()
+        except OSError:  # the client has left, or does not trust the certificate; asyncio closes the connection
             self.release(address)
 
     def release(self, address: str) -> None:

@@ -89,7 +89,7 @@ def run_server(
         public = not is_local(job.host)
         token = secrets.token_urlsafe(16) if public or job.allowed_hosts else None
         names = names_of(job.host, job.allowed_hosts)
-        certificate, fingerprint = _certificate(job, names) if public or job.certificate else (None, None)
+        context, fingerprint = _https(job, names) if public or job.certificate else (None, None)
         stylizer = opened.enter_context(open_stylizer())
         source = None
         if job.source is not None:
@@ -98,7 +98,7 @@ def run_server(
         stylizer.warm_up(*WARM_SHAPE[:2])
         for size in stylizer.engine.batches:
             stylizer.submit([np.zeros(WARM_SHAPE, np.uint8)] * min(size, job.limits.viewers)).result()
-        links = tuple(link(name, port, certificate is not None, token) for name in names if public or name == job.host)
+        links = tuple(link(name, port, context is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
         report_bugs()
         warnings.simplefilter("ignore", DecompressionBombWarning)  # a client could fill the log with it
@@ -120,8 +120,6 @@ def run_server(
                 server_header=False,
                 lifespan="off",
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-                ssl_certfile=certificate,
-                ssl_keyfile=job.key,
             )
             config.load()
             server = uvicorn.Server(config)
@@ -130,7 +128,7 @@ def run_server(
                 return http(config=config, server_state=server.server_state, app_state={}, address=address)
 
             listener.listen()
-            accepting = asyncio.create_task(connections.accept(listener, make_protocol, config.ssl))
+            accepting = asyncio.create_task(connections.accept(listener, make_protocol, context))
             on_ready(address)
             try:
                 await server.serve([])  # it waits for signals, and ends the connections
@@ -163,15 +161,18 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _certificate(job: ServeJob, names: list[str]) -> tuple[Path, str | None]:
-    """The file of the certificate to use, and its fingerprint if it is the server's own. Raises InputError, OutputError."""
+def _https(job: ServeJob, names: list[str]) -> tuple[ssl.SSLContext, str | None]:
+    """The context of HTTPS, and the fingerprint of the certificate if it is the server's own. Raises InputError, OutputError."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)  # uvicorn's has only old ciphers for TLS 1.2
     if job.certificate is not None:
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(job.certificate, job.key)
+            context.load_cert_chain(job.certificate, job.key)
         except (OSError, ssl.SSLError) as error:
             raise InputError(f"cannot use the certificate {job.certificate}: {error.strerror or error}") from error
-        return job.certificate, None
+        return context, None
     from livestyle.server.certificate import certificate_path, own_certificate
 
     path = certificate_path()
-    return path, own_certificate(path, names)
+    fingerprint = own_certificate(path, names)
+    context.load_cert_chain(path)
+    return context, fingerprint

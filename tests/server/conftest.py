@@ -40,7 +40,7 @@ def film(film_picture: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server at 127.0.0.1 without token, whose own source is `film`, again and again."""
-    limits = {"messages_per_second": 10_000}  # tests are faster than people
+    limits = {"messages_per_second": 10_000, "styles": 3}  # tests are faster than people
     server = start({"source": str(film), "loop": True, "limits": limits}, tmp_path_factory.mktemp("server"))
     yield server
     assert server.stop() == 130
@@ -58,14 +58,13 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "request_seconds": 2,
         "body_seconds": 2,
         "send_seconds": 1,
-        "idle_seconds": 3,
+        "idle_seconds": 5,
         "messages_per_second": 10,
         "sizes_per_minute": 3,
         "frame_pixels": 640 * 480,
         "picture_bytes": 8_000_000,
         "picture_pixels": 2_000_000,
         "pictures": 2,
-        "styles": 2,
     }
     server = start({"certificate": str(folder / "certificate.pem"), "limits": limits}, folder)
     server.trust = ssl.create_default_context(cafile=folder / "certificate.pem")

@@ -319,6 +319,17 @@ def test_certificate_is_for_all_names_of_the_server(public: Server) -> None:
         public.trust.wrap_socket(public.open(secure=False), server_hostname="evil.example")
 
 
+def test_tls_1_2_has_no_old_ciphers(public: Server) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with context.wrap_socket(public.open(secure=False)) as connection:
+        assert "GCM" in (connection.cipher() or ("",))[0]
+    context.set_ciphers("ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        context.wrap_socket(public.open(secure=False))
+
+
 def test_plain_http_is_not_answered_at_the_https_port(public: Server) -> None:
     with public.open(secure=False) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
