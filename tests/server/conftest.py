@@ -55,8 +55,8 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     limits = {
         "viewers": 3,
         "connections_per_address": 24,
-        "request_seconds": 2,
-        "body_seconds": 2,
+        "request_seconds": 5,
+        "body_seconds": 4,
         "send_seconds": 1,
         "idle_seconds": 5,
         "messages_per_second": 10,
