@@ -1,5 +1,6 @@
 """The command `livestyle serve`."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,8 @@ def serve(
     try:
         from livestyle.server.run import ServeJob, run_server
     except ModuleNotFoundError as error:
-        raise DeviceError(f"the server needs {error.name}; run: pip install 'livestyle[serve]'") from error
+        missing = str(error.name).partition(".")[0]
+        raise DeviceError(f"the server needs {missing}; run: pip install 'livestyle[serve]'") from error
 
     job = ServeJob(
         host=host,
@@ -126,7 +128,7 @@ def _print_address(address: "Address") -> None:
 
         click.echo(err=True)
         code = segno.make_qr(address.links[0])
-        code.terminal(out=click.get_text_stream("stderr"), compact=True)  # type: ignore[operator]  # not in segno's stub
+        code.terminal(out=sys.stderr, compact=True)
     if address.fingerprint is not None:
         print_line(f"the certificate's SHA-256 fingerprint: {address.fingerprint}", err=True)
     print_line("Ctrl-C stops the server", err=True)

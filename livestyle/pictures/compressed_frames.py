@@ -9,9 +9,10 @@ from PIL import JpegImagePlugin, WebPImagePlugin
 
 from livestyle.errors import InputError, TooLargeError
 from livestyle.frame import Image
-from livestyle.pictures.reading import START_OF_SCAN
+from livestyle.pictures.reading import START_OF_SCAN, check_segments
 
-DECODERS = (JpegImagePlugin.JpegImageFile, WebPImagePlugin.WebPImageFile)
+DECODERS = {b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile, b"RIFF": WebPImagePlugin.WebPImageFile}
+"""First bytes -> decoder. Pillow's are a little slower than OpenCV's, but OpenCV's prints a line for each damaged JPEG."""
 MOST_SCANS = 12  # of a JPEG; a progressive one has about ten, and each takes the time of a whole decoding
 QUALITY = 85
 
@@ -22,32 +23,21 @@ def decode_frame(data: bytes, most_pixels: int) -> Image:
     Size and scans are checked before the pixels are decoded. Raises InputError if it is no such picture or a damaged one,
     TooLargeError if it has more pixels or scans.
     """
-    width, height = _size(data)
-    if width * height > most_pixels:
-        raise TooLargeError(f"the frame has {width}x{height} pixels; at most {most_pixels} are painted")
+    decoder = next((decoder for start, decoder in DECODERS.items() if data.startswith(start)), None)
+    if decoder is None:
+        raise InputError("the frame is neither a JPEG nor a WebP")
+    check_segments(data, "the frame")
     if data.count(START_OF_SCAN) > MOST_SCANS:
         raise TooLargeError(f"the frame has more than {MOST_SCANS} scans; send a baseline JPEG")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise InputError("the frame cannot be decoded") from error
-    if image is None or image.shape != (height, width, 3):
-        raise InputError("the frame is damaged")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _size(data: bytes) -> tuple[int, int]:
-    """Width and height in the header of a JPEG or WebP."""
-    for decoder in DECODERS:
-        try:
-            return decoder(BytesIO(data)).size
-        except SyntaxError:
-            continue  # another format
-        except PillowImage.DecompressionBombError as error:
-            raise TooLargeError("the frame has too many pixels") from error
-        except Exception as error:  # decoders raise all kinds of errors
-            raise InputError("the frame is damaged") from error
-    raise InputError("the frame is neither a JPEG nor a WebP")
+        picture = decoder(BytesIO(data))
+        if picture.width * picture.height <= most_pixels:
+            return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), np.uint8)
+    except PillowImage.DecompressionBombError as error:
+        raise TooLargeError("the frame has too many pixels") from error
+    except Exception as error:  # decoders raise all kinds of errors
+        raise InputError("the frame is damaged") from error
+    raise TooLargeError(f"the frame has {picture.width}x{picture.height} pixels; at most {most_pixels} are painted")
 
 
 def encode_frame(image: Image) -> bytes:

@@ -1,5 +1,6 @@
 """Read a picture from a file, a stream or bytes."""
 
+import re
 import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -18,7 +19,12 @@ from livestyle.pictures.limits import check_file_size, check_size
 from livestyle.pictures.pixels import TURNS, to_rgb
 from livestyle.pictures.salvaging import load, salvaged
 
-UNTRUSTED_FORMATS = ("JPEG", "PNG", "WEBP")
+UNTRUSTED = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP", re.DOTALL)
+"""Matches the start of the files that untrusted senders may send: JPEG, PNG and WebP."""
+MOST_SEGMENTS = 1000
+"""Of a JPEG's header. Pillow takes microseconds for each, and a file of 32 MiB has space for 8 million."""
+MOST_CHUNKS = 50_000
+"""Of a PNG, for the same reason. Most programs write chunks of 8 KiB or more."""
 START_OF_SCAN = b"\xff\xda"
 """JPEG marker; compressed data do not contain it."""
 
@@ -102,15 +108,41 @@ def decode_untrusted(data: bytes, name: str, most_pixels: int, most_scans: int) 
 
     Raises InputError if it cannot be read, TooLargeError if it exceeds a limit, before its pixels are decoded.
     """
+    if not UNTRUSTED.match(data):
+        raise InputError(f"{name} is not a JPEG, PNG or WebP file")
+    check_segments(data, name)
     header = open_header(data, name)
-    if header.format not in UNTRUSTED_FORMATS:
-        raise InputError(f"{name} is {header.format}; send {', '.join(UNTRUSTED_FORMATS)}")
     if header.width * header.height > most_pixels:
         size = f"{header.width}x{header.height} pixels"
         raise TooLargeError(f"{name} has {size}; at most {most_pixels / 1e6:g} million are painted here")
     if header.format == "JPEG" and data.count(START_OF_SCAN) > most_scans:
         raise TooLargeError(f"{name} has more than {most_scans} scans; save it as a baseline JPEG")
     return decode_picture(data, name)
+
+
+def check_segments(data: bytes, name: str) -> None:
+    """Check the structure of a JPEG or PNG from an untrusted sender. name: for messages.
+
+    Raises InputError if there is something else between the segments of a JPEG's header, which Pillow would search byte by byte,
+    and TooLargeError if there are more than MOST_SEGMENTS, or more than MOST_CHUNKS chunks in a PNG.
+    """
+    if data.startswith(b"\xff\xd8"):
+        at = 2
+        for _ in range(MOST_SEGMENTS):
+            if data[at : at + 2] == START_OF_SCAN or at >= len(data):
+                return
+            if data[at] != 0xFF:
+                raise InputError(f"{name} is damaged")
+            padded = data[at + 1 : at + 2] == b"\xff"
+            at += 1 if padded else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        raise TooLargeError(f"{name} has more than {MOST_SEGMENTS} segments before its pixels")
+    if data.startswith(b"\x89PNG"):
+        at = 8
+        for _ in range(MOST_CHUNKS):
+            if at >= len(data):
+                return
+            at += 12 + int.from_bytes(data[at : at + 4], "big")
+        raise TooLargeError(f"{name} has more than {MOST_CHUNKS} chunks")
 
 
 def _finish(picture: PillowImage.Image, name: str, notes: list[str], damage: list[str]) -> Picture:

@@ -1,12 +1,16 @@
 """The addresses at which the server can be reached, and its links."""
 
+import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import psutil
 
+from livestyle.errors import InputError
+
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+HOST_NAME = re.compile(r"[a-z0-9_]([\w-]*[a-z0-9_])?(\.[a-z0-9_]([\w-]*[a-z0-9_])?)*", re.ASCII)
 
 
 def is_local(host: str) -> bool:
@@ -19,19 +23,36 @@ def is_local(host: str) -> bool:
         return False
 
 
-def names_of(host: str, also: Iterable[str] = ()) -> list[str]:
+def names_of(host: str, also: Sequence[str] = ()) -> list[str]:
     """The names and IP addresses by which a server that listens at this host is reached; those for other machines first.
 
-    also: further names.
+    also: further names. Raises InputError if one is neither a host name nor an IP address.
     """
+    further = [_as_sent(name) for name in also]
+    for name, sent in zip(also, further, strict=True):
+        if not sent:
+            raise InputError(f"{name!r} is neither a host name nor an IP address; write it without https:// and without a port")
     if is_local(host):
-        names = [*also, host, *LOCAL_NAMES]
+        names = [*further, host, *LOCAL_NAMES]
     elif is_every_address(host):
-        machine = socket.gethostname()
-        names = [*also, *_own_addresses(), machine, f"{machine}.local", *LOCAL_NAMES]
+        machine = socket.gethostname().removesuffix(".local")
+        names = [*further, *_own_addresses(), machine, f"{machine}.local", *LOCAL_NAMES]
     else:
-        names = [*also, host]
-    return list(dict.fromkeys(name.lower() for name in names if name))
+        names = [*further, host]
+    return list(dict.fromkeys(sent for name in names if (sent := _as_sent(name))))
+
+
+def _as_sent(name: str) -> str:
+    """A host name or an IP address as browsers send it: in ASCII and in lower case. Empty if it is neither."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        pass
+    try:
+        sent = name.encode("idna").decode().lower().rstrip(".")
+    except UnicodeError:
+        return ""
+    return sent if HOST_NAME.fullmatch(sent) else ""
 
 
 def is_every_address(host: str) -> bool:

@@ -3,17 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from livestyle.errors import InputError, LivestyleError, TooLargeError
 from livestyle.look import Look
 from livestyle.pictures.compressed_frames import encode_frame
+from livestyle.server.guard import HEADERS
 from livestyle.server.metrics import CONTENT_TYPE
 from livestyle.server.service import BusyError, Service
 from livestyle.server.session import Session
@@ -22,6 +24,7 @@ from livestyle.style_files.thumbnail import thumbnail_jpeg
 FORMATS = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 LARGEST_STROKES = 10.0
 BOUNDARY = "frame"
+PART_BYTES = 2**16
 
 
 class Api:
@@ -69,8 +72,9 @@ class Api:
     async def add_style(self, request: Request) -> Response:
         """Make a style of the picture of a painting, for one session."""
         session = session_of(self._service, request.path_params["id"])
-        data = await read_body(request, self._service, self._service.limits.picture_bytes)
-        name = await self._service.add_style(session, data, request.query_params.get("name", "painting"))
+        with self._service.picture_place():
+            data = await read_body(request, self._service, self._service.limits.picture_bytes)
+            name = await self._service.add_style(session, data, request.query_params.get("name", "painting"))
         return JSONResponse({"style": name}, 201)
 
     async def paint(self, request: Request) -> Response:
@@ -81,9 +85,11 @@ class Api:
             raise InputError(f"format is one of {', '.join(FORMATS)}, not {kind!r:.60}")
         stroke_size = _number(query.get("stroke_size", "1"), "stroke_size", 1.0, LARGEST_STROKES)
         look = session_of(self._service, query["session"]).look if "session" in query else look_of(self._service, request)
-        data = await read_body(request, self._service, self._service.limits.picture_bytes)
-        painted = await self._service.paint_picture(data, look, stroke_size, f".{kind}")
-        return Response(painted, media_type=FORMATS[kind])
+        with ExitStack() as held:
+            held.enter_context(self._service.picture_place())
+            data = await read_body(request, self._service, self._service.limits.picture_bytes)
+            painted = await self._service.paint_picture(data, look, stroke_size, f".{kind}")
+            return _HeldResponse(painted, held.pop_all(), FORMATS[kind])
 
     async def mjpeg(self, request: Request) -> Response:
         """Stream the paintings of a session, or those of the server's source, as MJPEG."""
@@ -105,7 +111,7 @@ class Api:
 
     async def _painted_feed(self, look: Look) -> AsyncIterator[bytes]:
         assert self._service.feed is not None
-        with self._service.session(look) as session, suppress(InputError):  # the source has ended
+        with suppress(InputError, BusyError), self._service.session(look) as session:  # the source has ended; others were faster
             frame = None
             while True:
                 frame = await self._service.feed.frames.after(frame)
@@ -147,6 +153,22 @@ async def read_body(request: Request, service: Service, most_bytes: int) -> byte
     return bytes(data)
 
 
+class _HeldResponse(Response):
+    """A response that leaves a context when the client has received nearly all of it, as its body takes memory until then."""
+
+    def __init__(self, content: bytes, held: ExitStack, media_type: str) -> None:
+        super().__init__(content, media_type=media_type)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for at in range(0, len(self.body), PART_BYTES):  # `send` waits while more than this waits for the client
+                part = self.body[at : at + PART_BYTES]
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+
 def _part(jpeg: bytes) -> bytes:
     """One picture of an MJPEG stream."""
     header = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
@@ -175,4 +197,10 @@ async def explain(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": message}, STATUS.get(type(error), 400))
 
 
+async def apologize(request: Request, error: Exception) -> Response:
+    """The response to a request that failed through an error of the server. Starlette sends it past the Guard."""
+    return JSONResponse({"error": "the server failed; its log has the reason"}, 500, HEADERS)
+
+
 HANDLERS: dict[Any, Any] = dict.fromkeys((HTTPException, LivestyleError, TimeoutError, ClientDisconnect), explain)
+HANDLERS[Exception] = apologize

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import ssl
 import tempfile
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -51,9 +52,11 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _read(path: Path) -> x509.Certificate | None:
+    """The certificate in a file; None if it cannot be used, or if its private key is not there."""
     try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
         return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
         return None
 
 
@@ -89,9 +92,13 @@ def _write_private(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         number, temporary = tempfile.mkstemp(dir=path.parent)  # mode 600
-        with open(number, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        try:
+            with open(number, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink()
+            raise
     except OSError as error:
         raise OutputError(
             f"cannot write the certificate {path}: {error.strerror}", advice="name one with --cert and --key"

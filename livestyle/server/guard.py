@@ -5,8 +5,9 @@ of the attacker that resolves to 127.0.0.1) it could read the answers. The Host 
 """
 
 import hmac
+import re
 from collections.abc import Iterable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -22,6 +23,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+HOST = re.compile(r"(?:\[([0-9a-f]*:[0-9a-f:.]*)\]|([\w.-]+))(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 OPEN_PATHS = ("/", "/docs", "/openapi.json")
 """Paths without a token, besides those below /static/: they hold nothing secret. /ws has its token in its first message."""
 PATHS_OF_LINKS = ("/", "/docs")
@@ -29,11 +31,15 @@ PATHS_OF_LINKS = ("/", "/docs")
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header or an Origin's host, in lower case, without the port."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    """The name or IP address in a Host header, in lower case, without the port. Empty if the header is none."""
+    match = HOST.fullmatch(host)
+    return (match[1] or match[2]).lower().rstrip(".") if match else ""
+
+
+def _is_own(origin: str, host: str, scheme: str) -> bool:
+    """Whether an Origin is that of the page at this host. scheme: of the request; a proxy may turn https into http."""
+    prefixes = ("https://",) if scheme in ("https", "wss") else ("https://", "http://")
+    return origin.lower() in [prefix + host.lower() for prefix in prefixes]
 
 
 def is_token(found: str, token: str) -> bool:
@@ -68,8 +74,6 @@ class Guard:
         status, reason = self._verdict(scope)
         if status == 200:
             await self._app(scope, receive, send_with_headers)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": reason})  # before it is accepted: 403
         else:
             await JSONResponse({"error": reason}, status)(scope, receive, send_with_headers)
 
@@ -80,7 +84,7 @@ class Guard:
         if len(hosts) != 1 or host_name(hosts[0]) not in self._hosts:
             return 403, "this server does not answer for this host name; add it to the allowed hosts"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+        if origin is not None and not _is_own(origin, hosts[0], scope["scheme"]):
             return 403, "requests from pages of other sites are refused"
         site = headers.get("sec-fetch-site", "none")
         if site not in ("same-origin", "none") and not (path in PATHS_OF_LINKS and headers.get("sec-fetch-mode") == "navigate"):

@@ -2,11 +2,11 @@
 
 import asyncio
 import errno
-import logging
 import os
 import secrets
 import socket
 import ssl
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
+from PIL.Image import DecompressionBombWarning
 
 from livestyle.errors import DeviceError, InputError
 from livestyle.jobs.live.source import open_live_source
 from livestyle.server.addresses import is_local, link, names_of
 from livestyle.server.app import make_app
-from livestyle.server.connections import bounded_protocols
+from livestyle.server.bugs import report_bugs
+from livestyle.server.connections import Connections, bounded_protocols
 from livestyle.server.feed import Feed
 from livestyle.server.limits import Limits
 from livestyle.server.service import Service
@@ -87,7 +89,7 @@ def run_server(
         public = not is_local(job.host)
         token = secrets.token_urlsafe(16) if public or job.allowed_hosts else None
         names = names_of(job.host, job.allowed_hosts)
-        certificate, fingerprint = _certificate(job, names) if public or job.certificate else (None, None)
+        context, fingerprint = _https(job, names) if public or job.certificate else (None, None)
         stylizer = opened.enter_context(open_stylizer())
         source = None
         if job.source is not None:
@@ -96,38 +98,49 @@ def run_server(
         stylizer.warm_up(*WARM_SHAPE[:2])
         for size in stylizer.engine.batches:
             stylizer.submit([np.zeros(WARM_SHAPE, np.uint8)] * min(size, job.limits.viewers)).result()
-        links = tuple(link(name, port, certificate is not None, token) for name in names if public or name == job.host)
+        links = tuple(link(name, port, context is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
-        http, websocket = bounded_protocols(job.limits)
-        for library in ("uvicorn", "aiortc", "aioice"):
-            logging.getLogger(library).setLevel(logging.CRITICAL + 1)  # clients must not be able to fill a log
+        report_bugs()
+        warnings.simplefilter("ignore", DecompressionBombWarning)  # a client could fill the log with it
+        connections = Connections(job.limits)
+        http, websocket = bounded_protocols(connections)
 
-        async def run() -> None:
-            feed = None if source is None else Feed(source)
-            service = Service(stylizer, job.limits, feed)
+        async def open_service() -> Service:
+            return Service(stylizer, job.limits, None if source is None else Feed(source))
+
+        async def run(service: Service) -> None:
+            config = uvicorn.Config(
+                make_app(service, names, token),
+                ws=websocket,
+                ws_max_size=job.limits.frame_bytes + 1024,
+                ws_per_message_deflate=False,  # JPEG does not get smaller
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            )
+            config.load()
+            server = uvicorn.Server(config)
+
+            def make_protocol(address: str) -> asyncio.Protocol:
+                return http(config=config, server_state=server.server_state, app_state={}, address=address)
+
+            listener.listen()
+            accepting = asyncio.create_task(connections.accept(listener, make_protocol, context))
+            on_ready(address)
             try:
-                config = uvicorn.Config(
-                    make_app(service, names, token),
-                    http=http,
-                    ws=websocket,
-                    ws_max_size=job.limits.frame_bytes + 1024,
-                    ws_per_message_deflate=False,  # JPEG does not get smaller
-                    log_config=None,
-                    access_log=False,
-                    proxy_headers=False,
-                    server_header=False,
-                    lifespan="off",
-                    timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-                    ssl_certfile=certificate,
-                    ssl_keyfile=job.key,
-                )
-                listener.listen()
-                on_ready(address)
-                await uvicorn.Server(config).serve([listener])
+                await server.serve([])  # it waits for signals, and ends the connections
             finally:
-                await service.close()
+                accepting.cancel()
 
-        asyncio.run(run())
+        with asyncio.Runner() as runner:
+            service = runner.run(open_service())
+            try:
+                runner.run(run(service))
+            finally:
+                runner.run(service.close())  # not in `run`, as Ctrl-C cancels it
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -148,15 +161,18 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _certificate(job: ServeJob, names: list[str]) -> tuple[Path, str | None]:
-    """The file of the certificate to use, and its fingerprint if it is the server's own. Raises InputError, OutputError."""
+def _https(job: ServeJob, names: list[str]) -> tuple[ssl.SSLContext, str | None]:
+    """The context of HTTPS, and the fingerprint of the certificate if it is the server's own. Raises InputError, OutputError."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)  # uvicorn's has only old ciphers for TLS 1.2
     if job.certificate is not None:
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(job.certificate, job.key)
+            context.load_cert_chain(job.certificate, job.key)
         except (OSError, ssl.SSLError) as error:
             raise InputError(f"cannot use the certificate {job.certificate}: {error.strerror or error}") from error
-        return job.certificate, None
+        return context, None
     from livestyle.server.certificate import certificate_path, own_certificate
 
     path = certificate_path()
-    return path, own_certificate(path, names)
+    fingerprint = own_certificate(path, names)
+    context.load_cert_chain(path)
+    return context, fingerprint

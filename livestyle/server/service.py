@@ -46,7 +46,7 @@ class Service:
         self._painter = SharedPainter(stylizer.engine)
         self._codecs = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "livestyle-codec")
         self._pictures = ThreadPoolExecutor(1, "livestyle-picture")
-        self._waiting_pictures = 0
+        self._pictures_now = 0
 
     @contextmanager
     def session(self, look: Look | None = None, session_id: str | None = None) -> Iterator[Session]:
@@ -72,15 +72,20 @@ class Service:
         """Run a function that takes milliseconds, such as decoding a frame, in another thread."""
         return await asyncio.get_running_loop().run_in_executor(self._codecs, function, *arguments)
 
-    async def _run_for_picture(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run a function that takes seconds in the thread for pictures. Raises BusyError if too many wait for it."""
-        if self._waiting_pictures >= self.limits.pictures_waiting:
-            raise BusyError(f"{self._waiting_pictures} pictures are waiting to be painted; try again later")
-        self._waiting_pictures += 1
+    @contextmanager
+    def picture_place(self) -> Iterator[None]:
+        """A place for a picture, from the arrival of its bytes until it is painted. Raises BusyError if all are taken."""
+        if self._pictures_now >= self.limits.pictures:
+            raise BusyError(f"{self._pictures_now} pictures are being painted; try again later")
+        self._pictures_now += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pictures, function, *arguments)
+            yield
         finally:
-            self._waiting_pictures -= 1
+            self._pictures_now -= 1
+
+    async def _run_for_picture(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a function that takes seconds in the thread for pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self._pictures, function, *arguments)
 
     def look(self, style: str | None, strength: float, keep_colors: bool) -> Look:
         """The look for a style of the gallery; unlike `Stylizer.look`, it reads no file that a client names.
@@ -94,7 +99,7 @@ class Service:
     async def paint_picture(self, data: bytes, look: Look, stroke_size: float, suffix: str) -> bytes:
         """Paint a picture file at full size -> the bytes of a file of the format that the suffix names.
 
-        Raises InputError, TooLargeError, OutputError, and BusyError.
+        Raises InputError, TooLargeError, and OutputError.
         """
 
         def paint() -> bytes:
@@ -109,10 +114,11 @@ class Service:
     async def add_style(self, session: Session, data: bytes, file_name: str) -> str:
         """Predict a style from the picture file of a painting, for one session only. Returns its name.
 
-        Raises InputError, StyleError, TooLargeError, and BusyError.
+        Raises InputError, StyleError, and TooLargeError.
         """
-        name = session.free_name(file_name)
-        look = await self._run_for_picture(lambda: self.stylizer.predict(self._decode(data).image, name))
+        session.check_style_room()
+        look = await self._run_for_picture(lambda: self.stylizer.predict(self._decode(data).image, "the painting"))
+        name = session.free_name(file_name)  # now, as another painting of this name may have come first
         session.add_style(replace(look, name=name))
         self.metrics.styles.inc()
         return name

@@ -22,10 +22,11 @@ from livestyle.style_files.file_format import name_of_picture
 from livestyle.stylizer import Stylizer
 
 COMPARE = Control("compare", "amount", "share of the width that shows the photo, on the left")
-SESSION_CONTROLS = {
-    each.name: each for each in (*CONTROLS, COMPARE) if each.name in ("style", "blend", "strength", "fade", "colours", "compare")
-}
-"""The controls of a session, by name: those of OSC that change the look, and COMPARE."""
+ORDER = ("fade", "style", "blend", "strength", "colours", "compare")
+SESSION_CONTROLS = {each.name: each for name in ORDER for each in (*CONTROLS, COMPARE) if each.name == name}
+"""The controls of a session, by name: those of OSC that change the look, and COMPARE.
+
+Those of one message apply in this order: a message's fade is that of its style."""
 
 
 class Session:
@@ -79,7 +80,7 @@ class Session:
         return {"frames": meter.frames, "fps": round(meter.fps, 1), "delay_ms": round(meter.delay_ms)}
 
     def change(self, settings: object) -> None:
-        """Set one or more of SESSION_CONTROLS, by name; the style first.
+        """Set one or more of SESSION_CONTROLS, by name.
 
         Raises InputError if a name or a value is wrong, StyleError if a style's file is gone or broken.
         """
@@ -89,10 +90,14 @@ class Session:
             else:
                 self._looks.run(Message(name, argument))
 
-    def add_style(self, look: Look) -> None:
-        """Add a style that only this session has. Raises TooLargeError if it has too many."""
+    def check_style_room(self) -> None:
+        """Raise TooLargeError if this session has as many styles of its own as the limits allow."""
         if self._added >= self._limits.styles:
             raise TooLargeError(f"a viewer can use {self._limits.styles} paintings as styles; reload the page to begin again")
+
+    def add_style(self, look: Look) -> None:
+        """Add a style that only this session has. Raises TooLargeError if it has too many."""
+        self.check_style_room()
         self._added += 1
         self._looks.replace_styles([*self._looks.styles, look.name], [])
         self._looks.refine(look)
@@ -118,7 +123,7 @@ class Session:
 
 
 def checked_settings(settings: object) -> Mapping[str, Argument]:
-    """Check settings from outside: a mapping of names of SESSION_CONTROLS to values. Raises InputError."""
+    """Check settings from outside: a mapping of names of SESSION_CONTROLS to values. Returns them in order. Raises InputError."""
     if not isinstance(settings, dict) or not settings:
         raise InputError('expected settings such as {"style": "scream"}')
     checked: dict[str, Any] = {}

@@ -47,12 +47,12 @@ async def serve_viewer(websocket: WebSocket, service: Service, token: str | None
         service.metrics.refused.labels("message").inc()
         await _close(websocket, POLICY, str(error))
     except TimeoutError:
-        await _close(websocket, GOING_AWAY, "the connection was idle, or too slow, for too long")
+        await _close(websocket, GOING_AWAY, "the connection was idle for too long")
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
     with suppress(RuntimeError, WebSocketDisconnect):  # the client has closed it already
-        await websocket.close(code, reason[:120])  # at most 123 bytes
+        await websocket.close(code, reason.encode()[:120].decode(errors="ignore"))  # at most 123 bytes
 
 
 async def _first_message(websocket: WebSocket, service: Service, token: str | None) -> str:
@@ -61,7 +61,10 @@ async def _first_message(websocket: WebSocket, service: Service, token: str | No
         message = await _receive(websocket)
     if not isinstance(message, str):
         raise PolicyError("the first message must be text")
-    first = _parsed(message, service.limits)
+    try:
+        first = _parsed(message, service.limits)
+    except InputError as error:
+        raise PolicyError(str(error)) from error
     found = first.get("token", "") if isinstance(first, dict) else ""
     if token is not None and not (isinstance(found, str) and is_token(found, token)):
         raise PolicyError("the token is missing or wrong; open the link that the server printed")
@@ -124,7 +127,7 @@ class _Viewer:
         finally:
             for task in filter(None, (announcing, self._painting)):
                 task.cancel()
-                with suppress(asyncio.CancelledError, WebSocketDisconnect, TimeoutError):
+                with suppress(asyncio.CancelledError, WebSocketDisconnect):
                     await task  # raises its error, if it has failed
 
     async def _announce_changes(self) -> None:
@@ -170,8 +173,6 @@ class _Viewer:
             pass  # `run` receives it too
         except SourceEndedError as error:
             await _close(self._websocket, GOING_AWAY, str(error))
-        except TimeoutError:
-            await _close(self._websocket, GOING_AWAY, f"a frame was not received within {self._limits.send_seconds} s")
         except Exception:
             await _close(self._websocket, INTERNAL_ERROR, "the server failed; its log says why")
             raise
@@ -205,9 +206,14 @@ class _Viewer:
         return frame, await self._session.paint(frame.image)
 
     async def _send_json(self, message: dict[str, object]) -> None:
-        async with asyncio.timeout(self._limits.send_seconds):
-            await self._websocket.send_text(json.dumps(message))
+        await self._send(json.dumps(message))
 
-    async def _send(self, data: bytes) -> None:
-        async with asyncio.timeout(self._limits.send_seconds):
-            await self._websocket.send_bytes(data)
+    async def _send(self, message: str | bytes) -> None:
+        """Send a message. Raises WebSocketDisconnect if the connection has ended."""
+        try:
+            if isinstance(message, str):
+                await self._websocket.send_text(message)
+            else:
+                await self._websocket.send_bytes(message)
+        except RuntimeError as error:  # it has been closed, perhaps by uvicorn, after a malformed message
+            raise WebSocketDisconnect from error
