@@ -103,8 +103,9 @@ async function restore(id) {
   pair = [before, last];
   look = { ...look, style: names.get(look.style) ?? look.style };
   connection.controls([
-    ...(before ? [{ style: before, fade: 0 }] : []),
-    { fade: 0, strength, colours, compare, ...(last && { style: last }), ...(before && last && blend < 1 && { blend }) },
+    { fade: 0 },
+    ...(before ? [{ style: before }] : []),
+    { strength, colours, compare, ...(last && { style: last }), ...(before && last && blend < 1 && { blend }) },
     { fade },
   ]);
 }
@@ -371,9 +372,9 @@ function toggleStart() {
 }
 
 function connectAgain() {
-  hideCard();
   connection.open();
-  showHome();
+  if (mode === "photo" && photo.hasPhoto) hideCard();
+  else showHome();
 }
 
 /** The pictures among files. */
