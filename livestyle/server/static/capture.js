@@ -109,7 +109,6 @@ export class Capture {
     if (this.#canvas?.width !== width || this.#canvas?.height !== height) {
       this.#canvas = globalThis.OffscreenCanvas ? new OffscreenCanvas(width, height) : Object.assign(document.createElement("canvas"), { width, height });
       this.#context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-      this.#context.imageSmoothingQuality = "medium";
     }
     return this.#context;
   }

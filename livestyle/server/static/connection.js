@@ -10,9 +10,8 @@ const ANSWER_MS = 20_000; // without an answer to a frame for this long, the con
 const CONTROL_GAP_MS = 40; // the server accepts 60 control messages a second
 
 /**
- * Sends controls and frames; calls `events`:
- * hello(hello), state(state), controlError(text), frameError(text), painting(buffer), credit(), lost(), ended(reason);
- * isLive() returns whether frames are wanted.
+ * Sends controls and frames, and calls `events`: hello(hello), state(state), error(text), painting(buffer), credit(), lost(),
+ * ended(reason). isLive() returns whether the page wants frames.
  */
 export class Connection {
   #events;
@@ -22,6 +21,7 @@ export class Connection {
   #isOpen = false;
   #queue = []; // control messages that wait
   #controlSent = false;
+  #state = null; // the server's last one
   #gap = 0;
   #frameSent = false;
   #watchdog = 0;
@@ -76,11 +76,6 @@ export class Connection {
     this.#sendControl();
   }
 
-  /** The controls that were changed and not yet sent. */
-  get waitingControls() {
-    return Object.assign({}, ...this.#queue);
-  }
-
   /** Send a frame, or a request for one: 8 bytes that come back with the painting, and the picture. */
   sendFrame(bytes) {
     this.#frameSent = true;
@@ -93,16 +88,18 @@ export class Connection {
       this.#isOpen = true;
       this.#failures = 0;
       if (message.resume) this.#session = message.session;
+      this.#state = message.state;
       this.#events.hello(message);
       this.#events.credit();
     } else if (message.frame) {
       this.#returnCredit();
-      this.#events.frameError(message.error);
+      this.#events.error(message.error);
       this.#events.credit();
     } else {
       this.#controlSent = false;
-      if (message.error) this.#events.controlError(message.error);
-      else this.#events.state(message.state);
+      if (message.error) this.#events.error(message.error);
+      else this.#state = message.state;
+      if (!this.#queue.length) this.#events.state(this.#state); // else a later change is on its way, which the page shows already
       this.#sendControl();
     }
   }

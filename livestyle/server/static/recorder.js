@@ -7,6 +7,7 @@ const PART_MS = 1000;
 /** Whether this browser can record a canvas. */
 export const canRecord = () => Boolean(globalThis.MediaRecorder && HTMLCanvasElement.prototype.captureStream);
 
+/** Records one canvas, again and again. */
 export class Recorder {
   #canvas;
   #onTime;
@@ -21,6 +22,7 @@ export class Recorder {
     this.#onEnd = onEnd;
   }
 
+  /** Whether a recording runs. */
   get isRecording() {
     return this.#recorder !== null;
   }

@@ -3,6 +3,7 @@
 import { request } from "./api.js";
 import { displayName, setPressed } from "./dom.js";
 
+/** A group of tiles, one for each style. */
 export class Styles {
   #container;
   #onSelect;
@@ -57,21 +58,7 @@ export class Styles {
   async add(file, session) {
     const tile = this.#newTile(file.name.replace(/\.\w+$/, ""));
     this.#setPicture(tile, file);
-    tile.classList.add("pending");
-    tile.disabled = true;
-    try {
-      const name = await upload(file, session);
-      tile.classList.remove("pending");
-      tile.disabled = false;
-      this.#rename(tile, name);
-      if (this.#tiles.has(name)) this.#remove(this.#tiles.get(name)); // the state arrived first
-      this.#tiles.set(name, tile);
-      this.#paintings.set(name, file);
-      return name;
-    } catch (error) {
-      this.#remove(tile);
-      throw error;
-    }
+    return this.#make(tile, file, session);
   }
 
   /** Make the styles again in a new session, and return a map of old names to new ones. */
@@ -81,18 +68,29 @@ export class Styles {
       const tile = this.#tiles.get(old);
       this.#paintings.delete(old);
       this.#tiles.delete(old);
-      const name = await upload(file, session).catch(() => null);
-      if (name === null) {
-        this.#remove(tile);
-        continue;
-      }
-      names.set(old, name);
-      this.#rename(tile, name);
-      if (this.#tiles.has(name)) this.#remove(this.#tiles.get(name));
-      this.#tiles.set(name, tile);
-      this.#paintings.set(name, file);
+      await this.#make(tile, file, session).then((name) => names.set(old, name), () => {}); // the tile is gone then
     }
     return names;
+  }
+
+  async #make(tile, file, session) {
+    tile.classList.add("pending");
+    tile.disabled = true;
+    let name;
+    try {
+      const response = await request(`/api/sessions/${session}/styles?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+      name = (await response.json()).style;
+    } catch (error) {
+      this.#remove(tile);
+      throw error;
+    }
+    tile.classList.remove("pending");
+    tile.disabled = false;
+    this.#rename(tile, name);
+    if (this.#tiles.has(name)) this.#remove(this.#tiles.get(name)); // a state with the name came first
+    this.#tiles.set(name, tile);
+    this.#paintings.set(name, file);
+    return name;
   }
 
   async #describe({ name, origin, licence, thumbnail }) {
@@ -135,9 +133,4 @@ export class Styles {
     if (image) URL.revokeObjectURL(image.src);
     tile.remove();
   }
-}
-
-async function upload(file, session) {
-  const response = await request(`/api/sessions/${session}/styles?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
-  return (await response.json()).style;
 }

@@ -3,6 +3,7 @@
 const HEADER_BYTES = 12;
 const WINDOW_MS = 1000;
 
+/** A canvas that shows the server's paintings. */
 export class View {
   #canvas;
   #context;
@@ -14,15 +15,14 @@ export class View {
     this.#context = canvas.getContext("2d", { alpha: false });
   }
 
-  /** Decode and show the server's message. Returns whether it was shown: not if a later frame is shown already. */
+  /** Decode a message of the server and show it, unless a later one is shown already. Returns the size of the picture shown. */
   async show(buffer, isServerSource) {
     const receivedAt = performance.now();
     const view = new DataView(buffer);
     const [sentTime, serverMs] = [view.getFloat64(0, true), view.getUint32(8, true)];
     const time = isServerSource ? receivedAt - serverMs : sentTime;
     const bitmap = await createImageBitmap(new Blob([new Uint8Array(buffer, HEADER_BYTES)], { type: "image/jpeg" }));
-    const isNew = sentTime >= this.#newest;
-    if (isNew) {
+    if (sentTime >= this.#newest) {
       this.#newest = sentTime;
       if (this.#canvas.width !== bitmap.width || this.#canvas.height !== bitmap.height) {
         this.#canvas.width = bitmap.width;
@@ -33,7 +33,7 @@ export class View {
       this.#forgetOld();
     }
     bitmap.close();
-    return isNew;
+    return [this.#canvas.width, this.#canvas.height];
   }
 
   /** Frames a second and the median delay from capture to display, in ms, of the last second. */
