@@ -12,7 +12,7 @@ export function header(time) {
   return bytes;
 }
 
-/** The largest size with even sides and the aspect ratio of the video that fits into width x height, turned for upright videos. */
+/** The largest size with the video's aspect ratio and even sides that fits into width x height, or height x width if upright. */
 export function fitted(videoWidth, videoHeight, width, height) {
   const [most, least] = [Math.max(width, height), Math.min(width, height)];
   const [boxWidth, boxHeight] = videoWidth >= videoHeight ? [most, least] : [least, most];
@@ -68,7 +68,8 @@ export class Capture {
   }
 
   #schedule() {
-    if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback((now, metadata) => this.#frame(metadata.captureTime));
+    const video = this.#video;
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback((now, { captureTime }) => this.#frame(captureTime));
     else requestAnimationFrame(() => this.#frame());
   }
 
@@ -107,7 +108,8 @@ export class Capture {
 
   #contextOf(width, height) {
     if (this.#canvas?.width !== width || this.#canvas?.height !== height) {
-      this.#canvas = globalThis.OffscreenCanvas ? new OffscreenCanvas(width, height) : Object.assign(document.createElement("canvas"), { width, height });
+      this.#canvas = globalThis.OffscreenCanvas ? new OffscreenCanvas(width, height) : document.createElement("canvas");
+      Object.assign(this.#canvas, { width, height });
       this.#context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     }
     return this.#context;

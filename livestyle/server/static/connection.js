@@ -17,7 +17,6 @@ export class Connection {
   #events;
   #socket = null;
   #source = "camera";
-  #session = null; // the ID, if the server lets a session be resumed
   #isOpen = false;
   #queue = []; // control messages that wait
   #controlSent = false;
@@ -57,8 +56,11 @@ export class Connection {
     this.#source = source;
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/ws`);
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => socket.send(JSON.stringify({ ...(token && { token }), source, ...(this.#session && { session: this.#session }) }));
-    socket.onmessage = ({ data }) => (typeof data === "string" ? this.#receiveText(JSON.parse(data)) : this.#receivePainting(data));
+    socket.onopen = () => socket.send(JSON.stringify(token ? { token, source } : { source }));
+    socket.onmessage = ({ data }) => {
+      if (typeof data === "string") this.#receiveText(JSON.parse(data));
+      else this.#receivePainting(data);
+    };
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
     this.#socket = socket;
   }
@@ -87,7 +89,6 @@ export class Connection {
     if (message.session) {
       this.#isOpen = true;
       this.#failures = 0;
-      if (message.resume) this.#session = message.session;
       this.#state = message.state;
       this.#events.hello(message);
       this.#events.credit();

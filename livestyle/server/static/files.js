@@ -2,7 +2,7 @@
 
 import { element, on } from "./dom.js";
 
-/** Call take(files, target) with the pictures that are dropped or pasted on a target; hint() is the text while they are dragged. */
+/** Call take(files, target) with pictures that are dropped or pasted on a target. hint() is the text while they are dragged. */
 export function listenToPictures(take, hint) {
   let depth = 0; // of the elements that the pointer has entered
   const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");

@@ -69,7 +69,9 @@ export class Live {
     element("card").hidden = true;
     this.#setOn(true);
     if (!this.#connection.isOpen || this.#connection.source !== source) this.#connection.open(source);
-    if (source === "camera") await this.#openCamera(++this.#starts).catch((error) => this.#fail(error.message));
+    const start = ++this.#starts;
+    const fail = (error) => start === this.#starts && this.#fail(error.message);
+    if (source === "camera") await this.#openCamera(start).catch(fail);
     this.send();
   }
 
@@ -150,6 +152,7 @@ export class Live {
     video.srcObject = stream;
     video.hidden = false;
     await video.play();
+    if (start !== this.#starts) return;
     this.#setAspect(video.videoWidth, video.videoHeight);
     this.#capture = new Capture(video, this.#settings, () => this.send());
     await this.#listSources(deviceId);

@@ -17,9 +17,10 @@ export class Look {
     this.#styles = styles;
     this.#send = send;
     this.#onChange = onChange;
-    for (const name of ["strength", "blend", "fade"]) on(name, "input", ({ target }) => this.change({ [name]: target.valueAsNumber }));
+    for (const [id, name] of [["strength", "strength"], ["blend", "blend"], ["fade", "fade"], ["divider", "compare"]]) {
+      on(id, "input", ({ target }) => this.change({ [name]: target.valueAsNumber }));
+    }
     on("colours", "change", ({ target }) => this.change({ colours: target.checked }));
-    on("divider", "input", ({ target }) => this.change({ compare: target.valueAsNumber }));
     on("compare", "click", () => this.toggleComparison());
   }
 
@@ -83,8 +84,11 @@ export class Look {
     this.#pair = this.#pair.map((name) => renamed.get(name) ?? name).map((name) => (names.includes(name) ? name : null));
     const [before, last] = this.#pair;
     const { strength, fade, colours, compare, blend } = this.#state;
-    const blends = before && last && blend < 1;
-    return [{ fade: 0 }, ...(before ? [{ style: before }] : []), { ...(last && { style: last }), ...(blends && { blend }), strength, colours, compare }, { fade }];
+    const messages = [{ fade: 0 }];
+    if (before) messages.push({ style: before });
+    if (last) messages.push({ style: last });
+    if (before && last && blend < 1) messages.push({ blend });
+    return [...messages, { strength, colours, compare, fade }];
   }
 
   /** Mark the tile of the style; announce its name if it has changed. */
@@ -105,7 +109,8 @@ export class Look {
     const share = blend ?? 1;
     setRange("strength", strength, percent(strength), `${percent(strength)} painting`);
     setRange("fade", fade, `${fade.toFixed(1)} s`, `${fade.toFixed(1)} seconds`);
-    setRange("blend", share, canBlend ? `${percent(share)} ${other}` : "", canBlend ? `${percent(1 - share)} ${one}, ${percent(share)} ${other}` : "not available");
+    const spoken = canBlend ? `${percent(1 - share)} ${one}, ${percent(share)} ${other}` : "not available";
+    setRange("blend", share, canBlend ? `${percent(share)} ${other}` : "", spoken);
     element("blend").disabled = !canBlend;
     element("blend-hint").textContent = canBlend ? `From ${one} to ${other}.` : "Select a second style to blend two.";
     element("colours").checked = colours;

@@ -12,6 +12,10 @@ import { fullScreenToggle } from "./screen.js";
 import { Styles } from "./styles.js";
 
 const ADD_HINT = element("add-hint").textContent;
+const LIVE_HINT = "Each picture goes to this server, is painted there and comes back.";
+const PHOTO_HINT = "Choose, drop or paste a photo. It is painted at its full size.";
+const DROP_HINT = "Drop a painting to make it a style";
+const DROP_PHOTO_HINT = "Drop a photo on the picture, or a painting on the controls";
 const NO_PREDICTOR = "This server cannot make styles from paintings: its predictor is missing.";
 
 let session = null; // the server's hello
@@ -56,6 +60,12 @@ function ended(reason) {
   announceError(reason);
 }
 
+/** Select a style by the place of its tile, from 1. */
+function selectNumber(place) {
+  const name = styles.names[place - 1];
+  if (name) look.select(name);
+}
+
 /** Make styles from the pictures of paintings, and select each. */
 async function addStyles(files) {
   if (!session?.predicts) return announceError(session ? NO_PREDICTOR : "The server is not connected.");
@@ -98,8 +108,8 @@ function showHome() {
   element("card").hidden = isPhotoMode && photo.isOpen;
   if (isPhotoMode && photo.isOpen) return photo.repaint();
   setAspect(16, 9);
-  if (isPhotoMode) showCard("Paint a photo", "Choose, drop or paste a photo. It is painted at its full size.", "Choose a photo", choosePhoto);
-  else showCard("Your camera, as a painting", "Each picture goes to this server, is painted there and comes back.", "Start the camera", () => live.start());
+  if (isPhotoMode) showCard("Paint a photo", PHOTO_HINT, "Choose a photo", choosePhoto);
+  else showCard("Your camera, as a painting", LIVE_HINT, "Start the camera", () => live.start());
 }
 
 const choosePhoto = () => element("photo-file").click();
@@ -125,11 +135,11 @@ async function copyStream() {
 }
 
 const toggleFullScreen = fullScreenToggle(element("stage"));
-listenToPictures(take, () => (isPhotoMode ? "Drop a photo here, or a painting on the controls" : "Drop a painting to make it a style"));
+listenToPictures(take, () => (isPhotoMode ? DROP_PHOTO_HINT : DROP_HINT));
 listenToChoice("style-file", addStyles);
 listenToChoice("photo-file", openPhoto);
 listenToKeys([
-  { keys: [..."123456789"], label: "1 – 9", text: "select a style", run: (key) => styles.names[key - 1] && look.select(styles.names[key - 1]) },
+  { keys: [..."123456789"], label: "1 – 9", text: "select a style", run: (key) => selectNumber(Number(key)) },
   { keys: ["n"], label: "n", text: "next style", run: () => look.step(1) },
   { keys: ["p"], label: "p", text: "previous style", run: () => look.step(-1) },
   { keys: ["+", "=", "]"], label: "+", text: "more of the painting", run: () => look.addStrength(1) },

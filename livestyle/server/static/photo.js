@@ -16,7 +16,9 @@ export class Photo {
   /** session() returns the session's ID. setAspect(width, height) fits the frame on the page to a picture. */
   constructor(session, setAspect) {
     this.#session = session;
-    for (const id of ["photo", "painted-photo"]) on(id, "load", ({ target }) => setAspect(target.naturalWidth, target.naturalHeight));
+    for (const id of ["photo", "painted-photo"]) {
+      on(id, "load", ({ target }) => setAspect(target.naturalWidth, target.naturalHeight));
+    }
   }
 
   /** The painting as a JPEG; null before it is complete. */

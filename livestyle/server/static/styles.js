@@ -78,7 +78,8 @@ export class Styles {
     tile.disabled = true;
     let name;
     try {
-      const response = await request(`/api/sessions/${session}/styles?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+      const path = `/api/sessions/${session}/styles?name=${encodeURIComponent(file.name)}`;
+      const response = await request(path, { method: "POST", body: file });
       name = (await response.json()).style;
     } catch (error) {
       this.#remove(tile);
