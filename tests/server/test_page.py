@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,8 @@ def exchange(page: Page) -> tuple[Image, Image]:
 
 def wait_for_painting(page: Page, is_expected: Callable[[Image, Image], bool]) -> None:
     """Wait until a frame and its painting are as expected."""
-    for _ in range(200):
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while time.monotonic() < deadline:
         if is_expected(*exchange(page)):
             return
     pytest.fail("no painting is as expected")
