@@ -59,7 +59,10 @@ HOOK = """
         if (typeof data !== "string") window.unanswered.push(data.slice(0));
         send.call(this, data);
     };
-    window.nextExchange = () => new Promise((resolve) => window.waiting.push(resolve));
+    window.nextExchange = () => new Promise((resolve, reject) => {
+        window.waiting.push(resolve);
+        setTimeout(() => reject(new Error("no painting came")), 30_000);
+    });
 """
 """Script that runs before the page's: window.nextExchange() is the next frame that is answered, and its answer, in base64."""
 
