@@ -43,7 +43,7 @@ DESKTOP = {"width": 1440, "height": 900}
 CAMERA_ADVICE = {"NotAllowedError": "Allow it", "NotFoundError": "Connect one", "NotReadableError": "Close that program"}
 
 HOOK = """
-    window.sockets = []; window.unanswered = []; window.waiting = [];
+    window.sockets = []; window.sent = 0; window.unanswered = []; window.waiting = [];
     const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (data) {
         if (!window.sockets.includes(this)) {
@@ -56,7 +56,10 @@ HOOK = """
                 window.waiting.splice(0).forEach((resolve) => resolve(texts));
             });
         }
-        if (typeof data !== "string") window.unanswered.push(data.slice(0));
+        if (typeof data !== "string") {
+            window.sent += 1;
+            window.unanswered.push(data.slice(0));
+        }
         send.call(this, data);
     };
     window.nextExchange = () => new Promise((resolve, reject) => {
@@ -209,7 +212,7 @@ def test_camera_comes_back_painted(live_page: Page, stylizer: Stylizer) -> None:
 
 def test_click_on_a_style_crossfades_to_it(live_page: Page, stylizer: Stylizer) -> None:
     wave, mosaic = stylizer.look("wave"), stylizer.look("mosaic")
-    live_page.get_by_role("slider", name="Fade").fill("2")
+    live_page.get_by_role("slider", name="Fade").fill("1")
     tile(live_page, "mosaic").click()
     expect(tile(live_page, "mosaic")).to_have_attribute("aria-pressed", "true")
     expect(tile(live_page, "wave")).to_have_attribute("aria-pressed", "false")
@@ -436,8 +439,15 @@ def test_hidden_page_sends_no_frames(live_page: Page) -> None:
         Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
+    frames_sent = """async () => {
+        if (unanswered.length) await nextExchange();
+        const before = sent;
+        const video = document.querySelector("#camera");
+        for (let count = 0; count < 10; count++) await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+        return sent - before;
+    }"""
     live_page.evaluate(hide, True)
-    assert live_page.evaluate("!unanswered.length || nextExchange().then(() => !unanswered.length)")
+    assert live_page.evaluate(frames_sent) == 0
     live_page.evaluate(hide, False)
     exchange(live_page)
 
