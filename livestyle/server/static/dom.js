@@ -31,13 +31,14 @@ export function announce(text, isError = false) {
 /** Show an error on the picture for some seconds. */
 export const announceError = (error) => announce(error.message ?? error, true);
 
-/** Show a card on the picture: a title, a text and a button with an action. */
+/** Show a card on the picture: a title, a text and a button with an action. It covers the message that was announced last. */
 export function showCard(title, text, button, action) {
   element("card-title").textContent = title;
   element("card-text").textContent = text;
   element("card-button").textContent = button;
   element("card-button").onclick = action;
   element("card").hidden = false;
+  element("status").classList.remove("shown");
 }
 
 /** Save a blob as a file. The file's name states the program, a label and the time. */

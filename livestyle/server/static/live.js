@@ -160,8 +160,8 @@ export class Live {
 
   #fail(text) {
     this.stop();
-    showCard("No camera", text, "Try again", () => this.start());
     announceError(text);
+    showCard("No camera", text, "Try again", () => this.start());
   }
 
   #setOn(isOn) {

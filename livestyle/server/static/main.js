@@ -56,8 +56,8 @@ function ended(reason) {
     connection.open();
     showHome();
   };
-  showCard("Disconnected", reason, "Connect again", again);
   announceError(reason);
+  showCard("Disconnected", reason, "Connect again", again);
 }
 
 /** Select a style by the place of its tile, from 1. */
