@@ -167,6 +167,10 @@ def test_keys_blend_the_last_two_styles(user: User) -> None:
     np.testing.assert_allclose(look.rows, 0.8 * ash.rows + 0.2 * birch.rows, rtol=0, atol=1e-5)
     user.press("2", "b")  # ash had the larger share
     assert user.looks.look.name == "ash:0.5,birch:0.5"
+    user.press("right", "2", "b")  # birch has the larger share, and stays the last one
+    assert user.looks.look.name == "ash:0.5,birch:0.5"
+    user.press("left", "1", "b")
+    assert user.looks.look.name == "birch:0.5,ash:0.5"
 
 
 def test_styles_with_different_bodies_are_crossfaded_but_not_blended(user: User) -> None:

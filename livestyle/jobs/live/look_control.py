@@ -107,8 +107,14 @@ class LookControl(SwitchedLook):
         self.blend(min(1.0, max(0.0, round(self._share + difference, 1))))
 
     def _remember(self, look: Look) -> None:
-        """Make this style the last one, and the one that has the larger share in the current look the one before it."""
-        before = self.look if self._pair is None else self._pair[int(self._share >= 0.5)]
+        """Make this style the last one, and the one that has the larger share in the current look the one before it.
+
+        If that is the same style, as it is selected from a blend, the one before it is the other style of the blend.
+        """
+        before = self.look
+        if self._pair is not None:
+            one, other = self._pair if self._share < 0.5 else self._pair[::-1]  # one has the larger share
+            before = other if one.name == look.name else one
         self._pair, self._share = (before, look), 1.0
 
     def refine(self, look: Look) -> None:
