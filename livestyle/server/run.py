@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
-from PIL.Image import DecompressionBombWarning
 
 from livestyle.errors import DeviceError, InputError
 from livestyle.jobs.live.source import open_live_source
@@ -101,7 +100,7 @@ def run_server(
         links = tuple(link(name, port, context is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
         report_bugs()
-        warnings.simplefilter("ignore", DecompressionBombWarning)  # a client could fill the log with it
+        warnings.simplefilter("ignore")  # Pillow warns of large pictures: a client could fill the log
         connections = Connections(job.limits)
         http, websocket = bounded_protocols(connections)
 

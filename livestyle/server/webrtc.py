@@ -65,7 +65,7 @@ class WebRtc:
             if "session" in query:
                 paintings = followed(session_of(service, query["session"]))
             elif service.feed is None:
-                raise InputError("this server has no source; start it with --source, or watch a session with ?session=ID")
+                raise InputError("this server has no source of its own; name a session to watch: ?session=ID")
             else:
                 paintings = self._painted_feed(stack.enter_context(service.session(look_of(service, request))))
             peer, offer = await self._open(request, stack)
