@@ -116,7 +116,7 @@ class Api:
             while True:
                 frame = await self._service.feed.frames.after(frame)
                 jpeg = await self._service.run_codec(encode_frame, await session.paint(frame.image))
-                self._service.count(session, frame, jpeg)
+                self._service.count(session, frame, len(jpeg))
                 yield _part(jpeg)
 
     async def metrics(self, request: Request) -> Response:

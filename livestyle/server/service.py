@@ -130,12 +130,15 @@ class Service:
         except MemoryError as error:
             raise TooLargeError("the picture does not fit in memory") from error
 
-    def count(self, session: Session, frame: Frame, jpeg: bytes) -> float:
-        """Count a painting that is sent now. Returns the time since the frame arrived or was captured, in seconds."""
+    def count(self, session: Session, frame: Frame, jpeg_bytes: int = 0) -> float:
+        """Count a painting that is sent now. Returns the time since the frame arrived or was captured, in seconds.
+
+        jpeg_bytes: the size of its JPEG, if it is sent as one.
+        """
         seconds = time.monotonic() - (frame.captured_at or 0.0)
         session.count(frame)
         self.metrics.frame_seconds.observe(seconds)
-        self.metrics.frame_bytes.inc(len(jpeg))
+        self.metrics.frame_bytes.inc(jpeg_bytes)
         return seconds
 
     async def close(self) -> None:

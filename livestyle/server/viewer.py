@@ -184,7 +184,7 @@ class _Viewer:
             await self._send_json({"error": str(error), "frame": True})
             return
         jpeg = await self._service.run_codec(encode_frame, painting)
-        seconds = self._service.count(self._session, frame, jpeg)
+        seconds = self._service.count(self._session, frame, len(jpeg))
         await self._send(stamp + SERVER_TIME.pack(min(round(seconds * 1000), 2**32 - 1)) + jpeg)
 
     async def _paint_camera(self, data: bytes, arrived_at: float) -> tuple[Frame, Image]:

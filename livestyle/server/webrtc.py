@@ -125,7 +125,7 @@ class WebRtc:
                         continue
                     shape = frame.image.shape
                 await session.paint(frame.image)
-                self._service.count(session, frame, b"")
+                self._service.count(session, frame)
 
     async def _painted_feed(self, session: Session) -> AsyncIterator[Image]:
         assert self._service.feed is not None
@@ -133,7 +133,7 @@ class WebRtc:
         while True:
             frame = await self._service.feed.frames.after(frame)
             painting = await session.paint(frame.image)
-            self._service.count(session, frame, b"")
+            self._service.count(session, frame)
             yield painting
 
 
