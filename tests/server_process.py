@@ -82,8 +82,8 @@ class Server:
         self.port, self.token = int(self.address["port"]), self.address["token"]
         self.link = self.address["links"][0]
         self.secure = self.link.startswith("https:")
-        self.trust: ssl.SSLContext | None = None
-        """How clients check the certificate; required if the server uses HTTPS."""
+        self.certificate: Path | None = None
+        """The only certificate that clients trust; required if the server uses HTTPS."""
 
     def stderr(self) -> str:
         """What the process has written to stderr so far."""
@@ -113,9 +113,13 @@ class Server:
         connection.settimeout(PATIENCE_SECONDS)
         connection.connect(("127.0.0.1", self.port))
         if self.secure if secure is None else secure:
-            assert self.trust is not None
-            return self.trust.wrap_socket(connection, server_hostname="127.0.0.1")
+            return self.context().wrap_socket(connection, server_hostname="127.0.0.1")
         return connection
+
+    def context(self) -> ssl.SSLContext:
+        """TLS of a client that trusts the certificate of the server."""
+        assert self.certificate is not None
+        return ssl.create_default_context(cafile=self.certificate)
 
     def request(self, path: str, body: Any = None, method: str = "", **headers: str) -> "Reply":
         """Send a request with the token, if the server has one, and read the response. headers: underscores become dashes."""
@@ -221,7 +225,10 @@ def open_websocket(server: Server, buffer_bytes: int | None = None, **options: A
     """Open a WebSocket, without a first message. options: of `connect`."""
     scheme = "wss" if server.secure else "ws"
     if server.secure:
-        options |= {"ssl": server.trust, "server_hostname": "127.0.0.1"}
+        context = server.context()
+        # the client reads and writes in two threads, and Python's TLS 1.3 then sometimes loses what is written
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        options |= {"ssl": context, "server_hostname": "127.0.0.1"}
     opening = connect(
         f"{scheme}://127.0.0.1:{server.port}/ws",
         sock=server.open(secure=False, buffer_bytes=buffer_bytes),

@@ -171,6 +171,7 @@ def bounded_protocols(connections: Connections) -> tuple[Callable[..., H11Protoc
         def __init__(self, *arguments: Any, address: str, **settings: Any) -> None:
             super().__init__(*arguments, **settings)
             self._address = address
+            self.close_timeout = limits.send_seconds  # for the client's answer to a close frame
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)

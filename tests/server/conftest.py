@@ -1,6 +1,5 @@
 """A server for the tests of this folder."""
 
-import ssl
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -55,10 +54,10 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     limits = {
         "viewers": 3,
         "connections_per_address": 24,
-        "request_seconds": 5,
-        "body_seconds": 4,
+        "request_seconds": 2,
+        "body_seconds": 2,
         "send_seconds": 1,
-        "idle_seconds": 5,
+        "idle_seconds": 3,
         "messages_per_second": 10,
         "sizes_per_minute": 3,
         "frame_pixels": 640 * 480,
@@ -67,7 +66,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "pictures": 2,
     }
     server = start({"certificate": str(folder / "certificate.pem"), "limits": limits}, folder)
-    server.trust = ssl.create_default_context(cafile=folder / "certificate.pem")
+    server.certificate = folder / "certificate.pem"
     yield server
     assert server.stop() == 130
     assert not server.stderr(), server.stderr()

@@ -37,7 +37,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("public")
     options = ["--host", "0.0.0.0", "--port", "0", "--allowed-host", NAME, "--json", "--model", "lite", "--device", DEVICE]
     server = Server([sys.executable, "-m", "livestyle", "serve", *options], folder)
-    server.trust = ssl.create_default_context(cafile=folder / "data/livestyle/serve.pem")
+    server.certificate = folder / "data/livestyle/serve.pem"
     yield server
     assert server.stop() == 130
     assert re.sub(r"^note: .*\n", "", server.stderr(), flags=re.MULTILINE).strip() == "interrupted"  # no token, for example
@@ -312,11 +312,10 @@ def test_certificate_is_the_one_whose_fingerprint_is_printed(public: Server) -> 
 
 
 def test_certificate_is_for_all_names_of_the_server(public: Server) -> None:
-    assert public.trust is not None
     for name in (NAME, "localhost", "127.0.0.1", "::1"):
-        public.trust.wrap_socket(public.open(secure=False), server_hostname=name).close()
+        public.context().wrap_socket(public.open(secure=False), server_hostname=name).close()
     with pytest.raises(ssl.SSLCertVerificationError):
-        public.trust.wrap_socket(public.open(secure=False), server_hostname="evil.example")
+        public.context().wrap_socket(public.open(secure=False), server_hostname="evil.example")
 
 
 def test_tls_1_2_has_no_old_ciphers(public: Server) -> None:
