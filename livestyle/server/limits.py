@@ -16,7 +16,7 @@ class Limits:
 
     viewers: int = _limit(8, "viewers at a time")
     connections: int = _limit(128, "connections at a time")
-    connections_per_address: int = _limit(32, "connections at a time from one address")
+    connections_per_address: int = _limit(64, "connections at a time from one address")
     request_seconds: int = _limit(10, "seconds until the headers of a request, or the first message of a viewer, have arrived")
     body_seconds: int = _limit(60, "seconds until the body of a request has arrived")
     send_seconds: int = _limit(10, "seconds in which a client must receive 64 KiB of what waits; a slower one is disconnected")
