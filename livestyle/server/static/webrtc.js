@@ -1,27 +1,34 @@
 /** A session by WebRTC: the camera's video to the server, and the paintings back, on one connection. For links that lose packets. */
 
+const REQUEST_MS = 15_000; // limit for an answer
+
 /**
- * Open a session. camera: a MediaStream. token: null if the server has none. look: {style, strength, keep_colors}, each optional.
- * onEnd() is called if the connection ends by itself. Returns {session, paintings, end}: the session's ID, for /api/sessions/ID;
- * a MediaStream for a <video>; a function that ends the session. Throws an Error with the server's explanation.
+ * Open a session. camera: a MediaStream. token: null if the server has none. query: {session} for the ID of a session to paint in,
+ * else {style, strength, keep_colors}, each optional. onEnd() is called if the connection ends by itself.
+ * Returns {session, paintings, end}: the session's ID, for /api/sessions/ID; a MediaStream for a <video>; a function that ends the
+ * connection, and waits until the server has ended it too. Throws an Error with the server's explanation.
  */
-export async function openSession(camera, token, look, onEnd) {
+export async function openSession(camera, token, query, onEnd) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   const peer = new RTCPeerConnection();
   const [track] = camera.getVideoTracks();
-  const { receiver } = peer.addTransceiver(track, { direction: "sendrecv" });
+  const { receiver, sender } = peer.addTransceiver(track, { direction: "sendrecv" });
   let address = null; // of the session
 
-  const end = () => {
+  const end = async () => {
     peer.close();
-    if (address) fetch(address, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+    const options = { method: "DELETE", headers, keepalive: true, signal: AbortSignal.timeout(REQUEST_MS) };
+    if (address) await fetch(address, options).catch(() => {});
   };
   try {
+    const parameters = Object.assign(sender.getParameters(), { degradationPreference: "maintain-resolution" });
+    await sender.setParameters(parameters).catch(() => {}); // the size of the strokes depends on that of the frames
     await peer.setLocalDescription(); // the server needs no candidates of the browser: it answers the browser's checks
-    const response = await fetch(`/whip?${new URLSearchParams(look)}`, {
+    const response = await fetch(`/whip?${new URLSearchParams(query)}`, {
       method: "POST",
       headers: { ...headers, "Content-Type": "application/sdp" },
       body: peer.localDescription.sdp,
+      signal: AbortSignal.timeout(REQUEST_MS),
     });
     if (!response.ok) {
       const { error } = await response.json().catch(() => ({}));
