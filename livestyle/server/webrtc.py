@@ -111,7 +111,7 @@ class WebRtc:
     ) -> Response:
         """Serve the peer in a task until it ends, then close the stack. Return the response to its offer."""
         peers = self._service.peers
-        peers[path] = task = asyncio.create_task(_run(peer, stack, work))
+        peers[path] = task = asyncio.create_task(serve_peer(peer, stack, work))
         task.add_done_callback(lambda task: peers.pop(path))
         await asyncio.sleep(0)  # if it was cancelled before its first step, it would not close the stack
         return Response(answer, 201, {"location": path}, SDP)
@@ -161,10 +161,17 @@ async def followed(session: Session) -> AsyncIterator[Image]:
         yield painting
 
 
-async def _run(peer: "Peer", stack: AsyncExitStack, work: Coroutine[Any, Any, None] | None) -> None:
-    async with stack:
+async def serve_peer(peer: "Peer", stack: AsyncExitStack, work: Coroutine[Any, Any, None] | None) -> None:
+    """Run the peer until it has ended, or is cancelled. Then close the stack, even if it is cancelled once more."""
+    try:
         with suppress(LivestyleError, TimeoutError):  # the client or the session has ended
             await peer.run(work)
+    finally:
+        closing = asyncio.create_task(stack.aclose())
+        while not closing.done():
+            with suppress(asyncio.CancelledError):  # aiortc fails if its close is interrupted
+                await asyncio.wait([closing])
+        await closing
 
 
 def _address(request: Request) -> str:

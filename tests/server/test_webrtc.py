@@ -7,7 +7,7 @@ import shutil
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from queue import Queue
@@ -45,7 +45,7 @@ from livestyle.server.peer import (
     checked_offer,
 )
 from livestyle.server.service import Service
-from livestyle.server.webrtc import WebRtc
+from livestyle.server.webrtc import WebRtc, serve_peer
 from livestyle.stylizer import Stylizer
 
 SDP = "application/sdp"
@@ -283,6 +283,29 @@ def test_offers_need_the_token(server: Server, offer: str) -> None:
 def test_offers_have_a_content_type_and_a_size(server: Server, offer: str) -> None:
     assert post(server, "/whip", offer, content_type="text/plain").status == 415
     assert post(server, "/whip", offer + "\r\n" * 40_000).status == 413
+
+
+def test_requests_to_end_a_connection_do_not_interrupt_its_end() -> None:
+    async def scenario() -> None:
+        ending, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def end() -> None:
+            ending.set()
+            await may_end.wait()
+            ended.set()
+
+        stack = AsyncExitStack()
+        stack.push_async_callback(end)
+        task = asyncio.create_task(serve_peer(Peer(Limits(), asyncio.to_thread), stack, asyncio.sleep(0)))
+        await ending.wait()
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        may_end.set()
+        await task
+        assert ended.is_set()
+
+    asyncio.run(scenario())
 
 
 # offers

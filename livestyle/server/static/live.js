@@ -9,7 +9,7 @@ import { View } from "./view.js";
 
 const SERVER = "server"; // the value of the server's source in the list of cameras
 const METER_MS = 500;
-const WEBRTC_HINT = "With WebRTC, a lost packet does not delay the frames after it.";
+const WEBRTC_HINT = "WebRTC is for networks that lose packets, such as weak Wi-Fi. Its delay is not measured.";
 const NO_WEBRTC = "For WebRTC, install it on the server: pip install 'livestyle[webrtc]'.";
 
 export class Live {

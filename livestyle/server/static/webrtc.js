@@ -14,11 +14,13 @@ export async function openSession(camera, token, query, onEnd) {
   const [track] = camera.getVideoTracks();
   const { receiver, sender } = peer.addTransceiver(track, { direction: "sendrecv" });
   let address = null; // of the session
+  let isEnding = false;
 
   const end = async () => {
-    peer.close();
+    isEnding = true;
     const options = { method: "DELETE", headers, keepalive: true, signal: AbortSignal.timeout(REQUEST_MS) };
-    if (address) await fetch(address, options).catch(() => {});
+    if (address && receiver.transport?.state !== "closed") await fetch(address, options).catch(() => {});
+    peer.close(); // last, as the server would not find the connection
   };
   try {
     const parameters = Object.assign(sender.getParameters(), { degradationPreference: "maintain-resolution" });
@@ -42,7 +44,7 @@ export async function openSession(camera, token, query, onEnd) {
   }
   const { transport } = receiver; // peer.connectionState takes half a minute to show that the server has ended the connection
   transport.addEventListener("statechange", () => {
-    if (["failed", "closed"].includes(transport.state)) onEnd();
+    if (!isEnding && ["failed", "closed"].includes(transport.state)) onEnd();
   });
   return { session: address.split("/").at(-1), paintings: new MediaStream([receiver.track]), end };
 }
