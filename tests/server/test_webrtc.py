@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from picture_files import blocks
-from server_process import PATIENCE_SECONDS, Reply, Server, decoded, difference, start, wait_until
+from server_process import PATIENCE_SECONDS, Reply, Server, Viewer, decoded, difference, start, wait_until
 
 pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
 
@@ -251,6 +251,27 @@ def test_unused_connections_end_and_their_number_is_limited(tmp_path: Path) -> N
         ):
             reply = await asyncio.to_thread(post, server, path, offer)
             assert reply.status == status, (path, reply.body)
+        await asyncio.to_thread(wait_until_free, server)
+
+    try:
+        run(scenario)
+    finally:
+        assert (server.stop(), server.stderr()) == (130, "")
+
+
+def test_viewer_who_publishes_is_not_idle_and_ends_the_connection_by_leaving(tmp_path: Path) -> None:
+    server = start({"limits": {"idle_seconds": 1}}, tmp_path)
+
+    async def scenario(client: Callable[..., Client]) -> None:
+        viewer = await asyncio.to_thread(Viewer, server)
+        publisher = client("sendonly", StillVideo(PHOTO))
+        await publisher.connect(server, f"/whip?session={viewer.session}")
+        state = f"/api/sessions/{viewer.session}"
+        await asyncio.to_thread(wait_until, lambda: server.request(state).json["frames"] > 30, "the frames are not painted")
+        second = await asyncio.to_thread(post, server, f"/whip?session={viewer.session}", await client("sendrecv").offer())
+        assert second.status == 409
+        assert server.figure("livestyle_viewers") == 1
+        viewer.close()
         await asyncio.to_thread(wait_until_free, server)
 
     try:
