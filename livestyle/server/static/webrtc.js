@@ -3,10 +3,10 @@
 const REQUEST_MS = 15_000; // limit for an answer
 
 /**
- * Open a session. camera: a MediaStream. token: null if the server has none. query: {session} for the ID of a session to paint in,
- * else {style, strength, keep_colors}, each optional. onEnd() is called if the connection ends by itself.
- * Returns {session, paintings, end}: the session's ID, for /api/sessions/ID; a MediaStream for a <video>; a function that ends the
- * connection, and waits until the server has ended it too. Throws an Error with the server's explanation.
+ * Open a session. camera: a MediaStream. token: null if the server has none. query: {session}, the ID of a session to paint in,
+ * or {style, strength, keep_colors} for a new one, each optional. onEnd() is called if the connection ends by itself.
+ * Returns {session, paintings, end}: the session's ID, for /api/sessions/ID; a MediaStream for a <video>; a function that ends
+ * the connection, and waits until the server has freed it. Throws an Error with the server's explanation.
  */
 export async function openSession(camera, token, query, onEnd) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
