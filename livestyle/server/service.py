@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TypeVar
 
 from livestyle.errors import InputError, LivestyleError, StyleError, TooLargeError
@@ -42,7 +43,8 @@ class Service:
         self.sessions: dict[str, Session] = {}
         self.peers: dict[str, asyncio.Task[None]] = {}
         """The tasks of the WebRTC connections, by ID."""
-        self.metrics = Metrics(lambda: len(self.sessions))
+        self.has_webrtc = find_spec("aiortc") is not None
+        self.metrics = Metrics(lambda: len(self.sessions), lambda: len(self.peers))
         self._painter = SharedPainter(stylizer.engine)
         self._codecs = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "livestyle-codec")
         self._pictures = ThreadPoolExecutor(1, "livestyle-picture")

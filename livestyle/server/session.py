@@ -50,6 +50,8 @@ class Session:
         """The newest painting, for those who follow this session."""
         self.changed_by_others: Newest[dict[str, object]] = Newest()
         """The state after each change that did not come from the viewer."""
+        self.has_publisher = False
+        """Whether a WebRTC connection sends video to this session."""
         self._looks = LookControl(stylizer, list(styles), look, clock=clock)
         self._stylizer, self._painter, self._limits = stylizer, painter, limits
         self._compare = 0.0

@@ -118,8 +118,7 @@ class _Viewer:
         announcing = asyncio.create_task(self._announce_changes())
         try:
             while True:
-                async with asyncio.timeout(self._limits.idle_seconds):
-                    message = await _receive(self._websocket)
+                message = await self._next_message()
                 if isinstance(message, str):
                     await self._control(message)
                 else:
@@ -129,6 +128,16 @@ class _Viewer:
                 task.cancel()
                 with suppress(asyncio.CancelledError, WebSocketDisconnect):
                     await task  # raises its error, if it has failed
+
+    async def _next_message(self) -> str | bytes:
+        """Wait for a message. Raises TimeoutError if none comes for a while, unless the viewer sends its frames by WebRTC."""
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.idle_seconds):
+                    return await _receive(self._websocket)
+            except TimeoutError:
+                if not self._session.has_publisher:
+                    raise
 
     async def _announce_changes(self) -> None:
         """Send the state each time that another client has changed it, through the HTTP API."""
@@ -143,6 +152,7 @@ class _Viewer:
             "session": self._session.id,
             "server_source": self._service.feed is not None,
             "predicts": bool(self._service.stylizer.gallery.predictors),
+            "webrtc": self._service.has_webrtc,
             "limits": {name: getattr(self._limits, name) for name in limits},
             "state": self._session.state(),
         }

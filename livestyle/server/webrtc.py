@@ -6,8 +6,8 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, aclosing, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -36,21 +36,23 @@ class WebRtc:
         self._service = service
 
     async def publish(self, request: Request) -> Response:
-        """Paint a client's video, in a session of its own. Send the paintings back if it offers to receive video too (WHIP).
+        """Paint a client's video in a session. Send the paintings back if it offers to receive video too (WHIP).
 
-        Query: session (the session's ID; None for a random one), style, strength, keep_colors.
+        Query: session (the ID of a viewer's session, or one for a new session; without it a random one). For a new session also
+        style, strength, keep_colors.
         """
         session_id = request.query_params.get("session")
         if session_id is not None and not SESSION_ID.fullmatch(session_id):
             raise InputError("session is a name of 1 to 64 letters, digits, - and _")
-        if session_id in self._service.sessions:
-            raise HTTPException(409, f"there is a session {session_id} already")
         look = look_of(self._service, request)
         async with AsyncExitStack() as stack:
             peer, offer = await self._open(request, stack)
             if not offer.sends:
                 raise InputError("the client must offer to send video; to watch, use /whep")
-            session = stack.enter_context(self._service.session(look, session_id))
+            session = self._service.sessions.get(session_id or "")
+            if session is None:
+                session = stack.enter_context(self._service.session(look, session_id))
+            stack.enter_context(publisher_of(session))
             paintings = followed(session) if offer.receives else None
             answer = await peer.answer(offer, _address(request), True, paintings)
             return await self._start(f"/whip/{session.id}", answer, peer, stack.pop_all(), self._paint(peer, session))
@@ -109,17 +111,19 @@ class WebRtc:
     ) -> Response:
         """Serve the peer in a task until it ends, then close the stack. Return the response to its offer."""
         peers = self._service.peers
-        peers[path] = task = asyncio.create_task(_run(peer, stack, work))
+        peers[path] = task = asyncio.create_task(serve_peer(peer, stack, work))
         task.add_done_callback(lambda task: peers.pop(path))
         await asyncio.sleep(0)  # if it was cancelled before its first step, it would not close the stack
         return Response(answer, 201, {"location": path}, SDP)
 
     async def _paint(self, peer: "Peer", session: Session) -> None:
-        """Paint a client's video."""
+        """Paint a client's video, until the client ends it or the session ends."""
         sizes = Rate(self._service.limits.sizes_per_minute, 60)
         shape: tuple[int, ...] = ()
         async with aclosing(peer.photos()) as photos:
             async for frame in photos:
+                if session.id not in self._service.sessions:
+                    return
                 if frame.image.shape != shape:  # the engine prepares itself for each size
                     if not sizes.allows():
                         continue
@@ -137,6 +141,18 @@ class WebRtc:
             yield painting
 
 
+@contextmanager
+def publisher_of(session: Session) -> Iterator[None]:
+    """The only publisher of a session, for as long as the block runs. Raises HTTPException if there is another."""
+    if session.has_publisher:
+        raise HTTPException(409, f"another connection sends video to session {session.id}")
+    session.has_publisher = True
+    try:
+        yield
+    finally:
+        session.has_publisher = False
+
+
 async def followed(session: Session) -> AsyncIterator[Image]:
     """Yield the newest painting of a session each time. Raises InputError once the session has ended."""
     painting = None
@@ -145,10 +161,17 @@ async def followed(session: Session) -> AsyncIterator[Image]:
         yield painting
 
 
-async def _run(peer: "Peer", stack: AsyncExitStack, work: Coroutine[Any, Any, None] | None) -> None:
-    async with stack:
+async def serve_peer(peer: "Peer", stack: AsyncExitStack, work: Coroutine[Any, Any, None] | None) -> None:
+    """Run the peer until it has ended, or is cancelled. Then close the stack, even if it is cancelled once more."""
+    try:
         with suppress(LivestyleError, TimeoutError):  # the client or the session has ended
             await peer.run(work)
+    finally:
+        closing = asyncio.create_task(stack.aclose())
+        while not closing.done():
+            with suppress(asyncio.CancelledError):  # aiortc fails if its close is interrupted
+                await asyncio.wait([closing])
+        await closing
 
 
 def _address(request: Request) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ def test_hello_describes_the_session(server: Server) -> None:
     assert hello == {
         "server_source": True,
         "predicts": True,
+        "webrtc": find_spec("aiortc") is not None,
         "limits": {
             "frame_bytes": limits.frame_bytes,
             "frame_pixels": limits.frame_pixels,

@@ -7,7 +7,7 @@ import shutil
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from queue import Queue
@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from picture_files import blocks
-from server_process import PATIENCE_SECONDS, Reply, Server, decoded, difference, start, wait_until
+from server_process import PATIENCE_SECONDS, Reply, Server, Viewer, decoded, difference, start, wait_until
 
 pytest.importorskip("aiortc", reason="the extra `webrtc` is not installed")
 
@@ -45,7 +45,7 @@ from livestyle.server.peer import (
     checked_offer,
 )
 from livestyle.server.service import Service
-from livestyle.server.webrtc import WebRtc
+from livestyle.server.webrtc import WebRtc, serve_peer
 from livestyle.stylizer import Stylizer
 
 SDP = "application/sdp"
@@ -259,6 +259,27 @@ def test_unused_connections_end_and_their_number_is_limited(tmp_path: Path) -> N
         assert (server.stop(), server.stderr()) == (130, "")
 
 
+def test_viewer_who_publishes_is_not_idle_and_ends_the_connection_by_leaving(tmp_path: Path) -> None:
+    server = start({"limits": {"idle_seconds": 1}}, tmp_path)
+
+    async def scenario(client: Callable[..., Client]) -> None:
+        viewer = await asyncio.to_thread(Viewer, server)
+        publisher = client("sendonly", StillVideo(PHOTO))
+        await publisher.connect(server, f"/whip?session={viewer.session}")
+        state = f"/api/sessions/{viewer.session}"
+        await asyncio.to_thread(wait_until, lambda: server.request(state).json["frames"] > 30, "the frames are not painted")
+        second = await asyncio.to_thread(post, server, f"/whip?session={viewer.session}", await client("sendrecv").offer())
+        assert second.status == 409
+        assert server.figure("livestyle_viewers") == 1
+        viewer.close()
+        await asyncio.to_thread(wait_until_free, server)
+
+    try:
+        run(scenario)
+    finally:
+        assert (server.stop(), server.stderr()) == (130, "")
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -283,6 +304,29 @@ def test_offers_need_the_token(server: Server, offer: str) -> None:
 def test_offers_have_a_content_type_and_a_size(server: Server, offer: str) -> None:
     assert post(server, "/whip", offer, content_type="text/plain").status == 415
     assert post(server, "/whip", offer + "\r\n" * 40_000).status == 413
+
+
+def test_requests_to_end_a_connection_do_not_interrupt_its_end() -> None:
+    async def scenario() -> None:
+        ending, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def end() -> None:
+            ending.set()
+            await may_end.wait()
+            ended.set()
+
+        stack = AsyncExitStack()
+        stack.push_async_callback(end)
+        task = asyncio.create_task(serve_peer(Peer(Limits(), asyncio.to_thread), stack, asyncio.sleep(0)))
+        await ending.wait()
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        may_end.set()
+        await task
+        assert ended.is_set()
+
+    asyncio.run(scenario())
 
 
 # offers

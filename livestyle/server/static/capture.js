@@ -20,6 +20,27 @@ export function fitted(videoWidth, videoHeight, width, height) {
   return [videoWidth, videoHeight].map((side) => Math.max(2, 2 * Math.round((side * scale) / 2)));
 }
 
+/** Call run(now, metadata) for each new frame of a video, until it returns false. Browsers without the callback give neither. */
+export function eachFrame(video, run) {
+  const hasCallback = Boolean(video.requestVideoFrameCallback);
+  let lastTime = -1;
+  const step = (now, metadata) => {
+    const isNew = hasCallback || video.currentTime !== lastTime;
+    lastTime = video.currentTime;
+    if (!isNew || run(now, metadata) !== false) next();
+  };
+  const next = () => (hasCallback ? video.requestVideoFrameCallback(step) : requestAnimationFrame(step));
+  next();
+}
+
+/** Draw a video's frame on a canvas as the server gets it. settings: {width, height, mirror}. */
+export function drawFrame(context, video, { width, height, mirror }) {
+  const [w, h] = fitted(video.videoWidth, video.videoHeight, width, height);
+  if (context.canvas.width !== w || context.canvas.height !== h) Object.assign(context.canvas, { width: w, height: h });
+  context.setTransform(mirror ? -1 : 1, 0, 0, 1, mirror ? w : 0, 0);
+  context.drawImage(video, 0, 0, w, h);
+}
+
 /**
  * Encodes a frame ahead, so that it is ready when the server has answered the last one.
  * settings: {width, height, mirror, maxBytes}, read for each frame. onReady is called when a message is ready.
@@ -28,13 +49,12 @@ export class Capture {
   #video;
   #settings;
   #onReady;
-  #canvas = null;
-  #context = null;
+  #canvas = globalThis.OffscreenCanvas ? new OffscreenCanvas(2, 2) : document.createElement("canvas");
+  #context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true });
   #quality = QUALITY;
   #isRunning = true;
   #isBusy = false; // a frame is being encoded, or its message waits
   #message = null;
-  #lastTime = -1;
   #takenAt = 0;
   #roundTrip = 0;
 
@@ -42,7 +62,7 @@ export class Capture {
     this.#video = video;
     this.#settings = settings;
     this.#onReady = onReady;
-    this.#schedule();
+    eachFrame(video, (now, metadata) => this.#isRunning && this.#frame(metadata?.captureTime));
   }
 
   /** Return the message that is ready, or null, and begin the next one. */
@@ -67,20 +87,10 @@ export class Capture {
     this.#message = null;
   }
 
-  #schedule() {
-    const video = this.#video;
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback((now, { captureTime }) => this.#frame(captureTime));
-    else requestAnimationFrame(() => this.#frame());
-  }
-
   async #frame(captureTime) {
-    if (!this.#isRunning) return;
-    this.#schedule();
     const now = performance.now();
-    const isNew = this.#video.requestVideoFrameCallback || this.#video.currentTime !== this.#lastTime;
-    if (this.#isBusy || !isNew || !this.#video.videoWidth || now < this.#takenAt + this.#roundTrip - LEAD_MS) return;
+    if (this.#isBusy || !this.#video.videoWidth || now < this.#takenAt + this.#roundTrip - LEAD_MS) return;
     this.#isBusy = true;
-    this.#lastTime = this.#video.currentTime;
     try {
       this.#message = await this.#encode(captureTime > now - 1000 && captureTime <= now ? captureTime : now);
     } finally {
@@ -90,13 +100,9 @@ export class Capture {
   }
 
   async #encode(time) {
-    const { width, height, mirror, maxBytes } = this.#settings;
-    const [w, h] = fitted(this.#video.videoWidth, this.#video.videoHeight, width, height);
-    const context = this.#contextOf(w, h);
-    context.setTransform(mirror ? -1 : 1, 0, 0, 1, mirror ? w : 0, 0);
-    context.drawImage(this.#video, 0, 0, w, h);
+    drawFrame(this.#context, this.#video, this.#settings);
     const picture = await this.#jpeg();
-    if (!picture || HEADER_BYTES + picture.size > maxBytes) {
+    if (!picture || HEADER_BYTES + picture.size > this.#settings.maxBytes) {
       this.#quality = Math.max(LOWEST_QUALITY, this.#quality - 0.1);
       return null;
     }
@@ -104,15 +110,6 @@ export class Capture {
     message.set(new Uint8Array(header(time)));
     message.set(new Uint8Array(await picture.arrayBuffer()), HEADER_BYTES);
     return message;
-  }
-
-  #contextOf(width, height) {
-    if (this.#canvas?.width !== width || this.#canvas?.height !== height) {
-      this.#canvas = globalThis.OffscreenCanvas ? new OffscreenCanvas(width, height) : document.createElement("canvas");
-      Object.assign(this.#canvas, { width, height });
-      this.#context = this.#canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-    }
-    return this.#context;
   }
 
   #jpeg() {

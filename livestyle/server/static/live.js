@@ -3,11 +3,14 @@
 import { cameras, hasCameras, openCamera } from "./camera.js";
 import { Capture, header } from "./capture.js";
 import { announce, announceError, element, on, setPressed, showCard } from "./dom.js";
+import { Peer } from "./peer.js";
 import { canRecord, Recorder } from "./recorder.js";
 import { View } from "./view.js";
 
 const SERVER = "server"; // the value of the server's source in the list of cameras
 const METER_MS = 500;
+const WEBRTC_HINT = "WebRTC is for networks that lose packets, such as weak Wi-Fi. Its delay is not measured.";
+const NO_WEBRTC = "For WebRTC, install it on the server: pip install 'livestyle[webrtc]'.";
 
 export class Live {
   #connection;
@@ -16,6 +19,9 @@ export class Live {
   #view = new View(element("painting"));
   #recorder;
   #capture = null;
+  #peer; // takes the place of the capture if WebRTC is selected
+  #session = null; // its ID
+  #isFilming = false; // the camera is open
   #isOn = false;
   #starts = 0;
   #choseMirror = false;
@@ -26,15 +32,21 @@ export class Live {
     this.#connection = connection;
     this.#setAspect = setAspect;
     this.#recorder = new Recorder(element("painting"), (time) => (element("record-label").textContent = time), save);
+    const [show, lose] = [(...frame) => this.#showFrame(...frame), (error) => this.#losePeer(error)];
+    this.#peer = new Peer(element("camera"), this.#settings, show, lose);
     on("start", "click", () => this.toggle());
     on("record", "click", () => this.toggleRecording());
     on("source", "change", () => this.#changeSource());
+    on("connection", "change", () => this.#changeSource());
     on("size", "change", () => this.#changeSize());
     on("mirror", "change", ({ target }) => {
       this.#choseMirror = true;
       this.#setMirror(target.checked);
     });
-    document.addEventListener("visibilitychange", () => this.send());
+    document.addEventListener("visibilitychange", () => {
+      this.#openPeer();
+      this.send();
+    });
     navigator.mediaDevices?.addEventListener("devicechange", () => this.#listSources());
     setInterval(() => this.showMeter(), METER_MS);
     this.#setMirror(true);
@@ -47,14 +59,19 @@ export class Live {
   }
 
   /** Take over the limits and sources of a server. */
-  hello({ limits, server_source: hasServerSource }) {
+  hello({ session, limits, server_source: hasServerSource, webrtc: hasWebRtc }) {
+    this.#session = session;
     this.#settings.maxBytes = limits.frame_bytes;
     this.#hasServerSource = hasServerSource;
     for (const option of element("size").options) {
       const [width, height] = option.value.split("x").map(Number);
       option.disabled = width * height > limits.frame_pixels;
     }
+    element("webrtc").disabled = !hasWebRtc || !Peer.isSupported;
+    element("connection-hint").textContent = hasWebRtc ? WEBRTC_HINT : NO_WEBRTC;
+    if (element("webrtc").disabled) element("connection").value = "websocket"; // browsers restore what was selected
     this.#listSources();
+    this.#openPeer(); // the last one ended with its session
   }
 
   /** Start or stop. */
@@ -80,6 +97,8 @@ export class Live {
     if (this.#recorder.isRecording) this.toggleRecording();
     this.#capture?.stop();
     this.#capture = null;
+    this.#isFilming = false;
+    this.#peer.close();
     const video = element("camera");
     video.srcObject?.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
@@ -101,7 +120,17 @@ export class Live {
     if (!this.#isOn) return;
     const size = await this.#view.show(buffer, this.#connection.source === SERVER);
     if (!this.#isOn) return;
-    this.#setAspect(...size);
+    this.#reveal(...size);
+  }
+
+  /** Show a frame of the video of paintings that comes by WebRTC. */
+  #showFrame(video, width, height) {
+    this.#view.draw(video, width, height);
+    this.#reveal(width, height);
+  }
+
+  #reveal(width, height) {
+    this.#setAspect(width, height);
     element("painting").hidden = element("snapshot").disabled = false;
   }
 
@@ -109,12 +138,13 @@ export class Live {
   showMeter() {
     const { fps, delayMs } = this.#view.figures();
     const { isOpen } = this.#connection;
-    const hasFigures = isOpen && this.#isOn && delayMs !== null;
+    const hasFigures = isOpen && this.#isOn && fps > 0;
     const idle = this.#isOn ? "Waiting for pictures" : "Ready";
     const [text, label] = element("meter").childNodes;
     element("meter").dataset.state = hasFigures ? "live" : isOpen ? "ready" : "waiting";
-    text.data = hasFigures ? `${fps} fps · ${Math.round(delayMs)} ms` : isOpen ? idle : "Not connected";
-    label.textContent = hasFigures ? " delay" : "";
+    const figures = delayMs === null ? `${fps} fps` : `${fps} fps · ${Math.round(delayMs)} ms`;
+    text.data = hasFigures ? figures : isOpen ? idle : "Not connected";
+    label.textContent = hasFigures && delayMs !== null ? " delay" : "";
   }
 
   toggleRecording() {
@@ -154,8 +184,32 @@ export class Live {
     await video.play();
     if (start !== this.#starts) return;
     this.#setAspect(video.videoWidth, video.videoHeight);
-    this.#capture = new Capture(video, this.#settings, () => this.send());
+    this.#isFilming = true;
+    if (this.#usesWebRtc) this.#openPeer();
+    else this.#openCapture();
     await this.#listSources(deviceId);
+  }
+
+  get #usesWebRtc() {
+    return element("connection").value === "webrtc";
+  }
+
+  #openCapture() {
+    this.#capture = new Capture(element("camera"), this.#settings, () => this.send());
+  }
+
+  /** Connect the camera with the session by WebRTC, if that is selected; close the connection while the page is hidden. */
+  #openPeer() {
+    if (!this.#usesWebRtc || !this.#isFilming || document.hidden) this.#peer.close();
+    else if (this.#connection.isOpen) this.#peer.open(this.#session);
+  }
+
+  /** Use the WebSocket instead. */
+  #losePeer({ message }) {
+    if (!this.#connection.isOpen) return; // it is opened again with the session
+    element("connection").value = "websocket";
+    announceError(`The WebSocket is used, as WebRTC failed: ${message}`);
+    this.#openCapture();
   }
 
   #fail(text) {
@@ -181,11 +235,11 @@ export class Live {
     element("source").replaceChildren(...list);
     const wanted = hasCameras() || !this.#hasServerSource ? selected : SERVER;
     if (list.some(({ value }) => value === wanted)) element("source").value = wanted;
-    element("mirror").disabled = element("source").value === SERVER;
+    element("mirror").disabled = element("connection").disabled = element("source").value === SERVER;
   }
 
   #changeSource() {
-    element("mirror").disabled = element("source").value === SERVER;
+    element("mirror").disabled = element("connection").disabled = element("source").value === SERVER;
     if (!this.#isOn) return;
     this.stop();
     this.start();

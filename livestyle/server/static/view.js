@@ -24,23 +24,25 @@ export class View {
     const bitmap = await createImageBitmap(new Blob([new Uint8Array(buffer, HEADER_BYTES)], { type: "image/jpeg" }));
     if (sentTime >= this.#newest) {
       this.#newest = sentTime;
-      if (this.#canvas.width !== bitmap.width || this.#canvas.height !== bitmap.height) {
-        this.#canvas.width = bitmap.width;
-        this.#canvas.height = bitmap.height;
-      }
-      this.#context.drawImage(bitmap, 0, 0);
-      this.#shown.push({ at: performance.now(), delay: performance.now() - time });
-      this.#forgetOld();
+      this.draw(bitmap, bitmap.width, bitmap.height, performance.now() - time);
     }
     bitmap.close();
     return [this.#canvas.width, this.#canvas.height];
   }
 
-  /** Frames a second and the median delay from capture to display, in ms, of the last second. */
+  /** Show a picture, or a frame of a video, at a size. delay: from capture to display, in ms; null if it is not known. */
+  draw(source, width, height, delay = null) {
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    this.#context.drawImage(source, 0, 0, width, height);
+    this.#shown.push({ at: performance.now(), delay });
+    this.#forgetOld();
+  }
+
+  /** Frames a second and the median delay from capture to display, in ms, of the last second; null if it is not known. */
   figures() {
     this.#forgetOld();
-    const delays = this.#shown.map(({ delay }) => delay).sort((a, b) => a - b);
-    return { fps: delays.length, delayMs: delays[delays.length >> 1] ?? null };
+    const delays = this.#shown.map(({ delay }) => delay).filter((delay) => delay !== null).sort((a, b) => a - b);
+    return { fps: this.#shown.length, delayMs: delays[delays.length >> 1] ?? null };
   }
 
   #forgetOld() {
