@@ -1,7 +1,7 @@
 """The command `livestyle serve`."""
 
-import sys
 from fractions import Fraction
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,7 @@ EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command(
     cls=Command,
     examples=[
-        "livestyle serve",
-        "livestyle serve --host 0.0.0.0                    # for phones in the same network",
+        "livestyle serve --host 0.0.0.0",
         "livestyle serve --source screen --style scream",
     ],
 )
@@ -126,9 +125,10 @@ def _print_address(address: "Address") -> None:
     if address.token is not None:
         import segno
 
-        click.echo(err=True)
-        code = segno.make_qr(address.links[0])
-        code.terminal(out=sys.stderr, compact=True)
+        code = StringIO()
+        segno.make_qr(address.links[0]).terminal(code, compact=True)  # type: ignore[operator]  # not in segno's stub
+        for line in code.getvalue().splitlines():
+            print_line(line, err=True)
     if address.fingerprint is not None:
         print_line(f"the certificate's SHA-256 fingerprint: {address.fingerprint}", err=True)
     print_line("Ctrl-C stops the server", err=True)
