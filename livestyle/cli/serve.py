@@ -126,7 +126,7 @@ def _print_address(address: "Address") -> None:
         import segno
 
         code = StringIO()
-        segno.make_qr(address.links[0]).terminal(code, compact=True)  # type: ignore[operator]  # not in segno's stub
+        segno.make_qr(address.links[0]).terminal(code, compact=True)
         for line in code.getvalue().splitlines():
             print_line(line, err=True)
     if address.fingerprint is not None:
