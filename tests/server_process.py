@@ -65,7 +65,7 @@ def start(job: dict[str, Any], folder: Path, stylizer: dict[str, Any] | None = N
     """Start a server for a ServeJob. job: its fields, as JSON; "limits" is a mapping. stylizer: arguments of Stylizer."""
     job = {"host": "127.0.0.1", "port": 0, **job}
     stylizer = {"model": "lite", "device": DEVICE, **(stylizer or {})}
-    return Server([sys.executable, "-c", PROGRAM, json.dumps(job), json.dumps(stylizer)], folder)
+    return Server([sys.executable, "-P", "-c", PROGRAM, json.dumps(job), json.dumps(stylizer)], folder)
 
 
 class Server:

@@ -31,7 +31,7 @@ def test_limits_are_listed(run: Run) -> None:
 
 def test_ctrl_c_ends_the_server_while_viewers_are_connected(tmp_path: Path) -> None:
     options = ["--port", "0", "--source", "demo", "--size", "64x48", "--json", "--model", "lite", "--device", DEVICE]
-    server = Server([sys.executable, "-m", "livestyle", "serve", *options], tmp_path)
+    server = Server([sys.executable, "-P", "-m", "livestyle", "serve", *options], tmp_path)
     try:
         assert server.address == {
             "links": [f"http://127.0.0.1:{server.port}/"],

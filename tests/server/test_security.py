@@ -36,7 +36,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`livestyle serve` for other machines: with HTTPS, a certificate of its own, and a token."""
     folder = tmp_path_factory.mktemp("public")
     options = ["--host", "0.0.0.0", "--port", "0", "--allowed-host", NAME, "--json", "--model", "lite", "--device", DEVICE]
-    server = Server([sys.executable, "-m", "livestyle", "serve", *options], folder)
+    server = Server([sys.executable, "-P", "-m", "livestyle", "serve", *options], folder)
     server.certificate = folder / "data/livestyle/serve.pem"
     yield server
     assert server.stop() == 130
