@@ -100,7 +100,7 @@ def run_server(
         links = tuple(link(name, port, context is not None, token) for name in names if public or name == job.host)
         address = Address(links, port, token, fingerprint)
         report_bugs()
-        warnings.simplefilter("ignore")  # Pillow warns of large pictures: a client could fill the log
+        warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's: a client could fill the log with it
         connections = Connections(job.limits)
         http, websocket = bounded_protocols(connections)
 
